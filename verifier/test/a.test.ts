@@ -1,2 +1,3 @@
 import t from "tap";
+
 t.ok(true);

@@ -1,0 +1,43 @@
+/**
+ * The proxy's one list of error codes. spec/errors.md describes each; a test holds the two against each other.
+ * Codes with a SQLSTATE can reach a client as an ErrorResponse; the others stop the proxy from starting.
+ */
+export const SQLSTATE = {
+  protocol_violation: "08P01",
+  statement_too_large: "54000",
+  not_supported: "0A000",
+  too_many_connections: "53300",
+  upstream_unreachable: "08001",
+  upstream_lost: "08006",
+  spool_full: "57P03",
+  spool_failed: "58030",
+  disk_full: "53100",
+  shutting_down: "57P01",
+} as const;
+
+export const STARTUP_CODES = [
+  "bad_config",
+  "bad_key",
+  "port_in_use",
+  "spool_locked",
+  "spool_version",
+  "spool_corrupt",
+  "spool_behind",
+  "log_rolled_back",
+  "log_refused",
+  "log_unreachable",
+] as const;
+
+export type ClientErrorCode = keyof typeof SQLSTATE;
+export type ProxyErrorCode = ClientErrorCode | (typeof STARTUP_CODES)[number];
+
+/** Bad input or a bad environment, said in one sentence; never a bug of ours (those are plain Errors). */
+export class ProxyError extends Error {
+  readonly code: ProxyErrorCode;
+  override readonly name = "ProxyError";
+
+  constructor(code: ProxyErrorCode, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.code = code;
+  }
+}
