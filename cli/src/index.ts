@@ -1,1 +1,3 @@
-export {};
+export { CliError, type CliErrorCode } from "./errors.ts";
+export { ensureSample, SAMPLE_DATABASE, SAMPLE_ROLE } from "./postgres/sample.ts";
+export { type Postgres, type PostgresConfig, startPostgres } from "./postgres/server.ts";

@@ -1,1 +1,56 @@
-console.log("x");
+import { readFileSync } from "node:fs";
+import { type Invocation, readCommandLine } from "./args.ts";
+import { codeOf, EXIT_STATUS, oneLine } from "./errors.ts";
+import { COMMAND_HELP, GENERAL_HELP } from "./help.ts";
+
+/** Each command's module is loaded when it runs: `--help` needs none of them. */
+async function run(invocation: Invocation): Promise<number> {
+  switch (invocation.do) {
+    case "help":
+      process.stdout.write(invocation.command === undefined ? GENERAL_HELP : COMMAND_HELP[invocation.command]);
+      return 0;
+    case "version":
+      process.stdout.write(`vitrine ${packageVersion()}\n`);
+      return 0;
+    case "example":
+      process.stdout.write(readFileSync(new URL(`../../share/${invocation.part}.yaml`, import.meta.url), "utf8"));
+      return 0;
+    case "key":
+      return (await import("./commands/key.ts")).makeKey(invocation.name, invocation.output);
+    case "part":
+      return (await import("./commands/part.ts")).runPart(invocation.part, invocation.config);
+    case "up":
+      return (await import("./commands/up.ts")).up(invocation.options, packageVersion());
+  }
+}
+
+function packageVersion(): string {
+  const file = new URL("../../package.json", import.meta.url);
+  return (JSON.parse(readFileSync(file, "utf8")) as { version: string }).version;
+}
+
+/** An error with a code is somebody's mistake or misfortune and reads as one line; without, it is a bug and has its stack. */
+function report(error: unknown): number {
+  const code = codeOf(error);
+  if (code === undefined) {
+    process.stderr.write(`vitrine: internal error: ${error instanceof Error ? error.stack : String(error)}\n`);
+    return 70;
+  }
+  process.stderr.write(`vitrine: ${code}: ${oneLine(error)}\n`);
+  return code in EXIT_STATUS ? EXIT_STATUS[code as keyof typeof EXIT_STATUS] : 1;
+}
+
+// A reader that goes away (`vitrine up | head`) must not end what runs; and no part may die because the terminal did.
+for (const stream of [process.stdout, process.stderr]) stream.on("error", () => {});
+
+let status: number;
+try {
+  status = await run(readCommandLine(process.argv.slice(2)));
+} catch (error) {
+  status = report(error);
+}
+process.exitCode = status;
+if (process.connected) process.disconnect();
+// The process ends when nothing is left to do, so that what was written to a pipe is read to its end; something that
+// was forgotten must not keep it.
+setTimeout(() => process.exit(), 5000).unref();

@@ -1,0 +1,87 @@
+import { spawn } from "node:child_process";
+import { closeSync, openSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { CliError } from "./errors.ts";
+import { lastLine, sizeOf } from "./log-file.ts";
+import { isPartMessage, type PartMessage } from "./part-messages.ts";
+
+/** A part that could not start, in its own words: with a code of its own list (spec/errors.md). */
+export class PartError extends Error {
+  readonly code: string;
+  readonly status: number;
+  override readonly name = "PartError";
+
+  constructor(part: string, failure: Extract<PartMessage, { type: "failed" }>) {
+    super(`${part}: ${failure.message}`);
+    this.code = failure.code;
+    this.status = failure.status;
+  }
+}
+
+export interface Child {
+  readonly name: "log-server" | "proxy";
+  readonly pid: number | undefined;
+  /** Where it serves; rejects with PartError or CliError when it could not start. */
+  readonly ready: Promise<string>;
+  /** Resolves when the process is gone, asked for or not, with its last line of error. */
+  readonly ended: Promise<string>;
+  /** @returns how many entries were left unsubmitted; `undefined` when it had to be killed or failed */
+  stop(): Promise<number | undefined>;
+}
+
+const COMMAND = fileURLToPath(new URL("../../bin/vitrine.js", import.meta.url));
+
+/** Far above what a stop takes; the spool and the store recover from a kill. */
+const STOP_TIMEOUT_MS = 120_000;
+
+/**
+ * Starts a part in a process of its own, which leads its own process group so that a Ctrl-C in the terminal does not
+ * reach it, and which stops by itself should this process die.
+ */
+export function startChild(name: "log-server" | "proxy", configFile: string, logFile: string): Child {
+  const logFrom = sizeOf(logFile);
+  // A file rather than a pipe: a pipe would break, and take the part along, when this process dies.
+  const log = openSync(logFile, "a", 0o600);
+  const child = spawn(process.execPath, [...process.execArgv, COMMAND, name, "--config", configFile], {
+    detached: true,
+    stdio: ["ignore", log, log, "ipc"],
+  });
+  closeSync(log);
+
+  let failure: PartMessage | undefined;
+  let unsubmitted: number | undefined;
+  const lastWord = (): string => {
+    if (failure?.type === "failed") return `${failure.code}: ${failure.message}`;
+    return lastLine(logFile, logFrom) ?? `it ended with ${child.signalCode ?? `status ${child.exitCode}`}`;
+  };
+  const ended = new Promise<string>((resolve) => {
+    child.once("error", (error) => resolve(error.message));
+    // Not "exit": that may come before the last message has been read.
+    child.once("close", () => resolve(lastWord()));
+  });
+  const ready = new Promise<string>((resolve, reject) => {
+    child.on("message", (message) => {
+      if (!isPartMessage(message)) return;
+      if (message.type === "ready") resolve(message.at);
+      if (message.type === "stopped") unsubmitted = message.unsubmitted;
+      if (message.type !== "failed") return;
+      failure = message;
+      reject(new PartError(name, message));
+    });
+    void ended.then((line) =>
+      reject(new CliError("part_failed", `the ${name} did not start: ${line}; see ${logFile}`)),
+    );
+  });
+  // Whoever stops during the start does not look at it any more.
+  ready.catch(() => {});
+
+  const stop = async (): Promise<number | undefined> => {
+    const running = (): boolean => child.exitCode === null && child.signalCode === null;
+    if (running()) child.kill("SIGTERM");
+    const timer = setTimeout(() => child.kill("SIGKILL"), STOP_TIMEOUT_MS);
+    await ended;
+    clearTimeout(timer);
+    return child.exitCode === 0 ? (unsubmitted ?? 0) : undefined;
+  };
+  return { name, pid: child.pid, ready, ended, stop };
+}

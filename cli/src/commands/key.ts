@@ -1,0 +1,24 @@
+import { writeFileSync } from "node:fs";
+import { createKey } from "@vitrine/log-server";
+import { CliError, codeOf } from "../errors.ts";
+
+/**
+ * Makes a key pair: the signing key into a file of its own, the verifier key to standard output.
+ *
+ * @param output the file; by default the last part of the name, and `.key`, in the current folder
+ * @returns the exit status
+ * @throws CliError `key_exists`
+ */
+export function makeKey(name: string, output: string | undefined): number {
+  const file = output ?? `${name.replace(/^.*\//s, "") || "vitrine"}.key`;
+  const { skey, vkey } = createKey(name);
+  try {
+    writeFileSync(file, `${skey.trimEnd()}\n`, { mode: 0o600, flag: "wx", flush: true });
+  } catch (error) {
+    if (codeOf(error) !== "EEXIST") throw error;
+    throw new CliError("key_exists", `${file} exists, and a key is never replaced; name another file with -o FILE`);
+  }
+  process.stdout.write(`${vkey.trimEnd()}\n`);
+  process.stderr.write(`The signing key is in ${file}. Keep it secret, and keep a copy: it cannot be made again.\n`);
+  return 0;
+}

@@ -1,0 +1,82 @@
+import { formatAddress } from "../address.ts";
+import { codeOf, EXIT_STATUS, oneLine } from "../errors.ts";
+import { type PartMessage, waiting } from "../part-messages.ts";
+
+interface Part {
+  /** Where it serves, as told to `up`: a URL, or HOST:PORT. */
+  readonly at: string;
+  readonly description: string;
+  close(): Promise<number>;
+  readonly failed: Promise<never>;
+}
+
+const START: Record<"log-server" | "proxy", (config: string) => Promise<Part>> = {
+  "log-server": async (config) => {
+    const { readLogServerConfig, startLogServer } = await import("@vitrine/log-server");
+    const server = await startLogServer(await readLogServerConfig(config));
+    return {
+      at: server.url,
+      description: `${server.url}, key ${server.vkey}`,
+      close: async () => {
+        await server.close();
+        return 0;
+      },
+      failed: server.failed,
+    };
+  },
+  proxy: async (config) => {
+    const { readProxyConfig, startProxy } = await import("@vitrine/proxy");
+    const proxy = await startProxy(await readProxyConfig(config));
+    const at = formatAddress(proxy.address);
+    return { at, description: at, close: async () => (await proxy.close()).unsubmitted, failed: proxy.failed };
+  },
+};
+
+/**
+ * Runs one part in this process until it is told to stop, by a signal or by the end of the `up` that started it.
+ *
+ * @returns the exit status
+ */
+export async function runPart(name: "log-server" | "proxy", config: string): Promise<number> {
+  const stop = stopRequested();
+  try {
+    const part = await START[name](config);
+    // Attached before anything is awaited, so that a failure during the stop is not an unhandled rejection.
+    const failed = part.failed.catch((error: unknown) => ({ error }));
+    await tell({ type: "ready", at: part.at });
+    process.stdout.write(`vitrine: ${name} ready at ${part.description}\n`);
+    const ended = await Promise.race([stop, failed]);
+    if (ended !== undefined) throw ended.error;
+    const unsubmitted = await part.close();
+    await tell({ type: "stopped", unsubmitted });
+    process.stdout.write(`vitrine: ${name} stopped${waiting(unsubmitted)}\n`);
+    return 0;
+  } catch (error) {
+    const code = codeOf(error);
+    if (code === undefined) throw error;
+    const status = code in EXIT_STATUS ? EXIT_STATUS[code as keyof typeof EXIT_STATUS] : 1;
+    process.stderr.write(`vitrine: ${code}: ${oneLine(error)}\n`);
+    await tell({ type: "failed", code, message: oneLine(error), status });
+    // What failed may have left sockets or timers behind, and it must not go on with the state it has in memory.
+    process.exit(status);
+  }
+}
+
+function stopRequested(): Promise<undefined> {
+  return new Promise((resolve) => {
+    const stop = (): void => resolve(undefined);
+    // Kept for good: a second signal must not end the process in the middle of its stop.
+    for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, stop);
+    if (process.connected) {
+      process.on("disconnect", stop);
+      // The terminal is `up`'s business; this process learns of its end by the channel.
+      process.on("SIGHUP", () => {});
+    }
+  });
+}
+
+async function tell(message: PartMessage): Promise<void> {
+  if (!process.connected) return;
+  // The callback's error is that the channel just closed: there is nobody left to tell.
+  await new Promise<void>((resolve) => process.send?.(message, undefined, undefined, () => resolve()));
+}

@@ -1,0 +1,144 @@
+import { existsSync } from "node:fs";
+import path from "node:path";
+import { formatAddress, parseAddress, reachableHost } from "../address.ts";
+import type { UpOptions } from "../args.ts";
+import { type Child, PartError, startChild } from "../child.ts";
+import { setInYaml } from "../config-files.ts";
+import { type DataFolder, isDataFolder, openDataFolder } from "../data-folder.ts";
+import { CliError } from "../errors.ts";
+import { Interrupted, orInterrupted, watchSignals } from "../interrupt.ts";
+import { childPiece, databasePiece, firstEnded, type Piece } from "../pieces.ts";
+import { ensureSample, SAMPLE_DATABASE, SAMPLE_ROLE } from "../postgres/sample.ts";
+import { startPostgres } from "../postgres/server.ts";
+import { checkListen, checkUpstream } from "../probe.ts";
+import { startedReport } from "../report.ts";
+import { connectionString } from "../upstream-url.ts";
+
+const UPSTREAM_TIMEOUT_MS = 5000;
+
+function say(line: string): void {
+  process.stdout.write(`${line}\n`);
+}
+
+/**
+ * Starts the database, the log-server and the proxy, waits for a signal or for one of them to end, and stops them in
+ * the opposite order.
+ *
+ * @returns the exit status: 0 when it was told to stop and everything did, in order
+ * @throws CliError, PartError
+ */
+export async function up(options: UpOptions, version: string): Promise<number> {
+  let waitingFor = "what is being started";
+  const interrupt = watchSignals(() => say(`vitrine: still waiting for ${waitingFor}`));
+  // Nothing is created for a start that cannot succeed; but in a folder that exists, the addresses are looked at only
+  // when it is ours: another `up`, or what a killed one left running, may have both.
+  const folder = path.resolve(options.data);
+  const isNew = !isDataFolder(folder);
+  if (isNew) await checkAddresses(options);
+  const { createKey } = await import("@vitrine/log-server");
+  const data = await openDataFolder(folder, createKey, () =>
+    say("vitrine: an earlier start was killed; waiting until what it left running has stopped"),
+  );
+  const pieces: Piece[] = [];
+  let clean = true;
+  let problem: unknown;
+  try {
+    if (!isNew) await checkAddresses(options);
+    const report = await bringUp(options, data, pieces, interrupt.signal);
+    say(`Vitrine ${version}\n${report}\nvitrine: ready`);
+    const death = await Promise.race([interrupt.received.then(() => undefined), ...pieces.map(diedByItself)]);
+    if (death !== undefined) problem = death;
+  } catch (error) {
+    if (!(error instanceof Interrupted)) problem = (await causeAmong(pieces, error)) ?? error;
+  }
+  if (problem === undefined) say("vitrine: stopping");
+  for (const piece of pieces.toReversed()) {
+    waitingFor = piece.stopping;
+    const stopped = await piece.stop();
+    if (problem === undefined) say(`vitrine: ${stopped.note}`);
+    clean &&= stopped.clean;
+  }
+  data.lock.release();
+  if (problem !== undefined) throw problem;
+  return clean ? 0 : 1;
+}
+
+async function checkAddresses(options: UpOptions): Promise<void> {
+  await checkListen(options.proxy, "the proxy", "--proxy");
+  await checkListen(options.log, "the log-server", "--log");
+  if (options.upstream !== undefined) await checkUpstream(options.upstream, UPSTREAM_TIMEOUT_MS);
+}
+
+/** When one part could not start because another, started before it, is gone, the other's end is what to report. */
+async function causeAmong(pieces: readonly Piece[], error: unknown): Promise<CliError | undefined> {
+  const startFailed = error instanceof PartError || (error instanceof CliError && error.code === "part_failed");
+  const ended = await firstEnded(startFailed ? pieces.slice(0, -1) : pieces);
+  return ended === undefined ? undefined : deathOf(ended.piece, ended.lastLine);
+}
+
+/** Starts everything; `pieces` holds, at every moment, what must be stopped. */
+async function bringUp(options: UpOptions, data: DataFolder, pieces: Piece[], signal: AbortSignal): Promise<string> {
+  signal.throwIfAborted();
+  const started = options.upstream === undefined ? await startDatabase(data, pieces, signal) : undefined;
+  const upstream = options.upstream ?? started?.address;
+  if (upstream === undefined) throw new Error("no upstream");
+
+  setInYaml(data.file("logServerYaml"), { listen: formatAddress(options.log) });
+  const logServer = startChild("log-server", data.file("logServerYaml"), data.file("logServerLog"));
+  const logUrl = new URL(await startPiece(logServer, data, pieces, signal));
+  const log = `http://${formatAddress({ host: reachableHost(options.log.host), port: Number(logUrl.port || 80) })}`;
+
+  setInYaml(data.file("proxyYaml"), {
+    listen: formatAddress(options.proxy),
+    upstream: connectionString(upstream, {}),
+    "log.url": log,
+  });
+  const proxy = startChild("proxy", data.file("proxyYaml"), data.file("proxyLog"));
+  const { port } = parseAddress(await startPiece(proxy, data, pieces, signal), "the proxy's address");
+  const address = { host: reachableHost(options.proxy.host), port };
+  const connect =
+    started === undefined
+      ? connectionString(address, options.upstream ?? {})
+      : connectionString(address, { user: SAMPLE_ROLE, password: started.password, database: SAMPLE_DATABASE });
+  return startedReport({
+    data: options.data,
+    created: data.created,
+    connect,
+    embedded: started !== undefined,
+    log,
+    vkey: data.read("logVkey"),
+    hasAuditorToken: existsSync(data.file("auditorToken")),
+  });
+}
+
+async function startDatabase(
+  data: DataFolder,
+  pieces: Piece[],
+  signal: AbortSignal,
+): Promise<{ address: { host: string; port: number }; password: string }> {
+  if (!existsSync(data.file("postgres"))) say("Creating a PostgreSQL 18 with a sample database ...");
+  const postgres = await startPostgres({
+    folder: data.file("postgres"),
+    passwordFile: data.file("superuserPassword"),
+    logFile: data.file("postgresLog"),
+    onOrphan: () => say("vitrine: stopping the PostgreSQL of an earlier start that was killed"),
+    signal,
+  });
+  pieces.push(databasePiece(postgres));
+  const password = await ensureSample(postgres, data.file("appPassword"));
+  return { address: postgres, password };
+}
+
+async function startPiece(child: Child, data: DataFolder, pieces: Piece[], signal: AbortSignal): Promise<string> {
+  pieces.push(childPiece(child));
+  if (child.pid !== undefined) data.lock.note(child.pid);
+  return orInterrupted(child.ready, signal);
+}
+
+async function diedByItself(piece: Piece): Promise<CliError> {
+  return deathOf(piece, await piece.ended);
+}
+
+function deathOf(piece: Piece, lastLine: string): CliError {
+  return new CliError("part_failed", `the ${piece.label} ended by itself, and the others were stopped: ${lastLine}`);
+}

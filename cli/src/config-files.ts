@@ -1,0 +1,74 @@
+import { readFileSync, renameSync, writeFileSync } from "node:fs";
+import { isMap, parseDocument } from "yaml";
+import { CliError } from "./errors.ts";
+
+/** The first log-server.yaml of a data folder. `listen` is set at each start. */
+export function initialLogServerYaml(origin: string): string {
+  return `# The log-server of this data folder. Paths are relative to this file.
+# \`vitrine log-server --example\` prints every key with its default.
+
+# Set by \`vitrine up\` at each start, from its option --log. Everything else is yours to edit.
+listen: 127.0.0.1:6962
+
+origin: ${origin} # never changes: it stands in every checkpoint
+key: keys/log.key
+store: log/store
+index: log/index
+guard: guard/checkpoint # the checkpoint last signed; never restore it from a backup
+sources: [source.vkey]
+auditor_tokens: auditor.tokens # SHA-256 in hex, one a line
+`;
+}
+
+/** The first proxy.yaml of a data folder. `listen`, `upstream` and `log.url` are set at each start. */
+export function initialProxyYaml(): string {
+  return `# The proxy of this data folder. Paths are relative to this file.
+# \`vitrine proxy --example\` prints every key with its default.
+
+# Set by \`vitrine up\` at each start, from its options: listen by --proxy, upstream by --upstream (or to the embedded
+# PostgreSQL, whose port changes), log.url to where the log-server listens. Everything else is yours to edit.
+listen: 127.0.0.1:6432
+upstream: postgres://127.0.0.1:5432
+log:
+  url: http://127.0.0.1:6962
+  vkey: log.vkey
+
+source:
+  key: keys/source.key
+spool:
+  dir: spool
+`;
+}
+
+/**
+ * Sets some keys of a YAML file and leaves everything else, comments included, as it is. The file is replaced
+ * atomically, and only when something changes.
+ *
+ * @param values by path: `log.url`
+ * @throws CliError `bad_config` when the file is not YAML, with the line
+ */
+export function setInYaml(file: string, values: Record<string, string>): void {
+  const before = readFileSync(file, "utf8");
+  const document = parseDocument(before);
+  const [error] = document.errors;
+  if (error !== undefined) {
+    throw new CliError("bad_config", `${file}: ${error.message.split("\n", 1)[0]?.replace(/:$/, "")}; correct it`);
+  }
+  let changed = false;
+  for (const [key, value] of Object.entries(values)) {
+    const at = key.split(".");
+    const parent = at.length > 1 ? document.getIn(at.slice(0, -1)) : document.contents;
+    if (!isMap(parent)) {
+      throw new CliError(
+        "bad_config",
+        `${file}: ${at.slice(0, -1).join(".") || "the file"} is not a mapping; correct it`,
+      );
+    }
+    if (document.getIn(at) === value) continue;
+    document.setIn(at, value);
+    changed = true;
+  }
+  if (!changed) return;
+  writeFileSync(`${file}.new`, document.toString({ lineWidth: 0 }), { mode: 0o600, flush: true });
+  renameSync(`${file}.new`, file);
+}

@@ -1,0 +1,81 @@
+export const COMMANDS = ["up", "log-server", "proxy", "key"] as const;
+export type Command = (typeof COMMANDS)[number];
+
+export const GENERAL_HELP = `vitrine: a PostgreSQL access proxy whose audit log anyone can check
+
+Usage:
+  vitrine up [options]             start everything: database, log, proxy
+  vitrine log-server --config FILE start the log-server alone
+  vitrine proxy --config FILE      start the proxy alone
+  vitrine key NAME [-o FILE]       make a key pair for a log or a source
+  vitrine COMMAND --help           more about one command
+
+Options:
+  -h, --help                       print this
+  -V, --version                    print the version
+
+To check a log, use vitrine-verifier: it shares no code with what it checks.
+`;
+
+export const COMMAND_HELP: Record<Command, string> = {
+  up: `Starts a PostgreSQL server, the log-server and the proxy; Ctrl-C stops them.
+
+Usage: vitrine up [options]
+
+Options:
+  --data DIR         data folder: keys, configuration, log, spool, database.
+                     Created at the first start. [./vitrine-data]
+  --proxy HOST:PORT  where applications connect [127.0.0.1:6432]
+  --log HOST:PORT    where auditors read the log [127.0.0.1:6962]
+  --upstream URL     put the proxy before this server instead of the embedded
+                     PostgreSQL: postgres://HOST:PORT, reached without TLS.
+                     User and database only shape what is printed.
+  -h, --help         print this
+
+Port 0 takes any free port. Options are not remembered: give them at each start.
+The line "vitrine: ready" says that everything runs. Ctrl-C (or SIGTERM) stops
+the proxy, then the log-server, then the database, and loses nothing.
+`,
+  "log-server": `Starts the log-server alone.
+
+Usage: vitrine log-server --config FILE
+       vitrine log-server --example > log-server.yaml
+
+Options:
+  --config FILE  its configuration; paths in it are relative to the file
+  --example      print an example configuration that explains every key
+  -h, --help     print this
+
+It prints one line when it serves. Ctrl-C (or SIGTERM) stops it after a last
+checkpoint.
+`,
+  proxy: `Starts the proxy alone.
+
+Usage: vitrine proxy --config FILE
+       vitrine proxy --example > proxy.yaml
+
+Options:
+  --config FILE  its configuration; paths in it are relative to the file
+  --example      print an example configuration that explains every key
+  -h, --help     print this
+
+It prints one line when it accepts connections. Ctrl-C (or SIGTERM) ends the
+sessions, seals the record and submits it. What the log does not take in time
+stays in the spool and is submitted at the next start.
+`,
+  key: `Makes an Ed25519 key pair for a log or a source.
+
+Usage: vitrine key NAME [-o FILE]
+
+NAME is what signatures will carry: the log's origin (such as
+example.org/audit), or a source's name (such as example.org/audit/proxy-1). It
+holds neither white space nor "+".
+
+Options:
+  -o, --output FILE  where the signing key goes, readable by you only
+                     [the last part of NAME, and .key]
+  -h, --help         print this
+
+Prints the verifier key, which is public. A file that exists is never replaced.
+`,
+};

@@ -1,0 +1,38 @@
+import { closeSync, fstatSync, openSync, readSync, statSync } from "node:fs";
+import { codeOf } from "./errors.ts";
+
+/** Enough of a log's end to hold its last line. */
+const TAIL_BYTES = 16 * 1024;
+
+/** Bytes in a file; 0 when there is none. */
+export function sizeOf(file: string): number {
+  try {
+    return statSync(file).size;
+  } catch (error) {
+    if (codeOf(error) === "ENOENT") return 0;
+    throw error;
+  }
+}
+
+/**
+ * What a program said last in its log, preferring the last line that speaks of an error.
+ *
+ * @param from where this run's part of the log begins, in bytes
+ */
+export function lastLine(file: string, from: number): string | undefined {
+  const descriptor = openSync(file, "r");
+  try {
+    const { size } = fstatSync(descriptor);
+    const start = Math.max(from, size - TAIL_BYTES);
+    const bytes = Buffer.alloc(Math.max(0, size - start));
+    readSync(descriptor, bytes, 0, bytes.length, start);
+    const lines = bytes
+      .toString("utf8")
+      .split("\n")
+      .map((line) => line.trim())
+      .filter((line) => line !== "");
+    return lines.findLast((line) => /\b(fatal|panic|error)\b/i.test(line)) ?? lines.at(-1);
+  } finally {
+    closeSync(descriptor);
+  }
+}

@@ -1,0 +1,17 @@
+/** What a part tells the `vitrine up` that started it. Nothing travels the other way: it is stopped by SIGTERM. */
+export type PartMessage =
+  | { readonly type: "ready"; readonly at: string }
+  | { readonly type: "failed"; readonly code: string; readonly message: string; readonly status: number }
+  | { readonly type: "stopped"; readonly unsubmitted: number };
+
+export function isPartMessage(message: unknown): message is PartMessage {
+  if (typeof message !== "object" || message === null || !("type" in message)) return false;
+  return message.type === "ready" || message.type === "failed" || message.type === "stopped";
+}
+
+/** What a person is told of entries that the log has not taken yet. */
+export function waiting(unsubmitted: number): string {
+  if (unsubmitted === 0) return "";
+  const entries = unsubmitted === 1 ? "1 entry waits" : `${unsubmitted} entries wait`;
+  return `; ${entries} in the spool and will be submitted at the next start`;
+}

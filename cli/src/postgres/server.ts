@@ -1,0 +1,130 @@
+import { closeSync, existsSync, openSync, readFileSync, statSync } from "node:fs";
+import path from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import pg from "pg";
+import { CliError, codeOf, oneLine } from "../errors.ts";
+import { lastLine, sizeOf } from "../log-file.ts";
+import { freePort } from "../probe.ts";
+import { chooseAccount, run } from "./account.ts";
+import { findBinaries } from "./binaries.ts";
+import { adopt, createCluster, SUPERUSER } from "./create.ts";
+import { stopOrphan } from "./orphan.ts";
+
+export interface PostgresConfig {
+  /** The cluster's folder (PGDATA). Created, with its cluster, when it is not there. */
+  readonly folder: string;
+  /** A file that holds the superuser's password, created with the cluster. */
+  readonly passwordFile: string;
+  /** Where the server's own log goes. */
+  readonly logFile: string;
+  /** Told about a server that outlived its `up`. */
+  readonly onOrphan?: () => void;
+  /** Told the server's process id as soon as there is one. */
+  readonly onSpawn?: (pid: number) => void;
+  /** Stops waiting for the server to accept connections, and stops the server. */
+  readonly signal?: AbortSignal;
+}
+
+export interface Postgres {
+  readonly host: "127.0.0.1";
+  readonly port: number;
+  readonly pid: number;
+  readonly password: string;
+  /** Resolves when the server ends, asked for or not, with its last line of log. */
+  readonly ended: Promise<string>;
+  /** Connects as superuser. The caller ends the connection. */
+  connect(database: string): Promise<pg.Client>;
+  /** Fast shutdown: disconnects everyone, writes a checkpoint, ends. */
+  stop(): Promise<void>;
+}
+
+/**
+ * Starts a PostgreSQL server of our own on a free port of 127.0.0.1, in a process group of its own: a Ctrl-C in the
+ * terminal does not reach it.
+ *
+ * @throws CliError `postgres_missing`, `postgres_account`, `postgres_failed`
+ */
+export async function startPostgres(config: PostgresConfig): Promise<Postgres> {
+  const binaries = await findBinaries();
+  const folder = path.resolve(config.folder);
+  const exists = existsSync(folder);
+  const account = chooseAccount(path.dirname(folder), binaries.postgres, exists ? statSync(folder).uid : undefined);
+  if (!exists) await createCluster(folder, path.resolve(config.passwordFile), binaries, account);
+  else adopt(folder, account);
+  await stopOrphan(folder, binaries, account, config.onOrphan);
+
+  const password = readFileSync(config.passwordFile, "utf8").trim();
+  const port = await freePort();
+  const logFrom = sizeOf(config.logFile);
+  const log = openSync(config.logFile, "a", 0o600);
+  const options = [`listen_addresses=127.0.0.1`, `port=${port}`, "unix_socket_directories=", "logging_collector=off"];
+  const child = run(account, binaries.postgres, ["-D", folder, ...options.flatMap((option) => ["-c", option])], log);
+  closeSync(log);
+  const ended = new Promise<string>((resolve) => {
+    child.once("error", (error) => resolve(oneLine(error)));
+    child.once("exit", (code, signal) => {
+      resolve(lastLine(config.logFile, logFrom) ?? `PostgreSQL ended with ${signal ?? `status ${code}`}`);
+    });
+  });
+  const stop = async (): Promise<void> => {
+    // SIGINT is the fast shutdown (PostgreSQL section 18.5).
+    if (child.exitCode === null && child.signalCode === null) child.kill("SIGINT");
+    await ended;
+  };
+  if (child.pid !== undefined) config.onSpawn?.(child.pid);
+  const connect = (database: string): Promise<pg.Client> => connectTo(port, password, database);
+  try {
+    await accepting(connect, ended, config.signal);
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+  return { host: "127.0.0.1", port, pid: child.pid as number, password, ended, connect, stop };
+}
+
+async function connectTo(port: number, password: string, database: string): Promise<pg.Client> {
+  const client = new pg.Client({
+    host: "127.0.0.1",
+    port,
+    user: SUPERUSER,
+    password,
+    database,
+    ssl: false,
+    options: "",
+    application_name: "vitrine up",
+    connectionTimeoutMillis: 10_000,
+  });
+  // A server that ends breaks the connection outside any query; the query under way, or the next, reports it.
+  client.on("error", () => {});
+  await client.connect();
+  return client;
+}
+
+/** Waits, however long the recovery after a crash takes, until the server accepts connections. */
+async function accepting(
+  connect: (database: string) => Promise<pg.Client>,
+  ended: Promise<string>,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  let last: string | undefined;
+  void ended.then((line) => {
+    last = line;
+  });
+  for (;;) {
+    try {
+      await (await connect(SUPERUSER)).end();
+      return;
+    } catch (error) {
+      if (last !== undefined) throw new CliError("postgres_failed", `PostgreSQL did not start: ${last}`);
+      signal?.throwIfAborted();
+      const code = codeOf(error);
+      // 57P03: starting up, or recovering.
+      if (code !== "ECONNREFUSED" && code !== "57P03" && code !== "ECONNRESET") {
+        throw new CliError("postgres_failed", `cannot connect to the embedded PostgreSQL: ${oneLine(error)}`, {
+          cause: error,
+        });
+      }
+      await sleep(50);
+    }
+  }
+}

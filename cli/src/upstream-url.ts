@@ -1,0 +1,82 @@
+import type { Address } from "./address.ts";
+import { CliError } from "./errors.ts";
+
+export interface Upstream extends Address {
+  /** For the connection string that is printed: the proxy passes on whatever user and database a client names. */
+  readonly user: string | undefined;
+  readonly database: string | undefined;
+  /** Further connection parameters, carried over to the printed connection string. */
+  readonly parameters: string;
+}
+
+/** Values that ask for TLS or GSSAPI all the way, which the proxy cannot give: it speaks to the server in the clear. */
+const DEMANDS_ENCRYPTION: Record<string, RegExp> = {
+  sslmode: /^(require|verify-ca|verify-full)$/,
+  ssl: /^(1|true|yes|on|require)$/i,
+  requiressl: /^(1|true|yes|on)$/i,
+  gssencmode: /^require$/,
+  channel_binding: /^require$/,
+  sslnegotiation: /^direct$/,
+};
+
+/**
+ * Reads the URL of a PostgreSQL server, in libpq's form (PostgreSQL section 34.1.1.2). A password in it is dropped.
+ *
+ * @throws CliError `usage` when it is no such URL, `upstream_tls` when it demands an encrypted connection
+ */
+export function parseUpstream(text: string): Upstream {
+  // The text may hold a password, so no message repeats it.
+  const example = "such as postgres://127.0.0.1:5432";
+  if (!/^postgres(ql)?:\/\//.test(text)) {
+    throw new CliError("usage", `--upstream must be a URL that begins with postgres://, ${example}`);
+  }
+  const authority = text.slice(text.indexOf("//") + 2).split(/[/?#]/, 1)[0] as string;
+  if (authority.includes(",")) throw new CliError("usage", "--upstream names several hosts; give one");
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  if (url === undefined) throw new CliError("usage", `--upstream is not a well-formed URL, ${example}`);
+  if (url.hostname === "" || /%2f/i.test(url.hostname) || url.searchParams.has("host")) {
+    throw new CliError("usage", `--upstream must name a host; Unix sockets are not supported; ${example}`);
+  }
+  for (const [name, value] of url.searchParams) {
+    if (DEMANDS_ENCRYPTION[name]?.test(value)) {
+      throw new CliError(
+        "upstream_tls",
+        `--upstream has ${name}=${value}, but TLS between the proxy and the server is not supported yet; ` +
+          "use a server that the proxy reaches over a trusted network, and leave the parameter out",
+      );
+    }
+  }
+  const decode = (part: string): string | undefined => (part === "" ? undefined : decodeURIComponent(part));
+  const port = url.port === "" ? 5432 : Number(url.port);
+  if (port === 0) throw new CliError("usage", "--upstream names port 0; name the port of the server");
+  for (const name of ["password", "passfile"]) url.searchParams.delete(name);
+  try {
+    return {
+      host: decodeURIComponent(url.hostname.replace(/^\[|\]$/g, "")),
+      port,
+      user: decode(url.username),
+      database: decode(url.pathname.slice(1)),
+      parameters: url.searchParams.toString(),
+    };
+  } catch (error) {
+    throw new CliError("usage", "--upstream has a malformed percent-escape", { cause: error });
+  }
+}
+
+/**
+ * A connection string to paste into psql or an application.
+ *
+ * @param password only ever that of the sample database, which exists to be printed
+ */
+export function connectionString(
+  to: Address,
+  as: { user?: string | undefined; password?: string; database?: string | undefined; parameters?: string },
+): string {
+  const host = to.host.includes(":") ? `[${to.host}]` : to.host;
+  const user = as.user === undefined ? "" : encodeURIComponent(as.user);
+  const password = as.password === undefined ? "" : `:${encodeURIComponent(as.password)}`;
+  const login = user === "" ? "" : `${user}${password}@`;
+  const database = as.database === undefined ? "" : `/${encodeURIComponent(as.database)}`;
+  const parameters = as.parameters ? `?${as.parameters}` : "";
+  return `postgres://${login}${host}:${to.port}${database}${parameters}`;
+}

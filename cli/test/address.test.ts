@@ -1,0 +1,32 @@
+import t from "tap";
+import { formatAddress, parseAddress, reachableHost } from "../src/address.ts";
+
+t.test("an address is read and written back", async (t) => {
+  for (const text of ["127.0.0.1:6432", "[::1]:6432", "localhost:0", "db.example:65535", "[fe80::1]:1"]) {
+    t.equal(formatAddress(parseAddress(text, "--proxy")), text);
+  }
+});
+
+t.test("what is no address is refused, and the option named", async (t) => {
+  const wrong = [
+    "",
+    ":",
+    "6432",
+    ":6432",
+    "host:",
+    "host:65536",
+    "host:06432",
+    "host:-1",
+    "::1:6432",
+    "[::1]",
+    "a b:1",
+    "u@h:1",
+  ];
+  for (const text of wrong) t.throws(() => parseAddress(text, "--log"), { code: "usage", message: /^--log / }, text);
+});
+
+t.test("a wildcard is reached by loopback", async (t) => {
+  t.equal(reachableHost("0.0.0.0"), "127.0.0.1");
+  t.equal(reachableHost("::"), "::1");
+  t.equal(reachableHost("10.0.0.7"), "10.0.0.7");
+});

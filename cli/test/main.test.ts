@@ -1,0 +1,70 @@
+import { readFileSync } from "node:fs";
+import t from "tap";
+import { vitrine } from "./run.ts";
+
+t.test("every help is printed to standard output, and names every option of its command", async (t) => {
+  const options: Record<string, string[]> = {
+    "": ["--help", "--version", "up", "log-server", "proxy", "key"],
+    up: ["--data", "--proxy", "--log", "--upstream", "--help"],
+    "log-server": ["--config", "--example", "--help"],
+    proxy: ["--config", "--example", "--help"],
+    key: ["--output", "--help"],
+  };
+  for (const [command, names] of Object.entries(options)) {
+    const { status, stdout, stderr } = await vitrine([command, "--help"].filter(Boolean));
+    t.equal(status, 0, command);
+    t.equal(stderr, "", command);
+    for (const name of names) t.ok(stdout.includes(name), `${command} --help names ${name}`);
+    t.ok(
+      stdout.split("\n").every((line) => line.length <= 80),
+      `${command} --help fits a terminal`,
+    );
+  }
+  t.equal((await vitrine(["help", "up"])).stdout, (await vitrine(["up", "--help"])).stdout);
+});
+
+t.test("the version is the package's", async (t) => {
+  const { version } = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8"));
+  const ran = await vitrine(["--version"]);
+  t.same(ran, { status: 0, stdout: `vitrine ${version}\n`, stderr: "" });
+});
+
+t.test("a wrong command line is one line on standard error, and status 64", async (t) => {
+  const wrong: [string[], RegExp][] = [
+    [[], /name a command/],
+    [["down"], /no command "down".*up, log-server, proxy, key/],
+    [["--colour"], /'--colour'.*vitrine --help/],
+    [["up", "--colour"], /'--colour'.*vitrine up --help/],
+    [["up", "--data"], /--data.*argument missing.*vitrine up --help/],
+    [["up", "here"], /'here'.*vitrine up --help/],
+    [["up", "--proxy", "6432"], /--proxy "6432" is not HOST:PORT/],
+    [
+      ["up", "--upstream", "postgres://db:5432/x?sslmode=verify-full"],
+      /upstream_tls.*sslmode=verify-full.*not supported/,
+    ],
+    [["log-server"], /--config FILE is missing/],
+    [["proxy", "--config"], /--config.*argument missing/],
+    [["key"], /name one key/],
+    [["key", "a b"], /"a b" cannot name a key/],
+  ];
+  for (const [args, message] of wrong) {
+    const { status, stdout, stderr } = await vitrine(args);
+    t.equal(status, 64, args.join(" "));
+    t.equal(stdout, "", args.join(" "));
+    t.match(stderr, /^vitrine: (usage|upstream_tls): [^\n]+\n$/, args.join(" "));
+    t.match(stderr, message, args.join(" "));
+  }
+});
+
+t.test("a password in --upstream is never repeated", async (t) => {
+  for (const url of [
+    "postgres://me:hush@/x",
+    "mysql://me:hush@db/x",
+    "postgres://me:hush@db:99999/x",
+    "postgres://me:hush@a,b/x",
+  ]) {
+    const { status, stderr } = await vitrine(["up", "--upstream", url]);
+    t.equal(status, 64, url);
+    t.notMatch(stderr, /hush/, url);
+  }
+});
