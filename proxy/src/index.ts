@@ -1,1 +1,4 @@
-export const version: string = "0.1.0";
+/** The public entry: what `cli/` and the tests compose the proxy from. */
+export { CONFIG_KEYS, type ConfigKey, type ProxyConfig, parseProxyConfig, readProxyConfig } from "./config.ts";
+export { type ClientErrorCode, ProxyError, type ProxyErrorCode, SQLSTATE, STARTUP_CODES } from "./errors.ts";
+export { type ProxyHooks, type RunningProxy, startProxy } from "./start.ts";

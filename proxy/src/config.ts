@@ -1,0 +1,216 @@
+import { createHash } from "node:crypto";
+import { readFile } from "node:fs/promises";
+import { dirname, resolve } from "node:path";
+import { isMap, isScalar, LineCounter, parseDocument, type YAMLMap } from "yaml";
+import { ProxyError } from "./errors.ts";
+import { DURABILITIES, type Durability } from "./session/policy.ts";
+import { SEALABLE, type SealableName } from "./session/values.ts";
+import type { UpstreamAddress } from "./upstream.ts";
+
+export interface ProxyConfig {
+  readonly listen: { readonly host: string; readonly port: number };
+  readonly status: { readonly host: string; readonly port: number } | undefined;
+  readonly upstream: UpstreamAddress;
+  readonly log: { readonly url: string; readonly vkey: string };
+  readonly source: { readonly key: string };
+  readonly spool: { readonly dir: string; readonly maxBytes: number; readonly maxAgeMs: number };
+  readonly durability: { readonly reads: Durability; readonly others: Durability; readonly windowMs: number };
+  readonly sealed: readonly SealableName[];
+  readonly limits: {
+    readonly clients: number;
+    readonly statementBytes: number;
+    readonly disclosureBytes: number;
+    readonly loginTimeoutMs: number;
+    readonly connectTimeoutMs: number;
+    readonly drainTimeoutMs: number;
+  };
+  /** Hex SHA-256 of the effective configuration; keys are named in it by path and never by content. */
+  readonly digest: string;
+}
+
+type Kind = "string" | "integer" | "address" | "url" | "upstream" | "durability" | "sealed";
+
+export interface ConfigKey {
+  readonly path: string;
+  readonly kind: Kind;
+  readonly default: string | number | readonly string[] | undefined;
+  readonly required?: true;
+  readonly minimum?: number;
+}
+
+/** Every key of the configuration file: the manual's table is held against this list by a test. */
+export const CONFIG_KEYS: readonly ConfigKey[] = [
+  { path: "listen", kind: "address", default: "127.0.0.1:6432" },
+  { path: "status", kind: "address", default: undefined },
+  { path: "upstream", kind: "upstream", default: undefined, required: true },
+  { path: "log.url", kind: "url", default: undefined, required: true },
+  { path: "log.vkey", kind: "string", default: undefined, required: true },
+  { path: "source.key", kind: "string", default: undefined, required: true },
+  { path: "spool.dir", kind: "string", default: undefined, required: true },
+  { path: "spool.max_bytes", kind: "integer", default: 268_435_456, minimum: 16_777_216 },
+  { path: "spool.max_age_s", kind: "integer", default: 900, minimum: 1 },
+  { path: "durability.reads", kind: "durability", default: "before-result" },
+  { path: "durability.others", kind: "durability", default: "before-execute" },
+  { path: "durability.window_ms", kind: "integer", default: 200, minimum: 1 },
+  { path: "sealed", kind: "sealed", default: [...SEALABLE] },
+  { path: "limits.clients", kind: "integer", default: 1000, minimum: 1 },
+  { path: "limits.statement_bytes", kind: "integer", default: 67_108_864, minimum: 1024 },
+  { path: "limits.disclosure_bytes", kind: "integer", default: 8_388_608, minimum: 1024 },
+  { path: "limits.login_timeout_ms", kind: "integer", default: 60_000, minimum: 1 },
+  { path: "limits.connect_timeout_ms", kind: "integer", default: 10_000, minimum: 1 },
+  { path: "limits.drain_timeout_ms", kind: "integer", default: 10_000, minimum: 0 },
+];
+
+/**
+ * Reads and checks a configuration file (YAML). Paths in it are relative to the file.
+ * @throws ProxyError `bad_config`, with the line and column of what is wrong
+ */
+export async function readProxyConfig(path: string): Promise<ProxyConfig> {
+  let text: string;
+  try {
+    text = await readFile(path, "utf8");
+  } catch (error) {
+    throw new ProxyError("bad_config", `${path} cannot be read: ${(error as Error).message}`);
+  }
+  return parseProxyConfig(text, path);
+}
+
+export async function parseProxyConfig(text: string, path: string): Promise<ProxyConfig> {
+  const lines = new LineCounter();
+  const document = parseDocument(text, { lineCounter: lines, uniqueKeys: true });
+  const at = (offset: number): string => {
+    const { line, col } = lines.linePos(offset);
+    return `${path}:${line}:${col}`;
+  };
+  const problem = document.errors[0];
+  if (problem !== undefined) throw bad(at(problem.pos[0]), problem.message.split("\n")[0] ?? "not YAML");
+  if (!isMap(document.contents)) throw bad(at(0), "the file must be a map of keys");
+  const given = new Map<string, { value: unknown; where: string }>();
+  flatten(document.contents, "", at, given);
+  const values = new Map<string, unknown>();
+  for (const key of CONFIG_KEYS) {
+    const entry = given.get(key.path);
+    given.delete(key.path);
+    if (entry === undefined && key.required) throw bad(path, `the key "${key.path}" is missing`);
+    values.set(key.path, entry === undefined ? convertDefault(key) : convert(key, entry.value, entry.where));
+  }
+  for (const [name, { where }] of given) throw bad(where, `there is no key "${name}"`);
+  return build(values, path);
+}
+
+async function build(values: ReadonlyMap<string, unknown>, path: string): Promise<ProxyConfig> {
+  const get = <T>(name: string): T => values.get(name) as T;
+  const file = (name: string): string => resolve(dirname(path), get<string>(name));
+  const vkey = get<string>("log.vkey");
+  const effective = JSON.stringify([...values].map(([name, value]) => [name, value ?? null]));
+  return Object.freeze({
+    listen: get<ProxyConfig["listen"]>("listen"),
+    status: get<ProxyConfig["status"]>("status"),
+    upstream: get<UpstreamAddress>("upstream"),
+    log: {
+      url: get<string>("log.url"),
+      vkey: vkey.includes("+") ? vkey : await readLine(file("log.vkey"), "log.vkey"),
+    },
+    source: { key: file("source.key") },
+    spool: {
+      dir: file("spool.dir"),
+      maxBytes: get<number>("spool.max_bytes"),
+      maxAgeMs: get<number>("spool.max_age_s") * 1000,
+    },
+    durability: {
+      reads: get<Durability>("durability.reads"),
+      others: get<Durability>("durability.others"),
+      windowMs: get<number>("durability.window_ms"),
+    },
+    sealed: get<readonly SealableName[]>("sealed"),
+    limits: {
+      clients: get<number>("limits.clients"),
+      statementBytes: get<number>("limits.statement_bytes"),
+      disclosureBytes: get<number>("limits.disclosure_bytes"),
+      loginTimeoutMs: get<number>("limits.login_timeout_ms"),
+      connectTimeoutMs: get<number>("limits.connect_timeout_ms"),
+      drainTimeoutMs: get<number>("limits.drain_timeout_ms"),
+    },
+    digest: createHash("sha256").update(effective).digest("hex"),
+  });
+}
+
+function flatten(
+  map: YAMLMap,
+  prefix: string,
+  at: (offset: number) => string,
+  into: Map<string, { value: unknown; where: string }>,
+): void {
+  for (const { key, value } of map.items) {
+    const where = at((isScalar(key) ? key.range?.[0] : undefined) ?? 0);
+    if (!isScalar(key) || typeof key.value !== "string") throw bad(where, "a key must be a name");
+    const name = `${prefix}${key.value}`;
+    if (isMap(value) && CONFIG_KEYS.some(({ path }) => path.startsWith(`${name}.`)))
+      flatten(value, `${name}.`, at, into);
+    else into.set(name, { value: (value as { toJSON?(): unknown } | null)?.toJSON?.() ?? null, where });
+  }
+}
+
+function convertDefault(key: ConfigKey): unknown {
+  return key.default === undefined ? undefined : convert(key, key.default, "default");
+}
+
+function convert(key: ConfigKey, value: unknown, where: string): unknown {
+  const wrong = (wanted: string): ProxyError => bad(where, `"${key.path}" must be ${wanted}`);
+  switch (key.kind) {
+    case "string":
+      if (typeof value !== "string" || value === "") throw wrong("a text");
+      return value;
+    case "integer":
+      if (typeof value !== "number" || !Number.isSafeInteger(value) || value < (key.minimum ?? 0)) {
+        throw wrong(`a whole number of at least ${key.minimum ?? 0}`);
+      }
+      return value;
+    case "address": {
+      const match = typeof value === "string" ? /^(\[[0-9a-f:.]+\]|[^\s:[\]]+):([0-9]{1,5})$/i.exec(value) : null;
+      if (match === null || Number(match[2]) > 65_535) throw wrong("HOST:PORT, such as 127.0.0.1:6432");
+      return { host: match[1]!.replace(/^\[|\]$/g, ""), port: Number(match[2]) };
+    }
+    case "url":
+      if (typeof value !== "string" || !/^https?:\/\/[^\s/]+/.test(value)) throw wrong("an http:// or https:// URL");
+      return value.replace(/\/+$/, "");
+    case "upstream":
+      return upstream(value, wrong);
+    case "durability":
+      if (!DURABILITIES.includes(value as Durability)) throw wrong(`one of ${DURABILITIES.join(", ")}`);
+      return value;
+    case "sealed":
+      if (!Array.isArray(value) || !value.every((name) => SEALABLE.includes(name))) {
+        throw wrong(`a list of ${SEALABLE.join(", ")}`);
+      }
+      return value;
+  }
+}
+
+function upstream(value: unknown, wrong: (wanted: string) => ProxyError): UpstreamAddress {
+  const wanted = "postgres://HOST:PORT; login, password and database come from each client";
+  let url: URL;
+  try {
+    url = new URL(String(value));
+  } catch {
+    throw wrong(wanted);
+  }
+  if (!["postgres:", "postgresql:"].includes(url.protocol) || url.hostname === "") throw wrong(wanted);
+  const tls = url.searchParams.get("sslmode");
+  if (tls !== null && !["disable", "allow", "prefer"].includes(tls)) {
+    throw wrong(`reached without TLS: sslmode=${tls} is not supported yet`);
+  }
+  return { host: url.hostname.replace(/^\[|\]$/g, ""), port: url.port === "" ? 5432 : Number(url.port) };
+}
+
+async function readLine(path: string, key: string): Promise<string> {
+  try {
+    return (await readFile(path, "utf8")).trim();
+  } catch (error) {
+    throw new ProxyError("bad_config", `"${key}" names ${path}, which cannot be read: ${(error as Error).message}`);
+  }
+}
+
+function bad(where: string, what: string): ProxyError {
+  return new ProxyError("bad_config", `${where}: ${what}`);
+}

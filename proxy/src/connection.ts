@@ -1,0 +1,361 @@
+import type { Socket } from "node:net";
+import type { CancelKeys } from "./cancel.ts";
+import { type ClientErrorCode, ProxyError, SQLSTATE } from "./errors.ts";
+import { HeldQueue } from "./held.ts";
+import type { Metrics } from "./metrics.ts";
+import { BackendSide } from "./session/backend-side.ts";
+import { FrontendSide } from "./session/frontend-side.ts";
+import { type EndReason, Session, type Shared } from "./session/session.ts";
+import { cancelUpstream, connectUpstream, type UpstreamAddress } from "./upstream.ts";
+import { Framer } from "./wire/framer.ts";
+import { StartupReader } from "./wire/startup.ts";
+import { errorResponse, TERMINATE } from "./wire/write.ts";
+
+export interface ConnectionSettings {
+  readonly upstream: UpstreamAddress;
+  readonly connectTimeoutMs: number;
+  readonly loginTimeoutMs: number;
+  readonly statementBytes: number;
+}
+
+export interface ConnectionContext {
+  readonly shared: Shared;
+  readonly settings: ConnectionSettings;
+  readonly keys: CancelKeys;
+  readonly metrics: Metrics;
+  readonly nextSessionId: () => string;
+  /** Why no new session is taken in now; undefined when one is. */
+  readonly admission: () => ProxyError | undefined;
+}
+
+/** Held client bytes beyond which the client is not read any further. */
+const HELD_LIMIT = 1 << 18;
+/** Bytes of answer that a vanished client may leave unread before its statement is cancelled, as a failed send would. */
+const UNREAD_LIMIT = 1 << 20;
+
+/** One client and its server connection: sockets, back-pressure, and the order in which either may see bytes. */
+export class Connection {
+  readonly #client: Socket;
+  readonly #context: ConnectionContext;
+  readonly #onClose: () => void;
+  readonly #reader = new StartupReader();
+  #refusedEncryption = new Set<"ssl" | "gssenc">();
+  #loginTimer: NodeJS.Timeout | undefined;
+  #server: Socket | undefined;
+  #session: Session | undefined;
+  #fromClient: Framer | undefined;
+  #fromServer: Framer | undefined;
+  #toServer: HeldQueue | undefined;
+  #toClient: HeldQueue;
+  #reason: EndReason = "client-closed";
+  #clientEnded = false;
+  #clientGone = false;
+  #unreadBytes = 0;
+  #cancelled = false;
+  #endClient = false;
+  #failing = false;
+  #draining = false;
+  #finished = false;
+
+  constructor(client: Socket, context: ConnectionContext, onClose: () => void) {
+    this.#client = client;
+    this.#context = context;
+    this.#onClose = onClose;
+    this.#toClient = new HeldQueue(context.shared.recorder, client, () => this.#afterClientRelease());
+    this.#loginTimer = setTimeout(
+      () => this.fail(new ProxyError("protocol_violation", "the login took too long")),
+      context.settings.loginTimeoutMs,
+    );
+    client.on("data", (chunk: Buffer) => this.#guard(() => this.#onClientData(chunk)));
+    client.on("end", () => this.#onClientEnd());
+    client.on("drain", () => this.#updateFlow());
+    // "close" follows, and says all that matters here.
+    client.on("error", () => client.destroy());
+    client.on("close", () => this.#onClientClose());
+  }
+
+  /** Stop when nothing is under way: at once if idle, else at the end of the statement or transaction. */
+  drain(): void {
+    this.#draining = true;
+    this.#closeIfDrained();
+  }
+
+  /** Stop now. */
+  stop(): void {
+    this.fail(new ProxyError("shutting_down", "terminating connection: the proxy is being stopped"));
+  }
+
+  /** Tells the client, if the stream allows it, and closes both sides. */
+  fail(error: ProxyError): void {
+    if (this.#failing || this.#finished) {
+      // Its last bytes may wait for a spool that will never take them.
+      if (this.#context.shared.recorder.state === "failed") this.#client.destroy();
+      return;
+    }
+    this.#failing = true;
+    clearTimeout(this.#loginTimer);
+    this.#reason = reasonOf(error);
+    const wait = this.#session?.refuse(error) ?? 0;
+    this.#toServer?.clear();
+    // When the spool cannot be written nothing becomes durable any more: what is held stays unsaid, but not why.
+    const spoolFailed = this.#context.shared.recorder.state === "failed";
+    if (spoolFailed) this.#toClient.clear();
+    // In the middle of a message of the server's, an ErrorResponse would be taken for its content.
+    if (this.#fromServer === undefined || this.#fromServer.atBoundary) {
+      const code = error.code in SQLSTATE ? (error.code as ClientErrorCode) : "spool_failed";
+      this.#toClient.push(errorResponse("FATAL", code, error.message), spoolFailed ? 0 : wait);
+      this.#toClient.flush();
+    }
+    if (this.#server !== undefined) {
+      if (this.#fromClient?.atBoundary === true) this.#server.end(TERMINATE);
+      else this.#server.destroy();
+    }
+    this.#endClientWhenReleased();
+    if (this.#server === undefined) this.#finish();
+  }
+
+  // --- the client's bytes ------------------------------------------------------------------------------------------
+
+  #onClientData(chunk: Buffer): void {
+    if (this.#failing) return;
+    this.#context.metrics.bytesIn.inc(chunk.length);
+    if (this.#fromClient === undefined) {
+      this.#onFirstPacket(chunk);
+      return;
+    }
+    this.#fromClient.feed(chunk);
+    this.#toServer!.flush();
+    this.#updateFlow();
+  }
+
+  #onFirstPacket(chunk: Buffer): void {
+    const packet = this.#reader.feed(chunk);
+    if (packet === undefined) return;
+    switch (packet.kind) {
+      case "tls":
+        this.#client.destroy();
+        return;
+      case "ssl":
+      case "gssenc":
+        if (this.#refusedEncryption.has(packet.kind)) {
+          throw new ProxyError("protocol_violation", `a second ${packet.kind} request`);
+        }
+        this.#refusedEncryption.add(packet.kind);
+        this.#client.write("N");
+        return;
+      case "cancel":
+        clearTimeout(this.#loginTimer);
+        this.#context.keys.cancel(packet.pid, packet.key).finally(() => this.#client.end());
+        return;
+      case "startup": {
+        const { shared, nextSessionId } = this.#context;
+        this.#session = new Session(shared, packet.startup, addressOf(this.#client), nextSessionId);
+        const refusal = this.#refusal(packet.startup.parameters);
+        if (refusal !== undefined) {
+          this.fail(refusal);
+          return;
+        }
+        this.#client.pause();
+        this.#connect(packet.raw).catch((error: unknown) => this.#guardError(error));
+      }
+    }
+  }
+
+  #refusal(parameters: ReadonlyMap<string, string>): ProxyError | undefined {
+    const replication = parameters.get("replication");
+    if (replication !== undefined && !["false", "off", "no", "0"].includes(replication.toLowerCase())) {
+      return new ProxyError("not_supported", "replication connections are not passed through this proxy");
+    }
+    return this.#context.admission();
+  }
+
+  async #connect(startup: Buffer): Promise<void> {
+    const { settings, shared } = this.#context;
+    const server = await connectUpstream(settings.upstream, settings.connectTimeoutMs);
+    if (this.#failing || this.#clientGone) {
+      server.destroy();
+      this.#finish();
+      return;
+    }
+    this.#server = server;
+    const session = this.#session!;
+    this.#toServer = new HeldQueue(shared.recorder, server, () => this.#afterServerRelease());
+    this.#fromClient = new Framer(
+      new FrontendSide(
+        session,
+        {
+          forward: (bytes, wait) => this.#toServer!.push(bytes, wait),
+          terminated: () => {
+            this.#reason = "client-terminated";
+          },
+        },
+        settings,
+      ),
+    );
+    this.#fromServer = new Framer(new BackendSide(session));
+    server.on("data", (chunk: Buffer) => this.#guard(() => this.#onServerData(chunk)));
+    server.on("drain", () => this.#updateFlow());
+    server.on("error", () => server.destroy());
+    server.on("close", () => this.#onServerClose());
+    server.on("end", () => server.end());
+    server.write(startup);
+    this.#client.resume();
+  }
+
+  // --- the server's bytes ------------------------------------------------------------------------------------------
+
+  #onServerData(chunk: Buffer): void {
+    const session = this.#session!;
+    const wasReady = session.phase === "ready";
+    this.#fromServer!.feed(chunk);
+    if (!wasReady && session.phase === "ready") this.#onReady(session);
+    this.#context.metrics.bytesOut.inc(chunk.length);
+    if (this.#failing) return;
+    if (this.#clientGone) {
+      this.#discard(chunk.length);
+    } else {
+      this.#toClient.push(chunk, session.gate);
+      this.#toClient.flush();
+      this.#updateFlow();
+    }
+    if (this.#draining) this.#closeIfDrained();
+  }
+
+  #onReady(session: Session): void {
+    clearTimeout(this.#loginTimer);
+    if (session.key !== undefined) this.#context.keys.add(session.key);
+  }
+
+  #discard(bytes: number): void {
+    this.#unreadBytes += bytes;
+    const key = this.#session?.key;
+    if (this.#unreadBytes < UNREAD_LIMIT || this.#cancelled || key === undefined) return;
+    this.#cancelled = true;
+    const { upstream, connectTimeoutMs } = this.#context.settings;
+    // Nobody waits for this answer; if the cancel does not arrive the statement runs to its end.
+    cancelUpstream(upstream, key.pid, key.key, connectTimeoutMs).catch(() => undefined);
+  }
+
+  // --- flow --------------------------------------------------------------------------------------------------------
+
+  #afterServerRelease(): void {
+    this.#updateFlow();
+    if (this.#clientEnded && this.#toServer!.empty) this.#server?.end();
+  }
+
+  #afterClientRelease(): void {
+    this.#updateFlow();
+    if (this.#endClient) this.#endClientWhenReleased();
+    if (this.#draining) this.#closeIfDrained();
+  }
+
+  /** A side is read only while the other one takes what it is sent, and while not too much is held for the spool. */
+  #updateFlow(): void {
+    if (this.#server === undefined) return;
+    const readClient = !this.#server.writableNeedDrain && this.#toServer!.heldBytes < HELD_LIMIT;
+    if (readClient === this.#client.isPaused()) readClient ? this.#client.resume() : this.#client.pause();
+    const readServer = this.#clientGone || (!this.#client.writableNeedDrain && this.#toClient.empty);
+    if (readServer === this.#server.isPaused()) readServer ? this.#server.resume() : this.#server.pause();
+  }
+
+  #closeIfDrained(): void {
+    const { phase, tracker } = this.#session ?? { phase: "authenticating", tracker: undefined };
+    if (phase === "ready" && tracker !== undefined && (!tracker.idle || tracker.tx !== "I" || !this.#toClient.empty))
+      return;
+    this.stop();
+  }
+
+  // --- the end -----------------------------------------------------------------------------------------------------
+
+  #onClientEnd(): void {
+    this.#clientEnded = true;
+    if (this.#server === undefined) {
+      this.#client.end();
+      return;
+    }
+    if (this.#toServer!.empty) this.#server.end();
+  }
+
+  #onClientClose(): void {
+    clearTimeout(this.#loginTimer);
+    this.#clientGone = true;
+    this.#toClient.clear();
+    if (this.#server === undefined) {
+      if (this.#session === undefined || this.#failing) this.#finish();
+      return;
+    }
+    this.#clientEnded = true;
+    if (this.#toServer!.empty) this.#server.end();
+    this.#updateFlow();
+  }
+
+  #onServerClose(): void {
+    if (!this.#clientEnded && !this.#failing && this.#reason === "client-closed") this.#reason = "server-closed";
+    const cutOff = this.#fromServer?.atBoundary === false;
+    const session = this.#session!;
+    if (session.phase !== "ready" && session.gate === 0 && !this.#clientEnded && !this.#failing) {
+      // It went away in the middle of the login without a word.
+      this.fail(new ProxyError("upstream_lost", "the database server closed the connection during the login"));
+      return;
+    }
+    const lost = this.#reason === "server-closed" && session.phase === "ready" && !session.tracker.idle;
+    this.#finish();
+    if (lost && !cutOff && !this.#clientGone) {
+      const error = errorResponse("FATAL", "upstream_lost", "the connection to the database server was lost");
+      this.#toClient.push(error, 0);
+      this.#toClient.flush();
+    }
+    this.#endClientWhenReleased();
+  }
+
+  #endClientWhenReleased(): void {
+    this.#endClient = true;
+    if (!this.#clientGone && this.#toClient.empty) this.#client.end();
+  }
+
+  /** No more answers can come: the session's record is closed. */
+  #finish(): void {
+    if (this.#finished) return;
+    this.#finished = true;
+    clearTimeout(this.#loginTimer);
+    const key = this.#session?.key;
+    if (key !== undefined) this.#context.keys.delete(key);
+    this.#session?.end(this.#reason);
+    this.#onClose();
+  }
+
+  #guard(work: () => void): void {
+    try {
+      work();
+    } catch (error) {
+      this.#guardError(error);
+    }
+  }
+
+  #guardError(error: unknown): void {
+    if (!(error instanceof ProxyError)) throw error;
+    this.#context.metrics.errors.inc({ code: error.code });
+    this.fail(error);
+  }
+}
+
+function reasonOf(error: ProxyError): EndReason {
+  switch (error.code) {
+    case "shutting_down":
+      return "shutdown";
+    case "spool_full":
+    case "spool_failed":
+    case "disk_full":
+      return "spool-full";
+    case "upstream_lost":
+      return "server-closed";
+    default:
+      return "protocol-error";
+  }
+}
+
+function addressOf(client: Socket): string {
+  const { remoteAddress, remotePort } = client;
+  if (remoteAddress === undefined) return "unknown";
+  return remoteAddress.includes(":") ? `[${remoteAddress}]:${remotePort}` : `${remoteAddress}:${remotePort}`;
+}

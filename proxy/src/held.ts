@@ -1,0 +1,87 @@
+import type { Recorder } from "./audit/index.ts";
+
+/** The sending half of a socket, or what stands for it. */
+export interface Sink {
+  write(bytes: Buffer): unknown;
+  cork(): void;
+  uncork(): void;
+}
+
+/**
+ * Bytes on their way to one side, in order, each held until its spool position is durable. What need not wait, and
+ * stands behind nothing that waits, is written at once.
+ */
+export class HeldQueue {
+  /** Bytes that wait for the spool. */
+  heldBytes = 0;
+  readonly #recorder: Recorder;
+  readonly #sink: Sink;
+  readonly #onRelease: () => void;
+  readonly #flush: () => void;
+  #items: { bytes: Buffer; wait: number }[] = [];
+  #waiting = false;
+
+  /** @param onRelease called after held bytes were written */
+  constructor(recorder: Recorder, sink: Sink, onRelease: () => void) {
+    this.#recorder = recorder;
+    this.#sink = sink;
+    this.#onRelease = onRelease;
+    this.#flush = () => {
+      this.#waiting = false;
+      this.flush();
+      this.#onRelease();
+    };
+  }
+
+  get empty(): boolean {
+    return this.#items.length === 0;
+  }
+
+  /** Queues; call `flush` after the last piece of a chunk. */
+  push(bytes: Buffer, wait: number): void {
+    this.heldBytes += bytes.length;
+    const last = this.#items.at(-1);
+    // Pieces of one chunk that touch go out as one write, and wait as one.
+    if (
+      last !== undefined &&
+      last.bytes.buffer === bytes.buffer &&
+      last.bytes.byteOffset + last.bytes.length === bytes.byteOffset
+    ) {
+      last.bytes = Buffer.from(bytes.buffer, last.bytes.byteOffset, last.bytes.length + bytes.length);
+      last.wait = Math.max(last.wait, wait);
+      return;
+    }
+    this.#items.push({ bytes, wait });
+  }
+
+  /** Writes what may go. */
+  flush(): void {
+    if (this.#items.length === 0) return;
+    let ready = 0;
+    for (const { wait } of this.#items) {
+      if (wait > 0 && !this.#recorder.isDurable(wait)) break;
+      ready += 1;
+    }
+    if (ready > 0) {
+      const items = ready === this.#items.length ? this.#items : this.#items.slice(0, ready);
+      this.#items = ready === this.#items.length ? [] : this.#items.slice(ready);
+      if (items.length > 1) this.#sink.cork();
+      for (const { bytes } of items) {
+        this.heldBytes -= bytes.length;
+        this.#sink.write(bytes);
+      }
+      if (items.length > 1) this.#sink.uncork();
+    }
+    const next = this.#items[0];
+    if (next !== undefined && !this.#waiting) {
+      this.#waiting = true;
+      this.#recorder.whenDurable(next.wait, this.#flush);
+    }
+  }
+
+  /** Drops what is held: it was never passed on. */
+  clear(): void {
+    this.#items = [];
+    this.heldBytes = 0;
+  }
+}

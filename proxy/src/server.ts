@@ -1,0 +1,64 @@
+import { createServer, type Server, type Socket } from "node:net";
+import { Connection, type ConnectionContext } from "./connection.ts";
+import type { ProxyError } from "./errors.ts";
+
+/** Accepts clients and knows which are here. */
+export class ProxyServer {
+  readonly #context: ConnectionContext;
+  readonly #server: Server;
+  readonly #connections = new Set<Connection>();
+  #onEmpty: (() => void) | undefined;
+
+  constructor(context: ConnectionContext) {
+    this.#context = context;
+    const options = { allowHalfOpen: true, noDelay: true, keepAlive: true };
+    this.#server = createServer(options, (client) => this.#accept(client));
+  }
+
+  get clients(): number {
+    return this.#connections.size;
+  }
+
+  /** @throws the system's error when the address is taken or not ours */
+  listen(host: string, port: number): Promise<{ host: string; port: number }> {
+    return new Promise((resolve, reject) => {
+      this.#server.once("error", reject);
+      this.#server.listen({ host, port, backlog: 1024 }, () => {
+        this.#server.off("error", reject);
+        const address = this.#server.address() as { address: string; port: number };
+        resolve({ host: address.address, port: address.port });
+      });
+    });
+  }
+
+  /** Ends every session with this error. */
+  failAll(error: ProxyError): void {
+    for (const connection of this.#connections) connection.fail(error);
+  }
+
+  /** Takes in nobody else; lets statements and transactions under way end, and stops the rest after `timeoutMs`. */
+  async close(timeoutMs: number): Promise<void> {
+    this.#server.close();
+    const empty = new Promise<void>((resolve) => {
+      this.#onEmpty = resolve;
+    });
+    for (const connection of this.#connections) connection.drain();
+    if (this.#connections.size === 0) return;
+    const late = setTimeout(() => {
+      for (const connection of this.#connections) connection.stop();
+    }, timeoutMs);
+    // A peer that does not even close its socket is not waited for.
+    const end = new Promise<void>((resolve) => setTimeout(resolve, timeoutMs + 2_000).unref());
+    await Promise.race([empty, end]);
+    clearTimeout(late);
+  }
+
+  #accept(client: Socket): void {
+    this.#context.metrics.connections.inc();
+    const connection: Connection = new Connection(client, this.#context, () => {
+      this.#connections.delete(connection);
+      if (this.#connections.size === 0) this.#onEmpty?.();
+    });
+    this.#connections.add(connection);
+  }
+}

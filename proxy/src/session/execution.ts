@@ -1,0 +1,112 @@
+import type { Intent } from "../audit/index.ts";
+import type { Statement } from "../statements/index.ts";
+import type { Member } from "./values.ts";
+
+/** What can be executed: a statement's text and what its grammar tells, shared by all its executions. */
+export interface Subject {
+  readonly protocol: "simple" | "extended" | "function";
+  /** undefined when nothing is known of it, such as a statement prepared by SQL or a cursor */
+  readonly statement: Statement | undefined;
+  readonly sql: Buffer | undefined;
+  readonly functionOid: number | undefined;
+}
+
+/** A statement that was prepared by Parse. `empty` text executes nothing. */
+export interface Prepared {
+  readonly subject: Subject;
+  readonly empty: boolean;
+}
+
+export interface Parameters {
+  /** undefined when the block was too large to be taken apart */
+  readonly count: number | undefined;
+  readonly member: Member;
+}
+
+/** A portal: a prepared statement bound to parameters. */
+export interface Portal {
+  readonly prepared: Prepared | undefined;
+  readonly parameters: Parameters | undefined;
+  /** Size of the Bind; counted with its first execution. */
+  bytes: number;
+  /** The execution that PortalSuspended left open. */
+  suspended: Execution | undefined;
+}
+
+/** One execution on its way: what its entry will say. */
+export interface Execution {
+  readonly subject: Subject;
+  readonly parameters: Parameters | undefined;
+  intent: Intent | undefined;
+  /** RFC 3339, and the monotonic clock in milliseconds. */
+  readonly start: string;
+  readonly startedAt: number;
+  rows: number;
+  bytesIn: number;
+  bytesOut: number;
+}
+
+const NOT_KNOWN =
+  '"operation":"UNKNOWN","class":"unknown","relations":[],"functions":[],"complete":false,"incomplete":"opaque"';
+const NOT_TAKEN =
+  '"operation":"UNKNOWN","class":"unknown","relations":[],"functions":[],"complete":false,"incomplete":"too-large"';
+const FUNCTION_CALL =
+  '"operation":"FUNCTION CALL","class":"function","relations":[],"functions":[],"complete":false,"incomplete":"opaque"';
+const IMPLICIT_COMMIT = '"operation":"COMMIT","class":"session","relations":[],"functions":[],"complete":true';
+
+/** The server ends an implicit transaction at Sync; when that fails, this is what failed. */
+export const COMMIT_AT_SYNC: Subject = {
+  protocol: "extended",
+  statement: undefined,
+  sql: undefined,
+  functionOid: undefined,
+};
+
+/** A statement that the proxy would not take in. */
+export const TOO_LARGE: Subject = { protocol: "simple", statement: undefined, sql: undefined, functionOid: undefined };
+
+/** The members that an intent states: everything but the outcome (spec/entry.md, kind `statement`). */
+export function intentMembers(who: string, execution: Execution, sql: Member | undefined): string {
+  const { subject, parameters } = execution;
+  let text = `${who},"protocol":"${subject.protocol}",${grammarMembers(subject)}`;
+  if (sql !== undefined) text += `,"sql":${sql.json}`;
+  if (subject.functionOid !== undefined) text += `,"function_oid":${subject.functionOid}`;
+  if (parameters !== undefined) {
+    text += `,"params":${parameters.member.json}`;
+    if (parameters.count !== undefined) text += `,"params_count":${parameters.count}`;
+  }
+  return `${text},"start":"${execution.start}"`;
+}
+
+function grammarMembers(subject: Subject): string {
+  if (subject.statement !== undefined) return subject.statement.members;
+  if (subject === COMMIT_AT_SYNC) return IMPLICIT_COMMIT;
+  if (subject === TOO_LARGE) return NOT_TAKEN;
+  return subject.protocol === "function" ? FUNCTION_CALL : NOT_KNOWN;
+}
+
+export type Outcome = "completed" | "failed" | "denied" | "cancelled" | "unknown";
+
+export interface Result {
+  readonly outcome: Outcome;
+  readonly sqlstate?: string | undefined;
+  readonly tag?: string | undefined;
+  readonly rows?: number | undefined;
+  readonly error?: Member | undefined;
+}
+
+const PLAIN_TAG = /^[A-Z0-9 ]*$/;
+
+/** The members that become known with the outcome. */
+export function outcomeMembers(n: number, tx: string, execution: Execution, result: Result, now: number): string {
+  const duration = Math.max(0, Math.round((now - execution.startedAt) * 1000));
+  let text = `"n":${n},"tx":"${tx}","duration_us":${duration},"outcome":"${result.outcome}"`;
+  if (result.sqlstate !== undefined) text += `,"sqlstate":"${result.sqlstate}"`;
+  if (result.tag !== undefined) {
+    text += `,"tag":${PLAIN_TAG.test(result.tag) ? `"${result.tag}"` : JSON.stringify(result.tag)}`;
+  }
+  if (result.rows !== undefined) text += `,"rows":${result.rows}`;
+  text += `,"bytes_in":${execution.bytesIn},"bytes_out":${execution.bytesOut}`;
+  if (result.error !== undefined) text += `,"error":${result.error.json}`;
+  return text;
+}

@@ -1,0 +1,165 @@
+import { createHash, type Hash } from "node:crypto";
+import { ProxyError } from "../errors.ts";
+import { type FrameSink, HEADER_BYTES } from "../wire/framer.ts";
+import {
+  parseBindNames,
+  parseExecute,
+  parseFunctionCall,
+  parseParameters,
+  parseParse,
+  parseQuery,
+  parseTarget,
+} from "../wire/frontend.ts";
+import { FRONTEND_NAMES, type FrontendName, showType } from "../wire/messages.ts";
+import type { Parameters } from "./execution.ts";
+import type { Session } from "./session.ts";
+import { FRONTEND_TABLE } from "./table.ts";
+
+/** PQ_SMALL_MESSAGE_LIMIT and PG_MAX_AUTH_TOKEN_LENGTH in PostgreSQL, with the type byte. */
+const SMALL = 10_001;
+const AUTH_TOKEN = 65_536;
+/** How much of a Bind or FunctionCall that is too large to be gathered is kept, for its names. */
+const HEAD = 8_192;
+
+/** Where the client's bytes go. */
+export interface Outlet {
+  /** Pass these bytes on to the server, not before `wait` (a spool position, 0 for none) is durable. */
+  forward(bytes: Buffer, wait: number): void;
+  /** The client said Terminate; it is forwarded like the rest. */
+  terminated(): void;
+}
+
+/** Reads the client's messages: tells the session of them, and passes them on. */
+export class FrontendSide implements FrameSink {
+  readonly #session: Session;
+  readonly #outlet: Outlet;
+  readonly #statementBytes: number;
+  /** Of the message that is passing by in pieces. */
+  #digest: Hash | undefined;
+  #digestSkip = 0;
+  #dropping = false;
+
+  constructor(session: Session, outlet: Outlet, limits: { readonly statementBytes: number }) {
+    this.#session = session;
+    this.#outlet = outlet;
+    this.#statementBytes = limits.statementBytes;
+  }
+
+  begin(type: number, size: number): number {
+    const name = FRONTEND_NAMES[type];
+    if (name === undefined) throw new ProxyError("protocol_violation", `unknown frontend message ${showType(type)}`);
+    const action = FRONTEND_TABLE[this.#session.phase][name];
+    if (action === "refuse") {
+      throw new ProxyError("protocol_violation", `unexpected ${name} message while ${this.#session.phase}`);
+    }
+    this.#dropping = action === "drop";
+    if (this.#dropping) return 0;
+    switch (name) {
+      case "query":
+      case "parse":
+        if (size > this.#statementBytes) {
+          throw new ProxyError(
+            "statement_too_large",
+            `the statement has ${size} bytes, and the proxy's limit is ${this.#statementBytes}`,
+          );
+        }
+        return size;
+      case "bind":
+      case "functionCall":
+        if (size <= this.#session.values.limit) return size;
+        this.#digest = createHash("sha256");
+        this.#digestSkip = HEADER_BYTES;
+        return Math.min(size, HEAD);
+      case "copyData":
+        return 0;
+      case "password":
+        return limited(name, size, AUTH_TOKEN);
+      default:
+        return limited(name, size, SMALL);
+    }
+  }
+
+  pass(piece: Buffer): void {
+    if (this.#dropping) return;
+    if (this.#digest !== undefined) {
+      const skip = Math.min(this.#digestSkip, piece.length);
+      this.#digestSkip -= skip;
+      this.#digest.update(piece.subarray(skip));
+    }
+    this.#outlet.forward(piece, 0);
+  }
+
+  end(type: number, size: number, head: Buffer): void {
+    if (this.#dropping) return;
+    const name = FRONTEND_NAMES[type]!;
+    if (name === "copyData") {
+      this.#session.tracker.copyData(size);
+      return;
+    }
+    const streamed = this.#digest !== undefined;
+    const wait = this.#tell(name, size, head);
+    this.#digest = undefined;
+    if (!streamed) this.#outlet.forward(head, wait);
+    if (name === "terminate") this.#outlet.terminated();
+  }
+
+  /** @returns the spool position to wait for before forwarding */
+  #tell(name: FrontendName, size: number, head: Buffer): number {
+    const { tracker } = this.#session;
+    switch (name) {
+      case "query":
+        return tracker.query(parseQuery(head), size);
+      case "parse": {
+        const { name: statement, text } = parseParse(head);
+        return tracker.parse(statement, text);
+      }
+      case "bind": {
+        const { portal, statement, block } = parseBindNames(head);
+        return tracker.bind(portal, statement, this.#parameters("Bind", head, block, size), size);
+      }
+      case "functionCall": {
+        const { oid, block } = parseFunctionCall(head);
+        return tracker.functionCall(oid, this.#parameters("FunctionCall", head, block, size), size);
+      }
+      case "describe": {
+        const { what, name: target } = parseTarget(head, "Describe");
+        return tracker.describe(what, target);
+      }
+      case "close": {
+        const { what, name: target } = parseTarget(head, "Close");
+        return tracker.close(what, target);
+      }
+      case "execute":
+        return tracker.execute(parseExecute(head).portal, size);
+      case "sync":
+        return tracker.sync();
+      case "copyDone":
+      case "copyFail":
+        tracker.copyEnd();
+        return 0;
+      case "password":
+        this.#session.password(head);
+        return 0;
+      case "copyData":
+      case "flush":
+      case "terminate":
+        return 0;
+    }
+  }
+
+  #parameters(which: "Bind" | "FunctionCall", head: Buffer, block: number, size: number): Parameters | undefined {
+    const { values, utf8 } = this.#session;
+    if (this.#digest !== undefined) {
+      const member = values.digestMember("params", size - HEADER_BYTES, this.#digest.digest("hex"));
+      return { count: undefined, member };
+    }
+    const { values: shown, bytes } = parseParameters(which, head, block, utf8);
+    if (shown.length === 0) return undefined;
+    return { count: shown.length, member: values.member("params", shown, bytes) };
+  }
+}
+
+function limited(name: FrontendName, size: number, limit: number): number {
+  if (size > limit) throw new ProxyError("protocol_violation", `a ${name} message of ${size} bytes`);
+  return size;
+}

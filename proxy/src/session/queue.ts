@@ -1,0 +1,78 @@
+import type { Execution, Portal, Prepared } from "./execution.ts";
+
+/** A frontend message whose answer is still to come. */
+export type Pending =
+  | {
+      readonly kind: "query";
+      readonly text: Buffer;
+      readonly executions: Execution[];
+      /** The statement that the server is at. */
+      next: number;
+      failed: boolean;
+      readonly wait: number;
+    }
+  | { readonly kind: "parse"; readonly name: string; readonly prepared: Prepared }
+  | { readonly kind: "bind"; readonly name: string; readonly statement: string; readonly portal: Portal }
+  | { readonly kind: "describe"; readonly what: "statement" | "portal"; readonly name: string }
+  | { readonly kind: "close"; readonly what: "statement" | "portal"; readonly name: string }
+  | {
+      readonly kind: "execute";
+      readonly name: string;
+      execution: Execution | undefined;
+      resolved: boolean;
+      readonly wait: number;
+    }
+  | {
+      readonly kind: "function";
+      readonly execution: Execution;
+      /** Its end is recorded; only ReadyForQuery is missing. */
+      answered: boolean;
+      readonly wait: number;
+    }
+  | { readonly kind: "sync" }
+  /** CopyDone or CopyFail sent before the server was seen to enter COPY; it has no answer of its own. */
+  | { readonly kind: "copy-end" };
+
+/** First in, first out; the answers come in the order of the questions. */
+export class Queue {
+  #items: Pending[] = [];
+  #at = 0;
+
+  push(item: Pending): void {
+    this.#items.push(item);
+  }
+
+  get head(): Pending | undefined {
+    while (this.#items[this.#at]?.kind === "copy-end") this.#at += 1;
+    return this.#items[this.#at];
+  }
+
+  get empty(): boolean {
+    return this.head === undefined;
+  }
+
+  shift(): void {
+    this.#at += 1;
+    if (this.#at === this.#items.length) {
+      this.#items = [];
+      this.#at = 0;
+    } else if (this.#at > 1024) {
+      this.#items.splice(0, this.#at);
+      this.#at = 0;
+    }
+  }
+
+  /**
+   * The head entered COPY FROM STDIN. The server swallows the Syncs that were sent behind it, up to the end of the
+   * copy data.
+   * @returns whether that end was already sent
+   */
+  swallowSyncs(): boolean {
+    const from = this.#at + 1;
+    let to = from;
+    while (this.#items[to]?.kind === "sync") to += 1;
+    const ended = this.#items[to]?.kind === "copy-end";
+    this.#items.splice(from, to - from + (ended ? 1 : 0));
+    return ended;
+  }
+}

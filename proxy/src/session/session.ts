@@ -1,0 +1,224 @@
+import type { Recorder } from "../audit/index.ts";
+import type { ProxyError } from "../errors.ts";
+import { type ClientErrorCode, SQLSTATE } from "../errors.ts";
+import type { Analyzer } from "../statements/index.ts";
+import {
+  parseAuthentication,
+  parseError,
+  parseKeyData,
+  parseNegotiated,
+  parseParameterStatus,
+  parseSaslMechanism,
+} from "../wire/backend.ts";
+import type { Startup } from "../wire/startup.ts";
+import type { Policy } from "./policy.ts";
+import type { Phase } from "./table.ts";
+import { Tracker } from "./tracker.ts";
+import type { Member, Values } from "./values.ts";
+
+export type EndReason =
+  | "client-terminated"
+  | "client-closed"
+  | "server-closed"
+  | "shutdown"
+  | "protocol-error"
+  | "spool-full";
+
+/** What all sessions of a proxy share. */
+export interface Shared {
+  readonly recorder: Recorder;
+  readonly analyzer: Analyzer;
+  readonly values: Values;
+  readonly policy: Policy;
+  readonly clock: () => string;
+}
+
+/** One client's session, seen as messages: who it is, what it asked, how it ended. It knows no sockets. */
+export class Session {
+  phase: Phase = "authenticating";
+  /** Undefined until the server accepted the client. */
+  id: string | undefined;
+  readonly tracker: Tracker;
+  readonly startup: Startup;
+  #key: { readonly pid: number; readonly key: Buffer } | undefined;
+  readonly #shared: Shared;
+  readonly #nextId: () => string;
+  readonly #address: Member;
+  readonly #disclosures: readonly Uint8Array[];
+  #auth = "trust";
+  #protocol: string;
+  #serverVersion = "";
+  #application: string | undefined;
+  #role: string;
+  #utf8 = true;
+  #who: { readonly members: string; readonly disclosures: readonly Uint8Array[] } | undefined;
+  #start = "";
+  #startedAt = 0;
+  #refused = false;
+  /** Spool position of session.start or access.refused: the client must not see the outcome before it is durable. */
+  #gate = 0;
+
+  constructor(shared: Shared, startup: Startup, address: string, nextId: () => string) {
+    this.#shared = shared;
+    this.startup = startup;
+    this.#protocol = startup.protocol;
+    this.#role = startup.user;
+    this.#application = startup.parameters.get("application_name");
+    this.#nextId = nextId;
+    this.#address = shared.values.member("client.address", address, Buffer.byteLength(address));
+    this.#disclosures = this.#address.disclosure === undefined ? [] : [this.#address.disclosure];
+    this.tracker = new Tracker({
+      recorder: shared.recorder,
+      analyzer: shared.analyzer,
+      values: shared.values,
+      policy: shared.policy,
+      clock: shared.clock,
+      who: () => this.#identity(),
+      utf8: () => this.#utf8,
+    });
+  }
+
+  /** Spool position that must be durable before any more of the server's bytes may reach the client. */
+  get gate(): number {
+    return Math.max(this.#gate, this.tracker.gate);
+  }
+
+  /** The server's key for cancel requests, once it is known. */
+  get key(): { readonly pid: number; readonly key: Buffer } | undefined {
+    return this.#key;
+  }
+
+  get utf8(): boolean {
+    return this.#utf8;
+  }
+
+  get values(): Values {
+    return this.#shared.values;
+  }
+
+  // --- authentication, relayed unread but for its kind -------------------------------------------------------------
+
+  authentication(message: Buffer): void {
+    const request = parseAuthentication(message);
+    if (request.kind === "ok") this.phase = "starting";
+    else if (request.kind === "method") this.#auth = request.name;
+    else if (request.kind === "sasl") this.#auth = "sasl";
+  }
+
+  /** A password message of the client: only the name of the mechanism it chose is read. */
+  password(message: Buffer): void {
+    if (this.#auth === "sasl") this.#auth = parseSaslMechanism(message).toLowerCase();
+  }
+
+  negotiated(message: Buffer): void {
+    this.#protocol = parseNegotiated(message);
+  }
+
+  keyData(message: Buffer): void {
+    this.#key = parseKeyData(message);
+  }
+
+  parameterStatus(message: Buffer): void {
+    const { name, value } = parseParameterStatus(message);
+    switch (name) {
+      case "server_version":
+        this.#serverVersion = value;
+        break;
+      case "application_name":
+        this.#application = value === "" ? undefined : value;
+        this.#who = undefined;
+        break;
+      case "session_authorization":
+        this.#role = value;
+        this.#who = undefined;
+        break;
+      case "client_encoding":
+        this.#utf8 = value === "UTF8" || value === "SQL_ASCII";
+        break;
+      default:
+    }
+  }
+
+  readyForQuery(status: string): void {
+    if (this.phase === "ready") {
+      this.tracker.readyForQuery(status);
+      return;
+    }
+    this.phase = "ready";
+    this.id = this.#nextId();
+    this.#start = this.#shared.clock();
+    this.#startedAt = performance.now();
+    const server = `"server":{"version":${JSON.stringify(this.#serverVersion)},"pid":${this.#key?.pid ?? 0}}`;
+    const members = `${this.#subject()},${this.#client()},${server},"protocol":"${this.#protocol}"`;
+    this.#gate = this.#shared.recorder.record("session.start", members, this.#disclosures);
+  }
+
+  errorResponse(head: Buffer): void {
+    const error = parseError(head);
+    if (this.phase === "ready") this.tracker.error(error);
+    else this.#refuse("server", error.sqlstate, error.message);
+  }
+
+  // --- refusals and the end ----------------------------------------------------------------------------------------
+
+  /** The proxy itself turns the client away. @returns the position to wait for before saying so */
+  refuse(error: ProxyError): number {
+    if (this.phase === "ready") {
+      if (error.code !== "statement_too_large") return 0;
+      return this.tracker.tooLarge(SQLSTATE[error.code], error.message);
+    }
+    return this.#refuse("proxy", SQLSTATE[error.code as ClientErrorCode] ?? "08P01", error.message);
+  }
+
+  #refuse(by: "server" | "proxy", sqlstate: string, text: string): number {
+    if (this.#refused) return 0;
+    this.#refused = true;
+    const { recorder, values } = this.#shared;
+    const error = values.member("error", text, Buffer.byteLength(text));
+    const { user, database } = this.startup;
+    const members =
+      `"actor":{"login":${JSON.stringify(user)}},"database":${JSON.stringify(database)},${this.#client()}` +
+      `,"by":"${by}","sqlstate":"${sqlstate}","error":${error.json}`;
+    const disclosures = error.disclosure === undefined ? this.#disclosures : [...this.#disclosures, error.disclosure];
+    this.#gate = recorder.record("access.refused", members, disclosures);
+    return this.#gate;
+  }
+
+  /** Called once, when no more answers can come. */
+  end(reason: EndReason): void {
+    const was = this.phase;
+    this.phase = "ended";
+    if (was !== "ready") return;
+    this.tracker.end();
+    const { statements, failed, rows, bytesIn, bytesOut } = this.tracker.totals;
+    const duration = Math.max(0, Math.round((performance.now() - this.#startedAt) * 1000));
+    this.#shared.recorder.record(
+      "session.end",
+      `${this.#subject()},"start":"${this.#start}","duration_us":${duration},"statements":${statements},"failed":${failed}` +
+        `,"rows":${rows},"bytes_in":${bytesIn},"bytes_out":${bytesOut},"reason":"${reason}"`,
+      [],
+    );
+  }
+
+  #subject(): string {
+    const { user, database } = this.startup;
+    const actor = `"actor":{"login":${JSON.stringify(user)},"auth":${JSON.stringify(this.#auth)}}`;
+    return `"session":"${this.id}",${actor},"database":${JSON.stringify(database)}`;
+  }
+
+  #client(): string {
+    const application = this.#application === undefined ? "" : `,"application":${JSON.stringify(this.#application)}`;
+    return `"client":{"address":${this.#address.json}${application},"tls":false}`;
+  }
+
+  /** The same for every statement until a reported parameter changes, so made once. */
+  #identity(): { readonly members: string; readonly disclosures: readonly Uint8Array[] } {
+    if (this.#who === undefined) {
+      const role = this.#role === this.startup.user || this.#role === "" ? "" : `,"role":${JSON.stringify(this.#role)}`;
+      const application = this.#application === undefined ? "" : `,"application":${JSON.stringify(this.#application)}`;
+      const members = `${this.#subject()}${role},"client":{"address":${this.#address.json}${application}}`;
+      this.#who = { members, disclosures: this.#disclosures };
+    }
+    return this.#who;
+  }
+}

@@ -1,0 +1,68 @@
+import { createHash } from "node:crypto";
+import { type Sealed, sealValue } from "../audit/index.ts";
+
+/** Members that may be sealed (spec/entry.md, "Sealed values"). */
+export const SEALABLE = ["sql", "params", "error", "client.address"] as const;
+export type SealableName = (typeof SEALABLE)[number];
+
+/** A clear value longer than this is sealed all the same: the entry must stay under 65,535 bytes. */
+const CLEAR_LIMIT = 8 * 1024;
+
+/** A member's JSON text, and what travels beside the entry when it is sealed. */
+export interface Member {
+  readonly json: string;
+  readonly disclosure: Uint8Array | undefined;
+}
+
+/** Decides, by configuration, which values stand in the entry and which behind a digest. */
+export class Values {
+  readonly #sealed: ReadonlySet<SealableName>;
+  readonly #limit: number;
+
+  /** @param limit bytes of a value up to which its disclosure holds the value itself and not its digest */
+  constructor(sealed: Iterable<SealableName>, limit: number) {
+    this.#sealed = new Set(sealed);
+    this.#limit = limit;
+  }
+
+  /** @param bytes size of the value on the wire */
+  member(name: SealableName, value: unknown, bytes: number): Member {
+    if (!this.#sealed.has(name)) {
+      const json = JSON.stringify(value);
+      if (json.length <= CLEAR_LIMIT) return { json, disclosure: undefined };
+    }
+    const sealed: Sealed = sealValue(name, value, bytes);
+    return sealed;
+  }
+
+  /** A value of raw bytes: shown as text where it is text, by its digest where it is too large to keep. */
+  bytesMember(name: SealableName, value: Buffer, text: boolean): Member {
+    if (value.length > this.#limit) return this.digestMember(name, value.length, sha256Hex(value));
+    return this.member(name, showText(value, text), value.length);
+  }
+
+  digestMember(name: SealableName, bytes: number, sha256: string): Member {
+    return this.member(name, { bytes, sha256 }, bytes);
+  }
+
+  get limit(): number {
+    return this.#limit;
+  }
+}
+
+const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+
+export function showText(value: Buffer, text: boolean): string | { readonly base64: string } {
+  if (text) {
+    try {
+      return utf8.decode(value);
+    } catch {
+      // Not UTF-8 after all: shown as bytes.
+    }
+  }
+  return { base64: value.toString("base64") };
+}
+
+function sha256Hex(value: Buffer): string {
+  return createHash("sha256").update(value).digest("hex");
+}

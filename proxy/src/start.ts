@@ -1,0 +1,128 @@
+import { readFile } from "node:fs/promises";
+import { formatTimestamp, Recorder, readSourceKey } from "./audit/index.ts";
+import { CancelKeys } from "./cancel.ts";
+import type { ProxyConfig } from "./config.ts";
+import { ProxyError } from "./errors.ts";
+import { Metrics } from "./metrics.ts";
+import { ProxyServer } from "./server.ts";
+import { Policy } from "./session/policy.ts";
+import { Values } from "./session/values.ts";
+import { Analyzer } from "./statements/index.ts";
+import { createStatusServer } from "./status.ts";
+
+export interface RunningProxy {
+  readonly address: { readonly host: string; readonly port: number };
+  readonly source: string;
+  readonly epoch: number;
+  /** Ends the sessions, seals, and submits what is left. `unsubmitted` entries stay in the spool for the next start. */
+  close(): Promise<{ unsubmitted: number }>;
+}
+
+export interface ProxyHooks {
+  /** Told of what a person should know: the spool's state, the log's refusal. One line each. */
+  readonly notice?: (line: string) => void;
+}
+
+/** How long a stopping proxy tries to hand its last entries to the log. */
+const SUBMIT_TIMEOUT_MS = 10_000;
+
+/** @throws ProxyError with one of the start codes of spec/errors.md */
+export async function startProxy(config: ProxyConfig, hooks: ProxyHooks = {}): Promise<RunningProxy> {
+  const notice = hooks.notice ?? (() => undefined);
+  const metrics = new Metrics();
+  const analyzer = await Analyzer.load();
+  let server: ProxyServer | undefined;
+  let spoolError: ProxyError | undefined;
+  const recorder = await Recorder.open({
+    key: await readSourceKey(config.source.key),
+    spool: config.spool,
+    log: config.log,
+    software: { name: "vitrine-proxy", version: await ownVersion() },
+    configDigest: config.digest,
+    durability: config.durability,
+    onState: (state, error) => {
+      notice(`spool ${state}${error === undefined ? "" : `: ${error.code}: ${error.message}`}`);
+      spoolError = error;
+      if (state === "closed") server?.failAll(SPOOL_FULL);
+      else if (state === "failed") server?.failAll(error ?? SPOOL_FAILED);
+    },
+  });
+  let sessions = 0;
+  const { limits } = config;
+  server = new ProxyServer({
+    shared: {
+      recorder,
+      analyzer,
+      values: new Values(config.sealed, limits.disclosureBytes),
+      policy: new Policy(config.durability.reads, config.durability.others),
+      clock: formatTimestamp,
+    },
+    settings: { upstream: config.upstream, ...limits },
+    keys: new CancelKeys(config.upstream, limits.connectTimeoutMs),
+    metrics,
+    nextSessionId: () => `${recorder.epoch}.${++sessions}`,
+    admission: () => {
+      if (recorder.state === "failed") return spoolError ?? SPOOL_FAILED;
+      if (recorder.state !== "open") return SPOOL_FULL;
+      if (server!.clients > limits.clients) {
+        return new ProxyError("too_many_connections", `the proxy's limit of ${limits.clients} clients is reached`);
+      }
+      return undefined;
+    },
+  });
+  const running = server;
+  metrics.watch(() => running.clients, recorder);
+  const status = config.status === undefined ? undefined : createStatusServer(metrics, recorder);
+  let address: { host: string; port: number };
+  try {
+    if (status !== undefined && config.status !== undefined) {
+      const { host, port } = config.status;
+      await new Promise<void>((resolve, reject) => {
+        status.once("error", reject).listen({ host, port }, resolve);
+      });
+    }
+    address = await running.listen(config.listen.host, config.listen.port);
+  } catch (error) {
+    status?.close();
+    await recorder.stop("shutdown", SUBMIT_TIMEOUT_MS);
+    throw listenError(error as NodeJS.ErrnoException);
+  }
+  let closing: Promise<{ unsubmitted: number }> | undefined;
+  const close = async (): Promise<{ unsubmitted: number }> => {
+    await running.close(limits.drainTimeoutMs);
+    const result = await recorder.stop("shutdown", SUBMIT_TIMEOUT_MS);
+    status?.close();
+    status?.closeAllConnections();
+    return result;
+  };
+  return {
+    address,
+    source: recorder.source,
+    epoch: recorder.epoch,
+    close: () => {
+      closing ??= close();
+      return closing;
+    },
+  };
+}
+
+const SPOOL_FULL = new ProxyError(
+  "spool_full",
+  "the audit spool is full because its log cannot be reached; nothing is executed that could not be recorded",
+);
+const SPOOL_FAILED = new ProxyError(
+  "spool_failed",
+  "the audit spool cannot be written; nothing is executed unrecorded",
+);
+
+function listenError(error: NodeJS.ErrnoException & { address?: string; port?: number }): unknown {
+  if (error.code !== "EADDRINUSE" && error.code !== "EACCES" && error.code !== "EADDRNOTAVAIL") return error;
+  const where = `${error.address ?? ""}:${error.port ?? ""}`;
+  const why = error.code === "EADDRINUSE" ? "is taken by another process" : `cannot be listened on (${error.code})`;
+  return new ProxyError("port_in_use", `the address ${where} ${why}; choose another`);
+}
+
+async function ownVersion(): Promise<string> {
+  const file = new URL("../../package.json", import.meta.url);
+  return (JSON.parse(await readFile(file, "utf8")) as { version: string }).version;
+}

@@ -1,0 +1,144 @@
+import { ProxyError } from "../errors.ts";
+import { HEADER_BYTES } from "./framer.ts";
+
+/** Query: one string, and nothing behind its NUL (a reader of C strings would not see it, the server might). */
+export function parseQuery(message: Buffer): Buffer {
+  const nul = message.length - 1;
+  if (nul < HEADER_BYTES || message.indexOf(0, HEADER_BYTES) !== nul) throw violation("Query");
+  return message.subarray(HEADER_BYTES, nul);
+}
+
+export interface ParseMessage {
+  readonly name: string;
+  readonly text: Buffer;
+}
+
+export function parseParse(message: Buffer): ParseMessage {
+  const name = nameAt(message, HEADER_BYTES, "Parse");
+  const nul = message.indexOf(0, name.end);
+  if (nul < 0 || nul + 3 > message.length) throw violation("Parse");
+  const types = message.readUInt16BE(nul + 1);
+  if (message.length !== nul + 3 + 4 * types) throw violation("Parse");
+  return { name: name.text, text: message.subarray(name.end, nul) };
+}
+
+export interface BindMessage {
+  readonly portal: string;
+  readonly statement: string;
+  /** Offset of the parameter format codes: where the parameter block begins. */
+  readonly block: number;
+}
+
+/** The names at the head of a Bind; `head` may be its first bytes only. */
+export function parseBindNames(head: Buffer): BindMessage {
+  const portal = nameAt(head, HEADER_BYTES, "Bind");
+  const statement = nameAt(head, portal.end, "Bind");
+  return { portal: portal.text, statement: statement.text, block: statement.end };
+}
+
+/** A parameter as a disclosure shows it. */
+export type ParameterValue = null | string | { readonly base64: string };
+
+export interface Parameters {
+  readonly values: ParameterValue[];
+  /** Sum of the values' sizes. */
+  readonly bytes: number;
+}
+
+const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+
+/**
+ * The parameter block of a Bind or FunctionCall: format codes, then values.
+ * @param text whether text-format values are UTF-8 in this session
+ */
+export function parseParameters(
+  which: "Bind" | "FunctionCall",
+  message: Buffer,
+  block: number,
+  text: boolean,
+): Parameters {
+  try {
+    const formats = message.readUInt16BE(block);
+    let at = block + 2 + 2 * formats;
+    const count = message.readUInt16BE(at);
+    at += 2;
+    const values: ParameterValue[] = [];
+    let bytes = 0;
+    for (let i = 0; i < count; i += 1) {
+      const length = message.readInt32BE(at);
+      at += 4;
+      if (length < 0) {
+        values.push(null);
+        continue;
+      }
+      if (at + length > message.length) throw violation(which);
+      const format = formats === 0 ? 0 : message.readUInt16BE(block + 2 + 2 * (formats === 1 ? 0 : i));
+      values.push(showValue(message.subarray(at, at + length), format === 0 && text));
+      bytes += length;
+      at += length;
+    }
+    // Bind ends with a list of result formats, FunctionCall with one.
+    const end = which === "Bind" ? at + 2 + 2 * message.readUInt16BE(at) : at + 2;
+    if (end !== message.length) throw violation(which);
+    return { values, bytes };
+  } catch (error) {
+    if (error instanceof ProxyError) throw error;
+    // A RangeError of Buffer: the message ends before its own counts say.
+    throw violation(which);
+  }
+}
+
+function showValue(value: Buffer, text: boolean): ParameterValue {
+  if (text) {
+    try {
+      return utf8.decode(value);
+    } catch {
+      // Not UTF-8 after all: the server will refuse it; what was sent is shown as bytes.
+    }
+  }
+  return { base64: value.toString("base64") };
+}
+
+export interface ExecuteMessage {
+  readonly portal: string;
+}
+
+export function parseExecute(message: Buffer): ExecuteMessage {
+  const portal = nameAt(message, HEADER_BYTES, "Execute");
+  if (message.length !== portal.end + 4) throw violation("Execute");
+  return { portal: portal.text };
+}
+
+/** Describe and Close have the same form. */
+export interface TargetMessage {
+  readonly what: "statement" | "portal";
+  readonly name: string;
+}
+
+export function parseTarget(message: Buffer, which: "Describe" | "Close"): TargetMessage {
+  const kind = message[HEADER_BYTES];
+  const name = nameAt(message, HEADER_BYTES + 1, which);
+  if ((kind !== 0x53 && kind !== 0x50) || message.length !== name.end) throw violation(which);
+  return { what: kind === 0x53 ? "statement" : "portal", name: name.text };
+}
+
+export interface FunctionCallMessage {
+  readonly oid: number;
+  readonly block: number;
+}
+
+export function parseFunctionCall(head: Buffer): FunctionCallMessage {
+  if (head.length < HEADER_BYTES + 4) throw violation("FunctionCall");
+  return { oid: head.readUInt32BE(HEADER_BYTES), block: HEADER_BYTES + 4 };
+}
+
+/** Names of statements and portals are keys only, so any byte stands for itself. */
+function nameAt(bytes: Buffer, from: number, which: string): { readonly text: string; readonly end: number } {
+  const nul = bytes.indexOf(0, from);
+  if (nul < 0) throw violation(which);
+  return { text: nul === from ? "" : bytes.toString("latin1", from, nul), end: nul + 1 };
+}
+
+function violation(which: string): ProxyError {
+  return new ProxyError("protocol_violation", `invalid ${which} message: its parts do not fill its length`);
+}

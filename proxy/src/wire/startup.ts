@@ -1,0 +1,108 @@
+import { ProxyError } from "../errors.ts";
+
+/** MAX_STARTUP_PACKET_LENGTH in PostgreSQL. */
+export const MAX_STARTUP_BYTES = 10_000;
+
+const SSL_REQUEST = 80877103;
+const GSSENC_REQUEST = 80877104;
+const CANCEL_REQUEST = 80877102;
+const TLS_HANDSHAKE = 0x16;
+
+/** The first packet of a connection: it has a length but no type. */
+export type FirstPacket =
+  | { readonly kind: "ssl" }
+  | { readonly kind: "gssenc" }
+  | { readonly kind: "tls" }
+  | { readonly kind: "cancel"; readonly pid: number; readonly key: Buffer }
+  | { readonly kind: "startup"; readonly raw: Buffer; readonly startup: Startup };
+
+export interface Startup {
+  /** `3.0`, as asked for; the server may negotiate it down. */
+  readonly protocol: string;
+  readonly user: string;
+  /** The user's name when the client gave none, as PostgreSQL does. */
+  readonly database: string;
+  readonly parameters: ReadonlyMap<string, string>;
+}
+
+/** Gathers the first packet, however it is split. Feed it until it answers. */
+export class StartupReader {
+  #bytes: Buffer = Buffer.alloc(0);
+
+  /**
+   * @returns the packet once it is complete
+   * @throws ProxyError `protocol_violation`: bytes behind the packet (for an SSLRequest they would be data smuggled in
+   *   before encryption, CVE-2021-23214), a length out of bounds, a malformed parameter list
+   */
+  feed(chunk: Buffer): FirstPacket | undefined {
+    this.#bytes = this.#bytes.length === 0 ? chunk : Buffer.concat([this.#bytes, chunk]);
+    const bytes = this.#bytes;
+    if (bytes[0] === TLS_HANDSHAKE) return { kind: "tls" };
+    if (bytes.length < 4) return undefined;
+    const length = bytes.readUInt32BE(0);
+    if (length < 8 || length > MAX_STARTUP_BYTES) throw violation(`the first packet claims ${length} bytes`);
+    if (bytes.length < length) return undefined;
+    if (bytes.length > length) throw violation(`${bytes.length - length} bytes behind the first packet`);
+    this.#bytes = Buffer.alloc(0);
+    return parseFirstPacket(bytes);
+  }
+}
+
+function parseFirstPacket(packet: Buffer): FirstPacket {
+  const code = packet.readUInt32BE(4);
+  switch (code) {
+    case SSL_REQUEST:
+    case GSSENC_REQUEST:
+      if (packet.length !== 8) throw violation("an encryption request of the wrong size");
+      return { kind: code === SSL_REQUEST ? "ssl" : "gssenc" };
+    case CANCEL_REQUEST:
+      // Protocol 3.2: the key has 4 to 256 bytes.
+      if (packet.length < 16 || packet.length > 12 + 256) throw violation("a cancel request of the wrong size");
+      return { kind: "cancel", pid: packet.readUInt32BE(8), key: Buffer.from(packet.subarray(12)) };
+    default:
+      return { kind: "startup", raw: Buffer.from(packet), startup: parseStartup(packet, code) };
+  }
+}
+
+function parseStartup(packet: Buffer, version: number): Startup {
+  const major = Math.floor(version / 0x10000);
+  if (major !== 3) throw violation(`protocol version ${major}.${version % 0x10000}; this proxy speaks 3`);
+  const parameters = new Map<string, string>();
+  let at = 8;
+  for (;;) {
+    const name = cString(packet, at);
+    at = name.end;
+    if (name.text === "") break;
+    const value = cString(packet, at);
+    at = value.end;
+    if (parameters.has(name.text)) throw violation(`startup parameter ${JSON.stringify(name.text)} given twice`);
+    parameters.set(name.text, value.text);
+  }
+  if (at !== packet.length) throw violation("bytes behind the startup parameters");
+  const user = parameters.get("user");
+  if (user === undefined || user === "") throw violation("no user name in the startup packet");
+  const database = parameters.get("database");
+  return {
+    protocol: `3.${version % 0x10000}`,
+    user,
+    database: database === undefined || database === "" ? user : database,
+    parameters,
+  };
+}
+
+const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+
+/** A string up to its NUL. Names end up in entries, which are UTF-8: one that is not cannot be recorded as it is. */
+function cString(bytes: Buffer, from: number): { readonly text: string; readonly end: number } {
+  const nul = bytes.indexOf(0, from);
+  if (nul < 0) throw violation("a startup parameter without its end");
+  try {
+    return { text: utf8.decode(bytes.subarray(from, nul)), end: nul + 1 };
+  } catch {
+    throw violation("a startup parameter that is not UTF-8");
+  }
+}
+
+function violation(what: string): ProxyError {
+  return new ProxyError("protocol_violation", `invalid startup packet: ${what}`);
+}
