@@ -31,6 +31,9 @@ export interface Child {
 
 const COMMAND = fileURLToPath(new URL("../../bin/vitrine.js", import.meta.url));
 
+/** An uncaught error as Node prints it, above its stack; or a line of ours. */
+const CRASHED = /^(Uncaught )?[A-Za-z]*Error\b.*:|^FATAL ERROR:|^vitrine: [a-z_]+: /;
+
 /** Far above what a stop takes; the spool and the store recover from a kill. */
 const STOP_TIMEOUT_MS = 120_000;
 
@@ -52,7 +55,7 @@ export function startChild(name: "log-server" | "proxy", configFile: string, log
   let unsubmitted: number | undefined;
   const lastWord = (): string => {
     if (failure?.type === "failed") return `${failure.code}: ${failure.message}`;
-    return lastLine(logFile, logFrom) ?? `it ended with ${child.signalCode ?? `status ${child.exitCode}`}`;
+    return lastLine(logFile, logFrom, CRASHED) ?? `it ended with ${child.signalCode ?? `status ${child.exitCode}`}`;
   };
   const ended = new Promise<string>((resolve) => {
     child.once("error", (error) => resolve(error.message));

@@ -15,11 +15,11 @@ export function sizeOf(file: string): number {
 }
 
 /**
- * What a program said last in its log, preferring the last line that speaks of an error.
+ * What a program said last in its log: the last line that `telling` knows for the cause of an end, or else the last.
  *
  * @param from where this run's part of the log begins, in bytes
  */
-export function lastLine(file: string, from: number): string | undefined {
+export function lastLine(file: string, from: number, telling: RegExp): string | undefined {
   const descriptor = openSync(file, "r");
   try {
     const { size } = fstatSync(descriptor);
@@ -31,7 +31,7 @@ export function lastLine(file: string, from: number): string | undefined {
       .split("\n")
       .map((line) => line.trim())
       .filter((line) => line !== "");
-    return lines.findLast((line) => /\b(fatal|panic|error)\b/i.test(line)) ?? lines.at(-1);
+    return lines.findLast((line) => telling.test(line)) ?? lines.at(-1);
   } finally {
     closeSync(descriptor);
   }

@@ -38,6 +38,10 @@ export interface Postgres {
   stop(): Promise<void>;
 }
 
+const WHY_NOT_STARTED = /\b(FATAL|PANIC): /;
+/** A FATAL in the log of a running server is about one client. */
+const WHY_STOPPED = /\bPANIC: |: {2}received .* shutdown request/;
+
 /**
  * Starts a PostgreSQL server of our own on a free port of 127.0.0.1, in a process group of its own: a Ctrl-C in the
  * terminal does not reach it.
@@ -60,10 +64,14 @@ export async function startPostgres(config: PostgresConfig): Promise<Postgres> {
   const options = [`listen_addresses=127.0.0.1`, `port=${port}`, "unix_socket_directories=", "logging_collector=off"];
   const child = run(account, binaries.postgres, ["-D", folder, ...options.flatMap((option) => ["-c", option])], log);
   closeSync(log);
+  let isUp = false;
   const ended = new Promise<string>((resolve) => {
     child.once("error", (error) => resolve(oneLine(error)));
     child.once("exit", (code, signal) => {
-      resolve(lastLine(config.logFile, logFrom) ?? `PostgreSQL ended with ${signal ?? `status ${code}`}`);
+      resolve(
+        lastLine(config.logFile, logFrom, isUp ? WHY_STOPPED : WHY_NOT_STARTED) ??
+          `PostgreSQL ended with ${signal ?? `status ${code}`}`,
+      );
     });
   });
   const stop = async (): Promise<void> => {
@@ -75,6 +83,7 @@ export async function startPostgres(config: PostgresConfig): Promise<Postgres> {
   const connect = (database: string): Promise<pg.Client> => connectTo(port, password, database);
   try {
     await accepting(connect, ended, config.signal);
+    isUp = true;
   } catch (error) {
     await stop();
     throw error;

@@ -50,7 +50,7 @@ t.test("a cluster is created, filled, stopped and started again", async (t) => {
   await t.rejects(wrong.connect(), { code: "28P01" });
 
   await first.stop();
-  t.match(await first.ended, /shut down/);
+  t.match(await first.ended, /received fast shutdown request/);
   t.match(readFileSync(config(dir).logFile, "utf8"), /received fast shutdown request/);
 
   const second = await startPostgres(config(dir));
