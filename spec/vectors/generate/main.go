@@ -24,6 +24,8 @@ func main() {
 		{"checkpoints", checkpointVectors},
 		{"tile-paths", tilePathVectors},
 		{"entry-bundles", entryBundleVectors},
+		{"entries", entryVectors},
+		{"disclosures", disclosureVectors},
 	} {
 		b := file(f.make())
 		must(0, os.WriteFile(filepath.Join(dir, f.name+".json"), b, 0o644))
