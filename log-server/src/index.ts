@@ -1,1 +1,13 @@
-export const version: string = "0.1.0";
+export { type LogServerConfig, readLogServerConfig } from "./config.ts";
+export {
+  type ErrorDetails,
+  type Expected,
+  exitStatus,
+  type HttpCode,
+  httpStatus,
+  LogServerError,
+  type StartCode,
+} from "./errors.ts";
+export { type CrashPoint, crashPoints, type LogServerHooks } from "./hooks.ts";
+export { createKey, readKey, vkeyOf } from "./keys.ts";
+export { type RunningLogServer, startLogServer } from "./start.ts";

@@ -1,0 +1,128 @@
+import { readFile } from "node:fs/promises";
+import { dirname, resolve } from "node:path";
+import { isMap, isScalar, LineCounter, type Node, parseDocument, type YAMLMap } from "yaml";
+import { configError, configKey, configKeys } from "./config-keys.ts";
+import { LogServerError, reason } from "./errors.ts";
+
+/** Everything that a log needs to run. Paths are absolute, and no secret is in it: keys and tokens are in files. */
+export interface LogServerConfig {
+  readonly listen: { readonly host: string; readonly port: number };
+  /** The log's name, and its key's. */
+  readonly origin: string;
+  /** Signing key file. */
+  readonly key: string;
+  /** LevelDB directory of the store. */
+  readonly store: string;
+  /** LevelDB directory of the hash index. */
+  readonly index: string;
+  /** The guard file; not inside `store`. */
+  readonly guard: string;
+  /** Verifier keys. */
+  readonly sources: readonly string[];
+  /** File of the auditors' token digests. */
+  readonly auditorTokens?: string;
+  readonly checkpointIntervalMs: number;
+  readonly limits: {
+    readonly bodyBytes: number;
+    readonly waitingSubmissions: number;
+    readonly waitingBytes: number;
+    readonly requestTimeoutMs: number;
+  };
+}
+
+type Place = (node: Node | null | undefined, what: string) => LogServerError;
+
+/** Reads the members of a YAML map into `values`, by their dotted names. */
+function readMap(
+  map: YAMLMap,
+  prefix: string,
+  values: Map<string, { value: unknown; node: Node }>,
+  place: Place,
+): void {
+  for (const { key: keyNode, value: node } of map.items) {
+    if (!isScalar(keyNode) || typeof keyNode.value !== "string") throw place(keyNode as Node, "a key must be a text");
+    const key = `${prefix}${keyNode.value}`;
+    if (isMap(node) && configKeys.some((each) => each.key.startsWith(`${key}.`))) {
+      readMap(node, `${key}.`, values, place);
+      continue;
+    }
+    if (!configKeys.some((each) => each.key === key)) {
+      const nested = configKeys.some((each) => each.key.startsWith(`${key}.`));
+      throw place(keyNode, nested ? `${key} must be a map` : `there is no key ${key}; the manual lists them all`);
+    }
+    values.set(key, { value: (node as Node | null)?.toJSON(), node: (node as Node | null) ?? keyNode });
+  }
+}
+
+function freeze<T extends object>(value: T): T {
+  for (const member of Object.values(value)) if (typeof member === "object" && member !== null) freeze(member);
+  return Object.freeze(value);
+}
+
+/**
+ * Parses a configuration.
+ * @param path of the file: what paths in it are relative to, and what errors name
+ * @throws LogServerError `bad_config`, with path, line and column
+ */
+export function parseLogServerConfig(text: string, path: string): LogServerConfig {
+  const lines = new LineCounter();
+  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, version: "1.2", merge: false });
+  const at = (offset: number, what: string): LogServerError => {
+    const { line, col } = lines.linePos(offset);
+    return configError(path, Math.max(line, 1), Math.max(col, 1), what);
+  };
+  const place: Place = (node, what) => at(node?.range?.[0] ?? 0, what);
+  const [problem] = [...document.errors, ...document.warnings];
+  if (problem !== undefined) throw at(problem.pos[0], problem.message);
+  if (!isMap(document.contents)) throw place(document.contents, "the configuration must be a map of keys to values");
+  const values = new Map<string, { value: unknown; node: Node }>();
+  readMap(document.contents, "", values, place);
+
+  const get = <T>(key: string): T => {
+    const found = values.get(key);
+    const { parse, default: fallback } = configKey(key);
+    if (found === undefined && fallback === undefined) throw place(document.contents, `the key ${key} is missing`);
+    try {
+      return parse(found === undefined ? fallback : found.value) as T;
+    } catch (error) {
+      throw place(found?.node, `${key}: ${reason(error)}`);
+    }
+  };
+  const file = (key: string): string => resolve(dirname(path), get<string>(key));
+  return freeze({
+    listen: get("listen"),
+    origin: get("origin"),
+    key: file("key"),
+    store: file("store"),
+    index: file("index"),
+    guard: file("guard"),
+    sources: get("sources"),
+    ...(values.has("auditor_tokens") ? { auditorTokens: file("auditor_tokens") } : {}),
+    checkpointIntervalMs: get("checkpoint_interval_ms"),
+    limits: {
+      bodyBytes: get("limits.body_bytes"),
+      waitingSubmissions: get("limits.waiting_submissions"),
+      waitingBytes: get("limits.waiting_bytes"),
+      requestTimeoutMs: get("limits.request_timeout_ms"),
+    },
+  } satisfies LogServerConfig);
+}
+
+/**
+ * Reads a configuration file.
+ * @throws LogServerError `bad_config`
+ */
+export async function readLogServerConfig(path: string): Promise<LogServerConfig> {
+  let text: string;
+  try {
+    text = await readFile(path, "utf8");
+  } catch (error) {
+    throw new LogServerError(
+      "bad_config",
+      `the configuration ${path} cannot be read: ${reason(error)}`,
+      {},
+      { cause: error },
+    );
+  }
+  return parseLogServerConfig(text, resolve(path));
+}

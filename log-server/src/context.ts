@@ -1,0 +1,31 @@
+import type { SignedCheckpoint } from "./guard.ts";
+import type { HashIndex } from "./hash-index.ts";
+import type { Health } from "./health.ts";
+import type { Hooks } from "./hooks.ts";
+import type { Intake } from "./intake.ts";
+import type { TreeReader } from "./log.ts";
+import type { Metrics } from "./metrics.ts";
+import type { Sources } from "./sources.ts";
+import type { SourcePosition, Store } from "./store.ts";
+import type { TokenDigests } from "./tokens.ts";
+import type { WaitingRoom } from "./waiting-room.ts";
+
+/** What the routes serve from. */
+export interface ServerContext {
+  readonly store: Store;
+  readonly reader: TreeReader;
+  readonly index: HashIndex;
+  readonly intake: Intake;
+  readonly waiting: WaitingRoom;
+  readonly sources: Sources;
+  readonly tokens: TokenDigests;
+  readonly metrics: Metrics;
+  readonly hooks: Hooks;
+  readonly limits: { readonly bodyBytes: number; readonly requestTimeoutMs: number };
+  /** The checkpoint that everything read is gated by. */
+  readonly published: () => SignedCheckpoint;
+  readonly positions: () => ReadonlyMap<string, SourcePosition>;
+  readonly health: () => Health;
+  /** The log is shutting down, and takes no more submissions. */
+  readonly stopping: () => boolean;
+}

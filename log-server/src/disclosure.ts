@@ -1,0 +1,84 @@
+import { hash } from "node:crypto";
+import { parseBase64url, parseUtf8 } from "./encoding.ts";
+import type { EntryValue } from "./entry.ts";
+import { LogServerError } from "./errors.ts";
+import { isObject, isSealed } from "./kinds.ts";
+
+const SALT_BYTES = 16;
+
+// Disclosures of one entry travel and are stored as one block: u16 number, then for each u32 length and the UTF-8
+// JSON array (spec/submission.md).
+
+/** @returns the end of the disclosure block that begins at `offset`, or undefined if the bytes end before. */
+export function disclosureBlockEnd(bytes: Buffer, offset: number): number | undefined {
+  if (offset + 2 > bytes.length) return undefined;
+  let end = offset + 2;
+  for (let left = bytes.readUInt16BE(offset); left > 0; left -= 1) {
+    if (end + 4 > bytes.length) return undefined;
+    end += 4 + bytes.readUInt32BE(end);
+  }
+  return end <= bytes.length ? end : undefined;
+}
+
+/** @returns the disclosures of a whole block, as views into it. */
+export function blockDisclosures(block: Buffer): Buffer[] {
+  const disclosures: Buffer[] = [];
+  for (let offset = 2; offset < block.length; ) {
+    const end = offset + 4 + block.readUInt32BE(offset);
+    disclosures.push(block.subarray(offset + 4, end));
+    offset = end;
+  }
+  return disclosures;
+}
+
+/** @returns the digest of a disclosure: base64url of SHA-256 over its base64url form (RFC 9901 section 4.2.3). */
+export function disclosureDigest(disclosure: Buffer): string {
+  return hash("sha256", disclosure.toString("base64url"), "base64url");
+}
+
+/** The sealed digest at a member's path such as `client.address`, if one is there. */
+function sealedAt(entry: EntryValue, path: string): string | undefined {
+  let value: unknown = entry;
+  for (const name of path.split(".")) {
+    if (!isObject(value) || isSealed(value) || !Object.hasOwn(value, name)) return undefined;
+    value = value[name];
+  }
+  return isSealed(value) ? value.sealed : undefined;
+}
+
+function faultIn(disclosure: Buffer, entry: EntryValue): string | undefined {
+  const text = parseUtf8(disclosure);
+  if (text === undefined) return "it is not valid UTF-8";
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (error) {
+    // The parser's message may quote the value, which is what is being kept secret.
+    return `it is not JSON (${(error as Error).name})`;
+  }
+  if (!Array.isArray(value) || value.length !== 3) return "it is not an array [salt, name, value]";
+  const [salt, name] = value as unknown[];
+  if (typeof salt !== "string" || parseBase64url(salt)?.length !== SALT_BYTES) {
+    return `its salt is not base64url of ${SALT_BYTES} bytes`;
+  }
+  if (typeof name !== "string") return "its name is not a string";
+  const sealed = sealedAt(entry, name);
+  if (sealed === undefined) return `the entry has no sealed value at ${JSON.stringify(name)}`;
+  if (sealed !== disclosureDigest(disclosure)) return `its digest is not the one sealed at ${JSON.stringify(name)}`;
+  return undefined;
+}
+
+/**
+ * Checks that each disclosure of a block opens the sealed value that it names.
+ * @param position of the entry in its submission, for the error
+ * @throws LogServerError `bad_disclosure`; the message never holds a disclosed value
+ */
+export function checkDisclosures(block: Buffer, entry: EntryValue, position: number): void {
+  for (const [i, disclosure] of blockDisclosures(block).entries()) {
+    const fault = faultIn(disclosure, entry);
+    if (fault === undefined) continue;
+    throw new LogServerError("bad_disclosure", `disclosure ${i} of entry ${position} of the submission: ${fault}`, {
+      entry: position,
+    });
+  }
+}

@@ -1,0 +1,53 @@
+import type { TileLevel } from "./tile.ts";
+
+// Keys of the store in LevelDB: one byte that says what it is, then fixed-width big-endian numbers, so that the order
+// of the keys is the order of the things. Values are in level-store.ts.
+
+/** Version of the layout. A store of another version is refused. */
+export const LAYOUT = 1;
+
+export const META_KEY: Buffer = Buffer.from("m");
+export const HEAD_KEY: Buffer = Buffer.from("t");
+export const CHECKPOINT_KEY: Buffer = Buffer.from("c");
+export const POSITION_PREFIX: Buffer = Buffer.from("s");
+
+/** Writes a safe integer as u64. @returns the offset behind it */
+export function writeU64(target: Buffer, value: number, offset: number): number {
+  target.writeUInt32BE(Math.floor(value / 2 ** 32), offset);
+  return target.writeUInt32BE(value % 2 ** 32, offset + 4);
+}
+
+export function readU64(source: Buffer, offset: number): number {
+  return source.readUInt32BE(offset) * 2 ** 32 + source.readUInt32BE(offset + 4);
+}
+
+/** `e` + u64 first index, or `h` + u8 level + u64 first index: a run of entries or hashes. */
+export function runKey(level: TileLevel, first: number): Buffer {
+  const prefix = level === "entries" ? Buffer.from("e") : Buffer.of("h".charCodeAt(0), level);
+  const key = Buffer.alloc(prefix.length + 8);
+  prefix.copy(key);
+  writeU64(key, first, prefix.length);
+  return key;
+}
+
+/** `d` + u64 index: the disclosure block of an entry. */
+export function disclosuresKey(index: number): Buffer {
+  const key = Buffer.alloc(9, "d");
+  writeU64(key, index, 1);
+  return key;
+}
+
+/** `s` + name: the position of a source. */
+export function positionKey(source: string): Buffer {
+  return Buffer.concat([POSITION_PREFIX, Buffer.from(source)]);
+}
+
+/** `b` + u16 length and name of the source + u64 epoch + u64 first sequence: an accepted range. */
+export function acceptedKey(source: string, epoch: number, seq: number): Buffer {
+  const name = Buffer.from(source);
+  const key = Buffer.alloc(1 + 2 + name.length + 16, "b");
+  key.writeUInt16BE(name.length, 1);
+  name.copy(key, 3);
+  writeU64(key, seq, writeU64(key, epoch, 3 + name.length));
+  return key;
+}

@@ -1,0 +1,183 @@
+import { Level } from "level";
+import { LogServerError, reason } from "./errors.ts";
+import {
+  acceptedKey,
+  CHECKPOINT_KEY,
+  disclosuresKey,
+  HEAD_KEY,
+  LAYOUT,
+  META_KEY,
+  POSITION_PREFIX,
+  positionKey,
+  readU64,
+  runKey,
+  writeU64,
+} from "./level-keys.ts";
+import { EMPTY_ROOT, HASH_BYTES } from "./merkle.ts";
+import type { AcceptedRange, Append, RecordedCheckpoint, SourcePosition, Store, TreeHead } from "./store.ts";
+import { TILE_WIDTH, type TileLevel } from "./tile.ts";
+
+type Database = Level<Buffer, Buffer>;
+
+// Memory that LevelDB gathers writes in before it sorts them into files. A turn of the sequencer can have 8 MiB.
+const WRITE_BUFFER_BYTES = 32 * 2 ** 20;
+const CACHE_BYTES = 32 * 2 ** 20;
+// One read of a tile in one step: a bundle has at most 16 MiB.
+const READ_BYTES = 2 ** 24;
+const MAX_SEQ = Number.MAX_SAFE_INTEGER;
+
+/** Position in the log and number of entries: `u64 index || u64 count`. */
+function encodeAccepted({ index, count }: AcceptedRange): Buffer {
+  const value = Buffer.alloc(16);
+  writeU64(value, count, writeU64(value, index, 0));
+  return value;
+}
+
+/** `u64 epoch || u64 next || chain (32 bytes) || vkey`. */
+function encodePosition({ epoch, next, chain, vkey }: SourcePosition): Buffer {
+  const numbers = Buffer.alloc(16);
+  writeU64(numbers, next, writeU64(numbers, epoch, 0));
+  return Buffer.concat([numbers, chain, Buffer.from(vkey)]);
+}
+
+function decodePosition(value: Buffer): SourcePosition {
+  return {
+    epoch: readU64(value, 0),
+    next: readU64(value, 8),
+    chain: Buffer.from(value.subarray(16, 16 + HASH_BYTES)),
+    vkey: value.toString("utf8", 16 + HASH_BYTES),
+  };
+}
+
+/** `u64 size || root (32 bytes)`. */
+function encodeHead({ size, root }: TreeHead): Buffer {
+  const value = Buffer.alloc(8 + HASH_BYTES);
+  root.copy(value, writeU64(value, size, 0));
+  return value;
+}
+
+/** The store in LevelDB. */
+export class LevelStore implements Store {
+  readonly #db: Database;
+
+  constructor(db: Database) {
+    this.#db = db;
+  }
+
+  async head(): Promise<TreeHead> {
+    const value = await this.#db.get(HEAD_KEY);
+    if (value === undefined) return { size: 0, root: EMPTY_ROOT };
+    return { size: readU64(value, 0), root: Buffer.from(value.subarray(8)) };
+  }
+
+  async tile(level: TileLevel, number: number): Promise<Buffer> {
+    const first = number * TILE_WIDTH;
+    const runs = await this.#db
+      .values({ gte: runKey(level, first), lt: runKey(level, first + TILE_WIDTH), highWaterMarkBytes: READ_BYTES })
+      .all();
+    return runs.length === 1 ? runs[0]! : Buffer.concat(runs);
+  }
+
+  async disclosures(index: number): Promise<Buffer | undefined> {
+    return this.#db.get(disclosuresKey(index));
+  }
+
+  async positions(): Promise<Map<string, SourcePosition>> {
+    const above = Buffer.of(POSITION_PREFIX[0]! + 1);
+    const rows = await this.#db.iterator({ gte: POSITION_PREFIX, lt: above }).all();
+    return new Map(rows.map(([key, value]) => [key.toString("utf8", 1), decodePosition(value)]));
+  }
+
+  async accepted(source: string, epoch: number, seq: number, end: number): Promise<AcceptedRange[]> {
+    const lowest = acceptedKey(source, epoch, 0);
+    // The range that `seq` stands in begins at or before it.
+    const [before] = await this.#db
+      .keys({ gte: lowest, lte: acceptedKey(source, epoch, seq), reverse: true, limit: 1 })
+      .all();
+    const highest = acceptedKey(source, epoch, Math.min(end, MAX_SEQ));
+    const rows = await this.#db.iterator({ gte: before ?? lowest, lt: highest }).all();
+    return rows
+      .map(([key, value]) => ({
+        source,
+        epoch,
+        seq: readU64(key, key.length - 8),
+        index: readU64(value, 0),
+        count: readU64(value, 8),
+      }))
+      .filter((range) => range.seq + range.count > seq);
+  }
+
+  async checkpoint(): Promise<RecordedCheckpoint | undefined> {
+    const value = await this.#db.get(CHECKPOINT_KEY);
+    return value === undefined ? undefined : { time: readU64(value, 0), note: value.toString("utf8", 8) };
+  }
+
+  async append({ runs, disclosures, positions, accepted, head }: Append): Promise<void> {
+    const batch = this.#db.batch();
+    for (const run of runs) batch.put(runKey(run.level, run.first), run.bytes);
+    for (const { index, block } of disclosures) batch.put(disclosuresKey(index), block);
+    for (const [source, position] of positions) batch.put(positionKey(source), encodePosition(position));
+    for (const range of accepted) batch.put(acceptedKey(range.source, range.epoch, range.seq), encodeAccepted(range));
+    batch.put(HEAD_KEY, encodeHead(head));
+    await batch.write({ sync: true });
+  }
+
+  async recordCheckpoint({ note, time }: RecordedCheckpoint): Promise<void> {
+    const stamp = Buffer.alloc(8);
+    writeU64(stamp, time, 0);
+    const value = Buffer.concat([stamp, Buffer.from(note)]);
+    await this.#db.batch([{ type: "put", key: CHECKPOINT_KEY, value }], { sync: true });
+  }
+
+  async close(): Promise<void> {
+    await this.#db.close();
+  }
+}
+
+function openError(path: string, error: unknown): LogServerError {
+  const code = (error as { cause?: { code?: string } }).cause?.code;
+  if (code === "LEVEL_LOCKED") {
+    const message = `the store ${path} is open in another process: stop that one, two logs must not share a store`;
+    return new LogServerError("store_locked", message, {}, { cause: error });
+  }
+  const message = `the store ${path} cannot be opened: ${reason(error)}; restore a copy that is not older than the guard`;
+  return new LogServerError("store_corrupt", message, {}, { cause: error });
+}
+
+/**
+ * Opens the store of a log.
+ * @param path the store's directory
+ * @param create whether to make a new store where there is none
+ * @returns undefined when there is no store and none was to be made
+ * @throws LogServerError `store_locked`, `store_version`, `store_corrupt`
+ */
+export async function openLevelStore(path: string, origin: string, create: boolean): Promise<Store | undefined> {
+  const options = { keyEncoding: "buffer", valueEncoding: "buffer" } as const;
+  const db: Database = new Level<Buffer, Buffer>(path, options);
+  try {
+    await db.open({ createIfMissing: create, writeBufferSize: WRITE_BUFFER_BYTES, cacheSize: CACHE_BYTES });
+  } catch (error) {
+    if (!create && /does not exist/.test(reason(error))) return undefined;
+    throw openError(path, error);
+  }
+  try {
+    const meta = Buffer.from(JSON.stringify({ layout: LAYOUT, origin }));
+    const found = await db.get(META_KEY);
+    if (found === undefined) {
+      const [key] = await db.keys({ limit: 1 }).all();
+      if (key !== undefined) throw versionError(path, "holds something that is not a log's store");
+      await db.batch([{ type: "put", key: META_KEY, value: meta }], { sync: true });
+    } else if (!found.equals(meta)) {
+      throw versionError(path, `is ${found.toString("utf8")}, and this program needs ${meta.toString("utf8")}`);
+    }
+  } catch (error) {
+    await db.close();
+    throw error instanceof LogServerError ? error : openError(path, error);
+  }
+  return new LevelStore(db);
+}
+
+function versionError(path: string, what: string): LogServerError {
+  const advice = "use the version and the origin that it was written with, or another directory for a new log";
+  return new LogServerError("store_version", `the store ${path} ${what}: ${advice}`);
+}

@@ -1,0 +1,74 @@
+import { EMPTY_ROOT } from "./merkle.ts";
+import type { AcceptedRange, Append, RecordedCheckpoint, SourcePosition, Store, TreeHead } from "./store.ts";
+import { TILE_WIDTH, type TileLevel } from "./tile.ts";
+
+/** A store in memory, for tests and for trying things out: durable until the process ends. */
+export class MemoryStore implements Store {
+  #head: TreeHead = { size: 0, root: EMPTY_ROOT };
+  readonly #tiles = new Map<string, Buffer[]>();
+  readonly #disclosures = new Map<number, Buffer>();
+  readonly #positions = new Map<string, SourcePosition>();
+  readonly #accepted: AcceptedRange[] = [];
+  #checkpoint: RecordedCheckpoint | undefined;
+  #closed = false;
+
+  #open(): void {
+    if (this.#closed) throw new Error("the store is closed");
+  }
+
+  async head(): Promise<TreeHead> {
+    this.#open();
+    return this.#head;
+  }
+
+  async tile(level: TileLevel, number: number): Promise<Buffer> {
+    this.#open();
+    return Buffer.concat(this.#tiles.get(`${level}/${number}`) ?? []);
+  }
+
+  async disclosures(index: number): Promise<Buffer | undefined> {
+    this.#open();
+    return this.#disclosures.get(index);
+  }
+
+  async positions(): Promise<Map<string, SourcePosition>> {
+    this.#open();
+    return new Map(this.#positions);
+  }
+
+  async accepted(source: string, epoch: number, seq: number, end: number): Promise<AcceptedRange[]> {
+    this.#open();
+    return this.#accepted
+      .filter((range) => range.source === source && range.epoch === epoch)
+      .filter((range) => range.seq < end && range.seq + range.count > seq)
+      .sort((a, b) => a.seq - b.seq);
+  }
+
+  async checkpoint(): Promise<RecordedCheckpoint | undefined> {
+    this.#open();
+    return this.#checkpoint;
+  }
+
+  async append(append: Append): Promise<void> {
+    this.#open();
+    for (const run of append.runs) {
+      const key = `${run.level}/${Math.floor(run.first / TILE_WIDTH)}`;
+      const tile = this.#tiles.get(key) ?? [];
+      tile.push(Buffer.from(run.bytes));
+      this.#tiles.set(key, tile);
+    }
+    for (const { index, block } of append.disclosures) this.#disclosures.set(index, Buffer.from(block));
+    for (const [source, position] of append.positions) this.#positions.set(source, position);
+    this.#accepted.push(...append.accepted);
+    this.#head = append.head;
+  }
+
+  async recordCheckpoint(checkpoint: RecordedCheckpoint): Promise<void> {
+    this.#open();
+    this.#checkpoint = checkpoint;
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+  }
+}

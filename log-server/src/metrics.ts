@@ -1,0 +1,83 @@
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
+import type { TurnReport } from "./sequencer.ts";
+
+/** What the gauges show; read when the metrics are. */
+export interface Gauges {
+  readonly treeSize: () => number;
+  readonly publishedSize: () => number;
+  readonly indexLag: () => number;
+  readonly waitingSubmissions: () => number;
+  readonly waitingBytes: () => number;
+}
+
+/** The log's metrics, in a registry of their own. */
+export class Metrics {
+  readonly registry: Registry = new Registry();
+  readonly #entries: Counter;
+  readonly #batches: Counter;
+  readonly #batchEntries: Histogram;
+  readonly #syncSeconds: Histogram;
+  readonly #submissions: Counter<"code">;
+  readonly #checkpoints: Counter;
+
+  constructor() {
+    const registers = [this.registry];
+    this.#entries = new Counter({ name: "vitrine_log_entries_total", help: "Entries made durable", registers });
+    this.#batches = new Counter({ name: "vitrine_log_batches_total", help: "Synced writes", registers });
+    this.#batchEntries = new Histogram({
+      name: "vitrine_log_batch_entries",
+      help: "Entries in one synced write",
+      buckets: [1, 4, 16, 64, 256, 1024, 4096, 16_384],
+      registers,
+    });
+    this.#syncSeconds = new Histogram({
+      name: "vitrine_log_sync_seconds",
+      help: "Duration of a synced write",
+      buckets: [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 5],
+      registers,
+    });
+    this.#submissions = new Counter({
+      name: "vitrine_log_submissions_total",
+      help: "Submissions answered, by result: accepted, or the error's code",
+      labelNames: ["code"],
+      registers,
+    });
+    this.#checkpoints = new Counter({ name: "vitrine_log_checkpoints_total", help: "Checkpoints signed", registers });
+  }
+
+  /** Adds the process's own metrics and the gauges. */
+  observe(gauges: Gauges): void {
+    collectDefaultMetrics({ register: this.registry });
+    this.#gauge("vitrine_log_tree_size", "Entries that are durable", gauges.treeSize);
+    this.#gauge("vitrine_log_published_size", "Size of the latest checkpoint", gauges.publishedSize);
+    this.#gauge("vitrine_log_index_lag", "Published entries that the hash index has not reached", gauges.indexLag);
+    this.#gauge("vitrine_log_waiting_submissions", "Submissions being received or written", gauges.waitingSubmissions);
+    this.#gauge("vitrine_log_waiting_bytes", "Bytes of the waiting submissions", gauges.waitingBytes);
+  }
+
+  #gauge(name: string, help: string, read: () => number): void {
+    new Gauge({
+      name,
+      help,
+      registers: [this.registry],
+      collect() {
+        this.set(read());
+      },
+    });
+  }
+
+  turn({ entries, seconds }: TurnReport): void {
+    this.#entries.inc(entries);
+    this.#batches.inc();
+    this.#batchEntries.observe(entries);
+    this.#syncSeconds.observe(seconds);
+  }
+
+  submission(code: string): void {
+    this.#submissions.inc({ code });
+  }
+
+  checkpoint(): void {
+    this.#checkpoints.inc();
+  }
+}

@@ -1,0 +1,134 @@
+import { createPrivateKey, createPublicKey, hash, type KeyObject, randomBytes, sign, verify } from "node:crypto";
+import { parseBase64, parseUtf8 } from "./encoding.ts";
+
+// Signed notes and their keys (spec/checkpoint.md, C2SP signed-note). Parsers return undefined for malformed input:
+// what that means, and the code, differs by where the note came from.
+
+const ED25519 = 1;
+// RFC 8410: what stands before the 32 bytes of an Ed25519 key in DER.
+const SPKI_PREFIX = Buffer.from("302a300506032b6570032100", "hex");
+const PKCS8_PREFIX = Buffer.from("302e020100300506032b657004220420", "hex");
+const MAX_SIGNATURES = 100;
+
+/** A key that checks signatures. */
+export interface VerifierKey {
+  readonly name: string;
+  /** 4 bytes. */
+  readonly id: Buffer;
+  readonly vkey: string;
+  readonly publicKey: KeyObject;
+}
+
+/** A key that makes signatures. */
+export interface SignerKey extends VerifierKey {
+  readonly privateKey: KeyObject;
+}
+
+export interface Signature {
+  readonly name: string;
+  /** 4 bytes. */
+  readonly id: Buffer;
+  readonly signature: Buffer;
+}
+
+export interface Note {
+  /** What is signed, with its final newline. */
+  readonly text: string;
+  readonly signatures: readonly Signature[];
+}
+
+/** @returns whether the name can be a key's: not empty, no `+`, no Unicode white space, no control character. */
+export function isKeyName(name: string): boolean {
+  return name !== "" && !/[+\p{White_Space}\u0000-\u001f\p{Surrogate}]/u.test(name);
+}
+
+function makeVerifier(name: string, publicBytes: Buffer): VerifierKey {
+  const typed = Buffer.concat([Buffer.of(ED25519), publicBytes]);
+  const id = hash("sha256", Buffer.concat([Buffer.from(`${name}\n`), typed]), "buffer").subarray(0, 4);
+  const publicKey = createPublicKey({ key: Buffer.concat([SPKI_PREFIX, publicBytes]), format: "der", type: "spki" });
+  return { name, id, vkey: `${name}+${id.toString("hex")}+${typed.toString("base64")}`, publicKey };
+}
+
+function makeSigner(name: string, seed: Buffer): SignerKey {
+  const privateKey = createPrivateKey({ key: Buffer.concat([PKCS8_PREFIX, seed]), format: "der", type: "pkcs8" });
+  const spki = createPublicKey(privateKey).export({ format: "der", type: "spki" });
+  return { ...makeVerifier(name, spki.subarray(SPKI_PREFIX.length)), privateKey };
+}
+
+/** Cuts `<name>+<8 hex digits>+<base64>` at the first two `+`: the base64 may hold more of them. */
+function cutKey(text: string): { name: string; id: string; bytes: Buffer } | undefined {
+  const match = /^([^+]+)\+([0-9a-f]{8})\+(.*)$/u.exec(text);
+  if (match === null || !isKeyName(match[1]!)) return undefined;
+  const bytes = parseBase64(match[3]!);
+  if (bytes === undefined || bytes.length !== 33 || bytes[0] !== ED25519) return undefined;
+  return { name: match[1]!, id: match[2]!, bytes: bytes.subarray(1) };
+}
+
+/** @returns the key, or undefined when the text is not a verifier key, or its key id is not that of its bytes. */
+export function parseVerifierKey(vkey: string): VerifierKey | undefined {
+  const cut = cutKey(vkey);
+  if (cut === undefined) return undefined;
+  const key = makeVerifier(cut.name, cut.bytes);
+  return key.vkey === vkey ? key : undefined;
+}
+
+/** @returns the key, or undefined when the text is not `PRIVATE+KEY+…`, or its key id is not that of its public key. */
+export function parseSignerKey(skey: string): SignerKey | undefined {
+  const prefix = "PRIVATE+KEY+";
+  if (!skey.startsWith(prefix)) return undefined;
+  const cut = cutKey(skey.slice(prefix.length));
+  if (cut === undefined) return undefined;
+  const key = makeSigner(cut.name, cut.bytes);
+  return key.id.toString("hex") === cut.id ? key : undefined;
+}
+
+/** @returns a new key pair in its text forms; `name` satisfies `isKeyName`. */
+export function generateKey(name: string): { skey: string; vkey: string } {
+  const seed = randomBytes(32);
+  const key = makeSigner(name, seed);
+  const typed = Buffer.concat([Buffer.of(ED25519), seed]).toString("base64");
+  return { skey: `PRIVATE+KEY+${name}+${key.id.toString("hex")}+${typed}`, vkey: key.vkey };
+}
+
+/** @param text ends in a newline */
+export function signNote(text: string, key: SignerKey): string {
+  const blob = Buffer.concat([key.id, sign(null, Buffer.from(text), key.privateKey)]);
+  return `${text}\n\u2014 ${key.name} ${blob.toString("base64")}\n`;
+}
+
+function parseSignature(line: string): Signature | undefined {
+  const match = /^\u2014 ([^ ]+) ([^ ]+)$/u.exec(line);
+  if (match === null || !isKeyName(match[1]!)) return undefined;
+  const blob = parseBase64(match[2]!);
+  if (blob === undefined || blob.length < 5) return undefined;
+  return { name: match[1]!, id: blob.subarray(0, 4), signature: blob.subarray(4) };
+}
+
+/** @returns the note's parts, nothing verified, or undefined when it is malformed. */
+export function parseNote(bytes: Uint8Array): Note | undefined {
+  const note = parseUtf8(bytes);
+  if (note === undefined || /[\u0000-\u0009\u000b-\u001f]/.test(note) || !note.endsWith("\n")) return undefined;
+  const split = note.lastIndexOf("\n\n");
+  if (split < 0) return undefined;
+  const lines = note.slice(split + 2, -1).split("\n");
+  if (lines.length > MAX_SIGNATURES) return undefined;
+  const signatures: Signature[] = [];
+  for (const line of lines) {
+    const signature = parseSignature(line);
+    if (signature === undefined) return undefined;
+    signatures.push(signature);
+  }
+  return { text: note.slice(0, split + 1), signatures };
+}
+
+/**
+ * Checks the note's signatures by one key. Lines of other keys are ignored.
+ * @returns `missing` when no line names the key, `invalid` when one does and its signature is wrong
+ */
+export function checkNote(note: Note, key: VerifierKey): "good" | "missing" | "invalid" {
+  const own = note.signatures.filter((line) => line.name === key.name && line.id.equals(key.id));
+  if (own.length === 0) return "missing";
+  const text = Buffer.from(note.text);
+  // RFC 8032 signatures have 64 bytes; verify() answers false for others.
+  return own.every((line) => verify(null, text, key.publicKey, line.signature)) ? "good" : "invalid";
+}

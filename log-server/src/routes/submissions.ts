@@ -1,0 +1,80 @@
+import type { FastifyInstance, FastifyRequest } from "fastify";
+import type { ServerContext } from "../context.ts";
+import { LogServerError } from "../errors.ts";
+import { positionOf } from "../sources.ts";
+import { route } from "./route.ts";
+
+declare module "fastify" {
+  interface FastifyRequest {
+    /** Gives back the room that a submission has in memory. */
+    leave: (() => void) | undefined;
+  }
+}
+
+export const SUBMISSIONS: string = "/api/v1/submissions";
+
+/** How sources reach the log (spec/submission.md). */
+export function submissionRoutes(app: FastifyInstance, context: ServerContext): void {
+  const { bodyBytes } = context.limits;
+  const refuseWhenStopping = (): void => {
+    if (!context.stopping()) return;
+    throw new LogServerError("stopping", "the log is shutting down; nothing was changed, retry when it runs again");
+  };
+  app.decorateRequest("leave", undefined);
+  app.addContentTypeParser(
+    "application/octet-stream",
+    { parseAs: "buffer", bodyLimit: bodyBytes },
+    (_request: FastifyRequest, body: Buffer, done: (error: null, body: Buffer) => void) => done(null, body),
+  );
+
+  route(
+    app,
+    "POST",
+    SUBMISSIONS,
+    async (request) => {
+      const leave = request.leave;
+      // From here on the room is given back when the submission is dealt with, even if the client has gone.
+      request.leave = undefined;
+      try {
+        // It may have begun to while the body came.
+        refuseWhenStopping();
+        const receipt = await context.intake.submit((request.body as Buffer | undefined) ?? Buffer.alloc(0));
+        context.metrics.submission("accepted");
+        return receipt;
+      } finally {
+        leave?.();
+      }
+    },
+    {
+      bodyLimit: bodyBytes,
+      // Before a byte of the body is read.
+      onRequest: async (request, reply) => {
+        refuseWhenStopping();
+        const type = request.headers["content-type"];
+        if (type?.toLowerCase() !== "application/octet-stream") {
+          const message = `the content type is ${type ?? "missing"}, and must be application/octet-stream`;
+          throw new LogServerError("unsupported_media_type", message);
+        }
+        // A body of unknown length may be as long as a body may be.
+        const length = Number(request.headers["content-length"] ?? bodyBytes);
+        if (length > bodyBytes) {
+          const message = `the body has ${length} bytes; the limit is ${bodyBytes}: submit fewer entries`;
+          throw new LogServerError("body_too_large", message);
+        }
+        const leave = context.waiting.enter(length);
+        request.leave = leave;
+        reply.raw.once("close", () => request.leave?.());
+      },
+    },
+  );
+
+  route(app, "GET", "/api/v1/sources", async (_request, reply) => {
+    reply.header("cache-control", "no-store");
+    const positions = context.positions();
+    const sources = [...context.sources.values()].map(({ name, vkey }) => {
+      const { epoch, next, chain } = positionOf(positions, name, vkey);
+      return { name, vkey, epoch, next, chain: chain.toString("base64") };
+    });
+    return { sources };
+  });
+}

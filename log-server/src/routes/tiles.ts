@@ -1,0 +1,39 @@
+import { hash } from "node:crypto";
+import type { FastifyInstance } from "fastify";
+import type { ServerContext } from "../context.ts";
+import { LogServerError } from "../errors.ts";
+import { countAt, parseTilePath, TILE_WIDTH } from "../tile.ts";
+import { route } from "./route.ts";
+
+/** Whether an If-None-Match header names the tag (RFC 9110 section 13.1.2, weak comparison). */
+function matches(header: string | undefined, tag: string): boolean {
+  if (header === undefined) return false;
+  if (header.trim() === "*") return true;
+  return header.split(",").some((each) => each.trim().replace(/^W\//, "") === tag);
+}
+
+/** The static reading surface (spec/tiles.md). */
+export function tileRoutes(app: FastifyInstance, context: ServerContext): void {
+  route(app, "GET", "/checkpoint", async (request, reply) => {
+    const { note } = context.published();
+    const tag = `"${hash("sha256", note, "hex").slice(0, 32)}"`;
+    reply.header("cache-control", "no-cache").header("etag", tag);
+    if (matches(request.headers["if-none-match"], tag)) return reply.code(304).send();
+    return reply.type("text/plain; charset=utf-8").send(note);
+  });
+
+  route(app, "GET", "/tile/*", async (request, reply) => {
+    // The path as it was sent: decoding could make a canonical path out of one that is not.
+    const path = request.raw.url!.slice(1);
+    const { level, number, width } = parseTilePath(path);
+    const { size } = context.published();
+    const there = countAt(level, size) - number * TILE_WIDTH;
+    if (width > there) {
+      const message = `/${path} is beyond the latest checkpoint, whose size is ${size}; wait for the next`;
+      throw new LogServerError("beyond_tree", message, { size });
+    }
+    const bytes = await context.reader.tile(level, number, width);
+    reply.header("cache-control", "public, max-age=31536000, immutable");
+    return reply.type("application/octet-stream").send(bytes);
+  });
+}

@@ -1,0 +1,99 @@
+import { STATUS_CODES } from "node:http";
+import type { Socket } from "node:net";
+import Fastify, { type FastifyError, type FastifyInstance, type FastifyReply, type FastifyRequest } from "fastify";
+import type { ServerContext } from "./context.ts";
+import { type HttpCode, httpStatus, LogServerError, reason } from "./errors.ts";
+import { ctRoutes } from "./routes/ct.ts";
+import { entryRoutes } from "./routes/entries.ts";
+import { operationRoutes } from "./routes/operations.ts";
+import { SUBMISSIONS, submissionRoutes } from "./routes/submissions.ts";
+import { tileRoutes } from "./routes/tiles.ts";
+
+/** Seconds that `Retry-After` asks for. */
+const RETRY_AFTER = "1";
+
+function isHttpCode(code: string): code is HttpCode {
+  return code in httpStatus;
+}
+
+/** @returns the framework's own refusals in our codes; anything else is a fault of the log. */
+function translated(error: FastifyError): LogServerError {
+  switch (error.code) {
+    case "FST_ERR_CTP_BODY_TOO_LARGE":
+      return new LogServerError("body_too_large", "the body is over the limit; submit fewer entries");
+    case "FST_ERR_CTP_INVALID_MEDIA_TYPE":
+    case "FST_ERR_CTP_INVALID_CONTENT_TYPE":
+      return new LogServerError("unsupported_media_type", "the content type must be application/octet-stream");
+    case "FST_ERR_CTP_INVALID_CONTENT_LENGTH":
+    case "FST_ERR_CTP_EMPTY_TYPE":
+      return new LogServerError("bad_submission", "the body has not the length that Content-Length says");
+    case "FST_ERR_BAD_URL":
+    case "FST_ERR_MAX_PARAM_LENGTH":
+      return new LogServerError("bad_parameter", "the path is malformed", { parameter: "path" });
+    case "ECONNRESET":
+      return new LogServerError("bad_submission", "the connection ended inside the body");
+    default:
+      return new LogServerError("internal", "a fault of the log; its own log says more", {}, { cause: error });
+  }
+}
+
+function sendError(context: ServerContext, error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
+  let answer = error instanceof LogServerError ? error : translated(error as FastifyError);
+  if (!isHttpCode(answer.code)) {
+    answer = new LogServerError("internal", "a fault of the log; its own log says more", {}, { cause: answer });
+  }
+  const code = answer.code as HttpCode;
+  if (code === "internal") {
+    context.hooks.log("error", `${request.method} ${request.url}: ${reason(answer.cause ?? answer)}`);
+  }
+  // Of what a handler set before it failed, only what belongs to the error may stay.
+  reply.removeHeader("cache-control");
+  if (code === "too_busy" || code === "stopping" || code === "index_behind") reply.header("retry-after", RETRY_AFTER);
+  if (code === "unauthorized") reply.header("www-authenticate", 'Bearer realm="disclosures"');
+  if (code === "body_too_large") reply.header("connection", "close");
+  if (request.method === "POST" && request.routeOptions.url === SUBMISSIONS) context.metrics.submission(code);
+  const body = { error: { code, message: answer.message, ...answer.details } };
+  return reply.code(httpStatus[code]).type("application/json; charset=utf-8").send(body);
+}
+
+/** Answers what is not HTTP at all, or took too long to become a request. */
+function onClientError(error: NodeJS.ErrnoException, socket: Socket): void {
+  if (error.code === "ECONNRESET" || !socket.writable) {
+    socket.destroy();
+    return;
+  }
+  const status = error.code === "ERR_HTTP_REQUEST_TIMEOUT" ? 408 : error.code === "HPE_HEADER_OVERFLOW" ? 431 : 400;
+  const message = `this is not a request that can be answered: ${STATUS_CODES[status]}`;
+  const body = JSON.stringify({ error: { code: "bad_parameter", message, parameter: "request" } });
+  const head = `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nConnection: close\r\nContent-Type: application/json; charset=utf-8`;
+  socket.end(`${head}\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`);
+}
+
+/** Makes the HTTP surface of a log. It does not listen yet. */
+export function buildServer(context: ServerContext): FastifyInstance {
+  const app = Fastify({
+    logger: false,
+    bodyLimit: context.limits.bodyBytes,
+    requestTimeout: context.limits.requestTimeoutMs,
+    forceCloseConnections: "idle",
+    // While it stops, the log still answers in its own form; see "stopping".
+    return503OnClosing: false,
+    clientErrorHandler: onClientError,
+    frameworkErrors: (error, request, reply) => {
+      sendError(context, error, request as FastifyRequest, reply as unknown as FastifyReply);
+    },
+    routerOptions: { maxParamLength: 256 },
+  });
+  app.removeAllContentTypeParsers();
+  app.setErrorHandler((error, request, reply) => sendError(context, error, request, reply));
+  app.setNotFoundHandler((request, reply) => {
+    const error = new LogServerError("not_found", `there is nothing at ${request.method} ${request.url}`);
+    return sendError(context, error, request, reply);
+  });
+  tileRoutes(app, context);
+  ctRoutes(app, context);
+  submissionRoutes(app, context);
+  entryRoutes(app, context);
+  operationRoutes(app, context);
+  return app;
+}

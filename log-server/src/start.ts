@@ -1,0 +1,271 @@
+import { access, realpath } from "node:fs/promises";
+import type { AddressInfo } from "node:net";
+import { basename, dirname, join, relative, sep } from "node:path";
+import type { LogServerConfig } from "./config.ts";
+import type { ServerContext } from "./context.ts";
+import { LogServerError, reason } from "./errors.ts";
+import { openCheckpoint, readGuard, type SignedCheckpoint } from "./guard.ts";
+import { HashIndex } from "./hash-index.ts";
+import { checkHealth } from "./health.ts";
+import { type LogServerHooks, withDefaults } from "./hooks.ts";
+import { Intake } from "./intake.ts";
+import { readKey } from "./keys.ts";
+import { openLevelStore } from "./level-store.ts";
+import { TreeReader } from "./log.ts";
+import { Metrics } from "./metrics.ts";
+import type { SignerKey, VerifierKey } from "./note.ts";
+import { Publisher } from "./publisher.ts";
+import { checkAgainstSigned, recoverEdge } from "./recovery.ts";
+import { Sequencer } from "./sequencer.ts";
+import { buildServer } from "./server.ts";
+import { checkSourceKeys, registerSources } from "./sources.ts";
+import type { Store } from "./store.ts";
+import { readTokens } from "./tokens.ts";
+import { WaitingRoom } from "./waiting-room.ts";
+
+/** How long a closing log waits for the connections that are busy. */
+const CLOSE_MS = 5000;
+
+/** A log that serves. */
+export interface RunningLogServer {
+  /** Where it listens: `http://<host>:<port>`. */
+  readonly url: string;
+  readonly origin: string;
+  readonly vkey: string;
+  /** Fulfilled with the error when the log cannot go on; pending as long as it can. Close it then, and exit. */
+  readonly failed: Promise<LogServerError>;
+  /** Takes no more submissions, writes those that wait, signs a last checkpoint, and closes. Can be called again. */
+  close(): Promise<void>;
+}
+
+/** @returns the path without symbolic links, as far as it exists. */
+async function canonical(path: string): Promise<string> {
+  try {
+    return await realpath(path);
+  } catch {
+    // It does not exist yet; its parent may.
+    return dirname(path) === path ? path : join(await canonical(dirname(path)), basename(path));
+  }
+}
+
+/** A copy of the store's directory that is put back must not bring an older guard, or an older index, with it. */
+async function checkPaths(config: LogServerConfig): Promise<void> {
+  const store = await canonical(config.store);
+  for (const key of ["guard", "index", "key"] as const) {
+    const path = relative(store, await canonical(config[key]));
+    if (path === ".." || path.startsWith(`..${sep}`)) continue;
+    const message = `${key} (${config[key]}) must not stand in the store's directory, ${config.store}`;
+    throw new LogServerError("bad_config", message);
+  }
+}
+
+async function exists(path: string): Promise<boolean> {
+  return access(path).then(
+    () => true,
+    () => false,
+  );
+}
+
+async function openStore(config: LogServerConfig, guard: SignedCheckpoint | undefined): Promise<Store> {
+  // Where the log has signed entries a missing store is not made anew: copying the right one over it would mix them.
+  const create = guard === undefined || guard.size === 0;
+  const store =
+    create || (await exists(config.store)) ? await openLevelStore(config.store, config.origin, create) : undefined;
+  if (store !== undefined) return store;
+  const message = `there is no store at ${config.store}, and the guard file ${config.guard} was signed over ${guard?.size} entries; put the store back. Do not delete the guard file to get past this: the log would be forked`;
+  throw new LogServerError("store_behind", message);
+}
+
+/** @returns the checkpoint last signed, once the store is known to have its tree. */
+async function lastSigned(
+  config: LogServerConfig,
+  store: Store,
+  guard: SignedCheckpoint | undefined,
+  key: VerifierKey,
+): Promise<SignedCheckpoint | undefined> {
+  const where = `the guard file ${config.guard}`;
+  if (guard !== undefined) await checkAgainstSigned(store, guard, where);
+  const recorded = await store.checkpoint();
+  if (recorded === undefined) return guard;
+  if (guard === undefined) {
+    const message = `${where} is missing, and this log has signed before: put back the checkpoint last served, which any verifier of this log keeps`;
+    throw new LogServerError("guard_missing", message);
+  }
+  const record = openCheckpoint(
+    recorded.note,
+    recorded.time,
+    key,
+    "the checkpoint recorded in the store",
+    "store_corrupt",
+  );
+  await checkAgainstSigned(store, record, "the checkpoint recorded in the store");
+  // Usually they are the same. The guard is ahead after a crash between the two; the record is ahead when an older
+  // guard was put back.
+  return record.size >= guard.size ? record : guard;
+}
+
+async function listen(app: ReturnType<typeof buildServer>, { host, port }: LogServerConfig["listen"]): Promise<string> {
+  try {
+    await app.listen({ host, port });
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === "EADDRINUSE") {
+      const message = `the address ${host}:${port} is taken: stop the process that listens there, or choose another in "listen"`;
+      throw new LogServerError("port_in_use", message, {}, { cause: error });
+    }
+    throw new LogServerError("bad_config", `listen: ${host}:${port}: ${reason(error)}`, {}, { cause: error });
+  }
+  const address = app.server.address() as AddressInfo;
+  return `http://${address.family === "IPv6" ? `[${address.address}]` : address.address}:${address.port}`;
+}
+
+/**
+ * Starts a log: reads its key, opens and checks its store, publishes what was not yet published, and listens.
+ * @throws LogServerError a code of spec/errors.md, "Log-server, at start"; nothing stays open then
+ */
+export async function startLogServer(config: LogServerConfig, hooks: LogServerHooks = {}): Promise<RunningLogServer> {
+  await checkPaths(config);
+  const sources = registerSources(config.sources);
+  const tokens = config.auditorTokens === undefined ? [] : await readTokens(config.auditorTokens);
+  const key = await readKey(config.key);
+  if (key.name !== config.origin) {
+    const message = `the key ${config.key} is ${key.name}'s, and the origin is ${config.origin}: use the log's own key`;
+    throw new LogServerError("bad_key", message);
+  }
+  const guard = await readGuard(config.guard, key);
+  const store = await openStore(config, guard);
+  try {
+    const positions = await store.positions();
+    checkSourceKeys(sources, positions);
+    const state = { ...(await recoverEdge(store)), positions };
+    const latest = await lastSigned(config, store, guard, key);
+    return await run({ config, hooks, sources, tokens, key, store, state, latest });
+  } catch (error) {
+    await store.close();
+    if (error instanceof LogServerError) throw error;
+    const message = `the store ${config.store} cannot be read: ${reason(error)}; restore a copy that is not older than the guard file`;
+    throw new LogServerError("store_corrupt", message, {}, { cause: error });
+  }
+}
+
+interface Parts {
+  readonly config: LogServerConfig;
+  readonly hooks: LogServerHooks;
+  readonly sources: ReturnType<typeof registerSources>;
+  readonly tokens: readonly Buffer[];
+  readonly key: SignerKey;
+  readonly store: Store;
+  readonly state: ConstructorParameters<typeof Sequencer>[1];
+  readonly latest: SignedCheckpoint | undefined;
+}
+
+async function run(parts: Parts): Promise<RunningLogServer> {
+  const { config, sources, tokens, key, store, state } = parts;
+  const hooks = withDefaults(parts.hooks);
+  let failure: LogServerError | undefined;
+  let fail!: (error: LogServerError) => void;
+  const failed = new Promise<LogServerError>((resolve) => {
+    fail = resolve;
+  });
+  const onFatal = (error: LogServerError): void => {
+    failure ??= error;
+    hooks.log("error", `${error.code}: ${error.message}`);
+    sequencer.halt(error);
+    publisher.halt();
+    fail(failure);
+  };
+
+  const metrics = new Metrics();
+  const reader = new TreeReader(store);
+  const sequencer = new Sequencer(store, state, hooks, (turn) => metrics.turn(turn), onFatal);
+  const index = new HashIndex(config.index, config.origin, reader, (message) => hooks.log("warn", message));
+  const onPublished = ({ size }: SignedCheckpoint): void => {
+    metrics.checkpoint();
+    index.follow(size);
+  };
+  const publisher = new Publisher(
+    {
+      store,
+      head: () => sequencer.head,
+      guard: config.guard,
+      key,
+      interval: config.checkpointIntervalMs,
+      latest: parts.latest,
+    },
+    hooks,
+    onPublished,
+    onFatal,
+  );
+  const waiting = new WaitingRoom(config.limits);
+  const intake = new Intake(config.origin, sources, sequencer);
+  let stopping = false;
+  const context: ServerContext = {
+    store,
+    reader,
+    index,
+    intake,
+    waiting,
+    sources,
+    tokens,
+    metrics,
+    hooks,
+    limits: config.limits,
+    published: () => publisher.latest,
+    positions: () => sequencer.positions,
+    stopping: () => stopping,
+    health: () =>
+      checkHealth(
+        {
+          key,
+          served: publisher.latest,
+          head: sequencer.head,
+          checkedAt: publisher.checkedAt,
+          interval: config.checkpointIntervalMs,
+          indexed: index.position,
+          failure: failure?.message,
+        },
+        Date.now(),
+      ),
+  };
+  metrics.observe({
+    treeSize: () => sequencer.head.size,
+    publishedSize: () => publisher.latest.size,
+    indexLag: () => Math.max(0, publisher.latest.size - index.position),
+    waitingSubmissions: () => waiting.submissions,
+    waitingBytes: () => waiting.bytes,
+  });
+
+  await publisher.publish();
+  index.follow(publisher.latest.size);
+  const app = buildServer(context);
+  let url: string;
+  try {
+    url = await listen(app, config.listen);
+  } catch (error) {
+    await index.close();
+    throw error;
+  }
+  publisher.start();
+
+  const shutDown = async (): Promise<void> => {
+    stopping = true;
+    await intake.drain();
+    await publisher.stop();
+    try {
+      if (failure === undefined) await publisher.publish();
+    } finally {
+      // Whoever has not sent its request, or read its answer, by then is cut off.
+      const deadline = setTimeout(() => app.server.closeAllConnections(), CLOSE_MS);
+      await app.close();
+      clearTimeout(deadline);
+      await index.close();
+      await store.close();
+    }
+  };
+  let closing: Promise<void> | undefined;
+  const close = (): Promise<void> => {
+    closing ??= shutDown();
+    return closing;
+  };
+  return { url, origin: config.origin, vkey: key.vkey, failed, close };
+}

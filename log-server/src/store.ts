@@ -1,0 +1,93 @@
+import type { TileLevel } from "./tile.ts";
+
+/** Consecutive items of one tile level: hashes of 32 bytes, or entries each behind its u16 length. */
+export interface Run {
+  readonly level: TileLevel;
+  /** Index of the first item within its level. */
+  readonly first: number;
+  readonly bytes: Buffer;
+}
+
+/** The tree as far as it is durable. */
+export interface TreeHead {
+  readonly size: number;
+  /** 32 bytes. */
+  readonly root: Buffer;
+}
+
+/** How far the log has a source's entries (spec/submission.md). */
+export interface SourcePosition {
+  /** 0 for a source that never submitted. */
+  readonly epoch: number;
+  /** Sequence of the next entry. */
+  readonly next: number;
+  /** c(next), 32 bytes. */
+  readonly chain: Buffer;
+  /** The key that the epochs so far were submitted with. */
+  readonly vkey: string;
+}
+
+/** Entries of a source that stand together in the log. */
+export interface AcceptedRange {
+  readonly source: string;
+  readonly epoch: number;
+  readonly seq: number;
+  readonly index: number;
+  readonly count: number;
+}
+
+/** One turn of the sequencer: everything that the tree of size `head.size` has and the one before had not. */
+export interface Append {
+  readonly runs: readonly Run[];
+  /** Disclosure blocks by entry; entries without disclosures are not named. */
+  readonly disclosures: readonly { readonly index: number; readonly block: Buffer }[];
+  /** The new positions of the sources that submitted. */
+  readonly positions: ReadonlyMap<string, SourcePosition>;
+  readonly accepted: readonly AcceptedRange[];
+  readonly head: TreeHead;
+}
+
+/** The last signed checkpoint. */
+export interface RecordedCheckpoint {
+  readonly note: string;
+  /** When it was signed, in milliseconds since 1970. */
+  readonly time: number;
+}
+
+/**
+ * What the log keeps, apart from the guard file. Nothing above this interface knows how.
+ *
+ * Laws:
+ * - **Durable when.** When the promise of `append` or `recordCheckpoint` is fulfilled, what was written survives the
+ *   loss of power.
+ * - **Atomic how.** After a crash, an append is there as a whole or not at all. A rejected promise says nothing about
+ *   which: the caller must stop writing, and find out by opening the store again.
+ * - **Who may call.** One process has the store open at a time. In it, one caller appends, and waits for each append
+ *   before the next; anyone reads, at any time.
+ * - **What a reader sees.** Everything up to the last fulfilled append, and perhaps the one under way, as a whole.
+ *   Items are never changed once they are there: bytes of a tile are a prefix of the same tile's bytes later.
+ * - **Runs.** The caller appends the runs of a level without gaps and in order, none across a multiple of 256. A tile
+ *   reads back as the concatenation of its runs.
+ * - **Errors.** Every method rejects when the store is closed. Reading what was never written is not an error.
+ */
+export interface Store {
+  /** @returns the head of the last append; size 0 and the empty root before the first. */
+  head(): Promise<TreeHead>;
+  /**
+   * @returns all items of the tile `number` of the level: possibly more than the caller's tree size has, so it cuts;
+   * no bytes when there are none
+   */
+  tile(level: TileLevel, number: number): Promise<Buffer>;
+  /** @returns the disclosure block of an entry; undefined when it has none or they were erased. */
+  disclosures(index: number): Promise<Buffer | undefined>;
+  /** @returns the position of every source that ever submitted. */
+  positions(): Promise<Map<string, SourcePosition>>;
+  /** @returns the accepted ranges of the epoch that touch the sequences from `seq` up to `end`, in order. */
+  accepted(source: string, epoch: number, seq: number, end: number): Promise<AcceptedRange[]>;
+  /** @returns what `recordCheckpoint` was last given. */
+  checkpoint(): Promise<RecordedCheckpoint | undefined>;
+  append(append: Append): Promise<void>;
+  recordCheckpoint(checkpoint: RecordedCheckpoint): Promise<void>;
+  /** Waits for the calls under way. Closing twice is the same as once. */
+  close(): Promise<void>;
+}

@@ -1,0 +1,107 @@
+import { hash } from "node:crypto";
+import type { CheckedSubmission } from "./check.ts";
+import { HASH_BYTES, type RightEdge } from "./merkle.ts";
+import { CHAIN_START } from "./sources.ts";
+import type { AcceptedRange, Append, Run, SourcePosition } from "./store.ts";
+import { countAt, TILE_WIDTH, type TileLevel } from "./tile.ts";
+
+/** Cuts the items that a turn adds to one level into runs that end where tiles end. */
+class RunWriter {
+  readonly #level: TileLevel;
+  #next: number;
+  #items: Buffer[] = [];
+  readonly #runs: Run[] = [];
+
+  constructor(level: TileLevel, next: number) {
+    this.#level = level;
+    this.#next = next;
+  }
+
+  push(item: Buffer): void {
+    this.#items.push(item);
+    this.#next += 1;
+    if (this.#next % TILE_WIDTH === 0) this.#cut();
+  }
+
+  #cut(): void {
+    if (this.#items.length === 0) return;
+    const first = this.#next - this.#items.length;
+    this.#runs.push({ level: this.#level, first, bytes: Buffer.concat(this.#items) });
+    this.#items = [];
+  }
+
+  finish(): Run[] {
+    this.#cut();
+    return this.#runs;
+  }
+}
+
+/** One turn of the sequencer: gathers what becomes one append. */
+export class Turn {
+  readonly #edge: RightEdge;
+  readonly #start: number;
+  readonly #entries: RunWriter;
+  readonly #levels: RunWriter[] = [];
+  readonly #disclosures: { index: number; block: Buffer }[] = [];
+  readonly #accepted: AcceptedRange[] = [];
+  /** The positions after this turn, of the sources in it. */
+  readonly positions: Map<string, SourcePosition> = new Map();
+
+  /** @param edge of the tree so far; grows with each entry added */
+  constructor(edge: RightEdge) {
+    this.#edge = edge;
+    this.#start = edge.size;
+    this.#entries = new RunWriter("entries", edge.size);
+  }
+
+  /** Entries added so far. */
+  get added(): number {
+    return this.#edge.size - this.#start;
+  }
+
+  #level(level: number): RunWriter {
+    this.#levels[level] ??= new RunWriter(level, countAt(level, this.#start));
+    return this.#levels[level];
+  }
+
+  /**
+   * Adds the entries of a submission to the end of the tree.
+   * @param known how many of its entries, from the first, the log has already
+   * @param position of the source before
+   */
+  add(submission: CheckedSubmission, known: number, position: SourcePosition): AcceptedRange {
+    const { source, vkey, epoch, seq, count, payload, starts, ends, blockEnds, leaves } = submission;
+    const index = this.#edge.size;
+    const level0 = this.#level(0);
+    // chain || leaf hash, hashed over and over into its own first half.
+    const chain = Buffer.allocUnsafe(2 * HASH_BYTES);
+    chain.set(epoch === position.epoch ? position.chain : CHAIN_START);
+    const completed = (height: number, root: Buffer): void => {
+      if (height % 8 === 0) this.#level(height / 8).push(root);
+    };
+    for (let i = known; i < count; i += 1) {
+      const leaf = leaves.subarray(i * HASH_BYTES, (i + 1) * HASH_BYTES);
+      if (blockEnds[i]! - ends[i]! > 2) {
+        this.#disclosures.push({ index: this.#edge.size, block: payload.subarray(ends[i], blockEnds[i]) });
+      }
+      this.#entries.push(payload.subarray(starts[i]! - 2, ends[i]));
+      level0.push(leaf);
+      this.#edge.append(leaf, completed);
+      chain.set(leaf, HASH_BYTES);
+      chain.write(hash("sha256", chain, "binary"), 0, HASH_BYTES, "latin1");
+    }
+    const next = seq + count;
+    this.positions.set(source, { epoch, next, chain: Buffer.from(chain.subarray(0, HASH_BYTES)), vkey });
+    const range = { source, epoch, seq: seq + known, index, count: count - known };
+    this.#accepted.push(range);
+    return range;
+  }
+
+  /** @returns everything added, as one append. */
+  finish(): Append {
+    const runs = this.#entries.finish();
+    for (const writer of this.#levels) runs.push(...writer.finish());
+    const head = { size: this.#edge.size, root: this.#edge.root() };
+    return { runs, disclosures: this.#disclosures, positions: this.positions, accepted: this.#accepted, head };
+  }
+}
