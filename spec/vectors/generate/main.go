@@ -26,6 +26,8 @@ func main() {
 		{"entry-bundles", entryBundleVectors},
 		{"entries", entryVectors},
 		{"disclosures", disclosureVectors},
+		{"seals", sealVectors},
+		{"chains", chainVectors},
 	} {
 		b := file(f.make())
 		must(0, os.WriteFile(filepath.Join(dir, f.name+".json"), b, 0o644))
