@@ -1,0 +1,13 @@
+export { formatTimestamp, nowMicros } from "./clock.ts";
+export { readSourceKey } from "./key-file.ts";
+export {
+  CRASH_POINTS,
+  type CrashPoint,
+  type Durability,
+  type RecorderOptions,
+  type SealIntervals,
+  type SpoolState,
+} from "./options.ts";
+export { type Intent, MAX_DISCLOSED_BYTES, MAX_INTENT_BYTES, Recorder, type RecorderStats } from "./recorder.ts";
+export { type Sealed, sealValue } from "./sealed.ts";
+export type { SubmitterStats } from "./submitter.ts";

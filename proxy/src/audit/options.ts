@@ -1,0 +1,73 @@
+import type { ProxyError } from "../errors.ts";
+import type { Disk } from "./disk.ts";
+
+export type Durability = "before-execute" | "before-result" | "relaxed";
+
+/**
+ * `open`: everything is taken. `restricted`: the spool is nearly full, begin no new session. `closed`: it is full, begin
+ * no new statement either. `failed`: it could not be written, or the log refuses this source for good; for good.
+ */
+export type SpoolState = "open" | "restricted" | "closed" | "failed";
+
+/** The places where a process may die between two durable steps. Each has a CRASH: comment where it stands. */
+export const CRASH_POINTS = [
+  "batch.before",
+  "batch.durable",
+  "segment.headed",
+  "segment.named",
+  "segment.ready",
+  "prune.carried",
+  "prune.renamed",
+  "prune.done",
+  "spare.created",
+  "open.truncated",
+  "open.segment",
+  "open.started",
+  "open.recovered",
+  "submit.before",
+  "submit.acknowledged",
+  "stop.stopped",
+  "stop.submitted",
+] as const;
+export type CrashPoint = (typeof CRASH_POINTS)[number];
+
+export interface Hooks {
+  at?(point: CrashPoint): void;
+}
+
+export interface SealIntervals {
+  readonly everyEntries: number;
+  readonly everyMs: number;
+  readonly idleMs: number;
+}
+
+export interface RecorderOptions {
+  /** The source's signing key, one line (spec/checkpoint.md). */
+  readonly key: string;
+  readonly spool: {
+    readonly dir: string;
+    readonly maxBytes: number;
+    readonly maxAgeMs: number;
+    /** Of one segment file; 16 MiB when left out. */
+    readonly segmentBytes?: number;
+  };
+  readonly log: {
+    /** Without `/api/v1`. */
+    readonly url: string;
+    /** The log's verifier key; its name is the origin. */
+    readonly vkey: string;
+  };
+  readonly software: { readonly name: string; readonly version: string };
+  /** Hex SHA-256 of the effective configuration. */
+  readonly configDigest: string;
+  readonly durability: { readonly reads: Durability; readonly others: Durability; readonly windowMs: number };
+  /** 1,000 entries, 10 s and 60 s when left out. */
+  readonly seals?: SealIntervals;
+  /** How long a few entries wait for company before they are submitted; 50 ms when left out. */
+  readonly lingerMs?: number;
+  readonly hooks?: Hooks;
+  /** Also called with `failed` and the reason. May be called before `open` resolves. */
+  readonly onState?: (state: SpoolState, error?: ProxyError) => void;
+  /** The folder to write to; the real one when left out. */
+  readonly disk?: (dir: string) => Promise<Disk>;
+}

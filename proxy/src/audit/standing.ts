@@ -1,0 +1,64 @@
+/** Where the log stands with this source, held against what the spool knows (spec/submission.md, end). */
+import { ProxyError } from "../errors.ts";
+import { decodeBase64 } from "./keys.ts";
+import { type Answer, describe } from "./log-client.ts";
+import { comparePlaces, EMPTY_CHAIN, type Place } from "./state.ts";
+
+export interface Standing extends Place {
+  /** Base64. */
+  readonly chain: string;
+}
+
+export interface SpoolStanding extends Standing {
+  readonly acknowledged: Place;
+}
+
+/**
+ * Reads an answer of `GET /api/v1/sources`.
+ * @returns undefined when it could not be had or understood, which may change
+ * @throws ProxyError `log_refused` when the log does not know the source, or knows it by another key
+ */
+export function standingOf(answer: Answer, name: string, vkey: string): Standing | undefined {
+  if (answer.status === 403) throw new ProxyError("log_refused", `the log refuses this source: ${describe(answer)}`);
+  if ("reason" in answer || answer.status !== 200) return undefined;
+  const { sources } = (answer.body ?? {}) as { sources?: unknown };
+  if (!Array.isArray(sources)) return undefined;
+  const found = (sources as Record<string, unknown>[]).find((one) => one?.name === name);
+  if (found === undefined)
+    throw new ProxyError("log_refused", `the log does not know the source ${name}; register its key ${vkey}`);
+  if (found.vkey !== vkey)
+    throw new ProxyError("log_refused", `the log knows the source ${name} by the key ${found.vkey}, not ${vkey}`);
+  const { epoch, next, chain } = found;
+  if (!isCount(epoch) || !isCount(next)) return undefined;
+  if (epoch === 0) return { epoch, next: 0, chain: EMPTY_CHAIN };
+  if (typeof chain !== "string" || decodeBase64(chain)?.length !== 32) return undefined;
+  return { epoch, next, chain };
+}
+
+/**
+ * @param spool as it was before this run began its epoch
+ * @throws ProxyError `log_rolled_back`, `spool_behind`
+ */
+export function checkStanding(log: Standing, spool: SpoolStanding): void {
+  const at = (place: Place): string => `epoch ${place.epoch}, next ${place.next}`;
+  if (comparePlaces(log, spool.acknowledged) < 0)
+    throw new ProxyError(
+      "log_rolled_back",
+      `the log has this source at ${at(log)}, but acknowledged everything up to ${at(spool.acknowledged)}; find out what it lost`,
+    );
+  const ahead = comparePlaces(log, spool);
+  if (ahead > 0)
+    throw new ProxyError(
+      "spool_behind",
+      `the log has this source at ${at(log)}, the spool ends at ${at(spool)}; put back the newer spool`,
+    );
+  if (ahead === 0 && log.chain !== spool.chain)
+    throw new ProxyError(
+      "spool_behind",
+      `the log has other entries of this source than the spool, up to ${at(spool)}; put back the spool they came from`,
+    );
+}
+
+function isCount(value: unknown): value is number {
+  return Number.isSafeInteger(value) && (value as number) >= 0;
+}

@@ -1,0 +1,254 @@
+/** Brings durable entries to the log, in sequence, one request at a time (spec/submission.md, submission). */
+import { hash } from "node:crypto";
+import { ProxyError } from "../errors.ts";
+import type { SigningKey } from "./keys.ts";
+import { type Answer, describe, type LogClient } from "./log-client.ts";
+import type { Hooks } from "./options.ts";
+import { Pause } from "./pause.ts";
+import { Payload } from "./payload.ts";
+import type { SpoolReader } from "./reader.ts";
+import { checkStanding, type SpoolStanding, standingOf } from "./standing.ts";
+import { comparePlaces, type Place } from "./state.ts";
+
+const MAX_ENTRIES = 4096;
+const MAX_PAYLOAD_BYTES = 1024 * 1024;
+/** This much goes at once; less waits a moment for company. */
+const ENOUGH_BYTES = 512 * 1024;
+const FIRST_BACKOFF_MS = 200;
+const MAX_BACKOFF_MS = 30_000;
+const MAX_RETRY_AFTER_MS = 300_000;
+export const SOURCES_TIMEOUT_MS = 5_000;
+
+export interface SubmitterOptions {
+  readonly client: LogClient;
+  readonly origin: string;
+  readonly key: SigningKey;
+  readonly reader: SpoolReader;
+  readonly acknowledged: Place;
+  /** What the log's standing has still to be held against, when it did not answer at start. */
+  readonly unchecked: SpoolStanding | undefined;
+  readonly lingerMs: number;
+  readonly hooks: Hooks;
+  /** The log has everything up to `place`. */
+  readonly onAcknowledged: (place: Place, entries: number) => void;
+  /** Everything in front of this address is dealt with. */
+  readonly onThrough: (address: number) => void;
+  /** It is over: the log refuses, or the spool cannot be read. Nothing was skipped. */
+  readonly onError: (error: ProxyError) => void;
+}
+
+export interface SubmitterStats {
+  readonly submissions: number;
+  readonly retries: number;
+  /** The log's index of the last entry it acknowledged to this run, undefined before the first. */
+  readonly lastIndex: number | undefined;
+  /** Why the last request had to be repeated; undefined once one was answered again. */
+  readonly trouble: string | undefined;
+}
+
+export class Submitter {
+  readonly #o: SubmitterOptions;
+  readonly #pause = new Pause();
+  #acknowledged: Place;
+  #draining = false;
+  #ended = false;
+  #running: Promise<void> | undefined;
+  #submissions = 0;
+  #retries = 0;
+  #lastIndex: number | undefined;
+  #trouble: string | undefined;
+
+  constructor(options: SubmitterOptions) {
+    this.#o = options;
+    this.#acknowledged = options.acknowledged;
+  }
+
+  start(): void {
+    this.#running = this.#run().catch((error: unknown) => {
+      const known = error instanceof ProxyError;
+      this.#o.onError(
+        known ? error : new ProxyError("spool_failed", `the spool could not be read: ${error}`, { cause: error }),
+      );
+    });
+  }
+
+  /** To be called when more is durable. */
+  wake(): void {
+    if (this.#o.reader.behind >= ENOUGH_BYTES) this.#pause.hurry();
+    else this.#pause.nudge();
+  }
+
+  /** Submits what is durable now, for so long; then ends the connection. */
+  async stop(timeoutMs: number): Promise<void> {
+    this.#draining = true;
+    // One attempt at once, even if the last one failed a moment ago.
+    this.#pause.interrupt();
+    const timer = setTimeout(() => this.#end(), timeoutMs);
+    await this.#running;
+    clearTimeout(timer);
+    this.#end();
+    await this.#o.reader.close();
+  }
+
+  get stats(): SubmitterStats {
+    return {
+      submissions: this.#submissions,
+      retries: this.#retries,
+      lastIndex: this.#lastIndex,
+      trouble: this.#trouble,
+    };
+  }
+
+  #end(): void {
+    this.#ended = true;
+    this.#pause.interrupt();
+    this.#o.client.close();
+  }
+
+  async #run(): Promise<void> {
+    const { reader, onThrough, unchecked } = this.#o;
+    if (unchecked !== undefined) await this.#check(unchecked);
+    const payload = new Payload();
+    while (!this.#ended) {
+      if (!this.#draining && reader.peek() === undefined && reader.behind < ENOUGH_BYTES) {
+        if (reader.behind === 0) await this.#pause.idle();
+        await this.#pause.linger(this.#o.lingerMs);
+      }
+      const through = await this.#gather(payload);
+      if (payload.count > 0 && !(await this.#send(payload, 0, payload.count))) return;
+      // What was not taken now stands in the way of saying more than that.
+      onThrough(reader.peek() === undefined ? reader.address : through);
+      if (this.#draining && reader.peek() === undefined && reader.behind === 0) return;
+    }
+  }
+
+  /** Once the log answers, what open() would have found out. */
+  async #check(spool: SpoolStanding): Promise<void> {
+    const { client, key } = this.#o;
+    for (let attempt = 0; !this.#ended; attempt++) {
+      const answer = await client.sources(SOURCES_TIMEOUT_MS);
+      const standing = standingOf(answer, key.name, key.vkey);
+      if (standing !== undefined) return checkStanding(standing, spool);
+      await this.#backOff(answer, attempt);
+    }
+  }
+
+  /** @returns the address through which everything is dealt with once the payload is acknowledged */
+  async #gather(payload: Payload): Promise<number> {
+    const { reader } = this.#o;
+    let through = 0;
+    payload.clear();
+    for (;;) {
+      const entry = reader.peek();
+      if (entry === undefined) {
+        if (await reader.fill()) continue;
+        return through;
+      }
+      const { epoch, seq, form } = entry.record;
+      // Acknowledged before the last crash.
+      const known = comparePlaces({ epoch, next: seq + 1 }, this.#acknowledged) <= 0;
+      if (!known && payload.count > 0) {
+        if (epoch !== payload.epoch || payload.count === MAX_ENTRIES) return through;
+        if (payload.length + form.length > MAX_PAYLOAD_BYTES) return through;
+      }
+      if (!known) payload.add(epoch, seq, form);
+      through = entry.through;
+      reader.skip();
+    }
+  }
+
+  /**
+   * Submits the entries `from` to `to` of the payload, as often as it takes.
+   * @returns false if the submitter was ended first
+   * @throws ProxyError when the log refuses them for good
+   */
+  async #send(payload: Payload, from: number, to: number): Promise<boolean> {
+    const { client, key, hooks } = this.#o;
+    const first = payload.first + from;
+    const count = to - from;
+    const bytes = payload.slice(from, to);
+    const note = Buffer.from(
+      key.note(
+        `vitrine/submission/v1\n${this.#o.origin}\n${key.name}\n${payload.epoch}\n${first}\n${count}\n${hash("sha256", bytes, "base64")}\n`,
+      ),
+    );
+    const head = Buffer.alloc(4);
+    head.writeUInt32BE(note.length);
+    for (let attempt = 0; !this.#ended; attempt++) {
+      // CRASH: the log may have got the entries or not; they are submitted again, and it knows them again.
+      hooks.at?.("submit.before");
+      const answer = await client.submit([head, note, bytes]);
+      this.#submissions++;
+      const index = acceptedIndex(answer, key.name, payload.epoch, first, count);
+      if (index !== undefined) {
+        // CRASH: the log has them and the spool does not know it: as above.
+        hooks.at?.("submit.acknowledged");
+        this.#trouble = undefined;
+        this.#lastIndex = index;
+        this.#acknowledged = { epoch: payload.epoch, next: first + count };
+        this.#o.onAcknowledged(this.#acknowledged, count);
+        return true;
+      }
+      if (answer.status === 413 && count > 1) {
+        const middle = from + Math.floor(count / 2);
+        return (await this.#send(payload, from, middle)) && (await this.#send(payload, middle, to));
+      }
+      if ([400, 403, 409, 413].includes(answer.status)) throw this.#refusal(answer, payload.epoch, first, count);
+      await this.#backOff(answer, attempt);
+    }
+    return false;
+  }
+
+  #refusal(answer: Answer, epoch: number, first: number, count: number): ProxyError {
+    const body = ("body" in answer ? answer.body : undefined) as
+      | { error?: { code?: unknown; expected?: { epoch?: unknown; seq?: unknown } } }
+      | undefined;
+    const expected = body?.error?.expected;
+    const place = { epoch: expected?.epoch as number, next: expected?.seq as number };
+    if (body?.error?.code === "sequence_gap" && comparePlaces(place, this.#acknowledged) < 0)
+      return new ProxyError(
+        "log_rolled_back",
+        `the log expects epoch ${place.epoch}, sequence ${place.next}, but acknowledged everything up to epoch ${this.#acknowledged.epoch}, sequence ${this.#acknowledged.next}; find out what it lost`,
+      );
+    return new ProxyError(
+      "log_refused",
+      `the log refuses the ${count} entries of epoch ${epoch} from sequence ${first} on: ${describe(answer)}`,
+    );
+  }
+
+  async #backOff(answer: Answer, attempt: number): Promise<void> {
+    this.#retries++;
+    this.#trouble = describe(answer);
+    const longest = Math.min(MAX_BACKOFF_MS, FIRST_BACKOFF_MS * 2 ** Math.min(attempt, 10));
+    const asked = ("retryAfterMs" in answer ? answer.retryAfterMs : undefined) ?? 0;
+    const ms = Math.max(longest * (0.5 + Math.random() / 2), Math.min(asked, MAX_RETRY_AFTER_MS));
+    if (!this.#ended) await this.#pause.backOff(ms);
+  }
+}
+
+/** The index of the last of these entries, if the answer says that the log has all of them. */
+function acceptedIndex(
+  answer: Answer,
+  source: string,
+  epoch: number,
+  first: number,
+  count: number,
+): number | undefined {
+  if ("reason" in answer || answer.status !== 200) return undefined;
+  const body = answer.body as { source?: unknown; epoch?: unknown; next?: unknown; ranges?: unknown } | undefined;
+  if (body?.source !== source || !Number.isSafeInteger(body.epoch) || !Number.isSafeInteger(body.next))
+    return undefined;
+  // Where the log stands now: behind these entries, or in a later epoch when they repeat an old one.
+  const stands = { epoch: body.epoch as number, next: body.next as number };
+  if (comparePlaces(stands, { epoch, next: first + count }) < 0 || !Array.isArray(body.ranges)) return undefined;
+  let expected = first;
+  let last: number | undefined;
+  for (const range of body.ranges as ({ seq?: number; index?: number; count?: number } | null)[]) {
+    const { seq, index, count: n } = range ?? {};
+    if (seq !== expected || !Number.isSafeInteger(n) || n! < 1 || !Number.isSafeInteger(index) || index! < 0)
+      return undefined;
+    expected += n!;
+    last = index! + n! - 1;
+  }
+  return expected === first + count ? last : undefined;
+}
