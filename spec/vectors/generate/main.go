@@ -28,6 +28,10 @@ func main() {
 		{"disclosures", disclosureVectors},
 		{"seals", sealVectors},
 		{"chains", chainVectors},
+		{"submissions", submissionVectors},
+		{"tlog-proofs", tlogProofVectors},
+		{"bundles", bundleVectors},
+		{"log", logVectors},
 	} {
 		b := file(f.make())
 		must(0, os.WriteFile(filepath.Join(dir, f.name+".json"), b, 0o644))
