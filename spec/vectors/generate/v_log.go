@@ -128,7 +128,7 @@ func logVectors() M {
 	try("the empty tree", 0, l.end, "")
 	try("one entry, at once", 1, timeOf(0).Add(time.Second), "unsealed")
 	try("one entry, years later", 1, later, "unsealed silent")
-	try("100 entries, at once: one source was stopped, of the other the last epoch is not sealed yet", 100, timeOf(99).Add(time.Second), auditCodes(l.entries[:100], timeOf(99).Add(time.Second)))
+	try("100 entries, at once: both sources are in their second epochs and have not sealed in them", 100, timeOf(99).Add(time.Second), auditCodes(l.entries[:100], timeOf(99).Add(time.Second)))
 	try("256 entries, at once: both sources have entries behind their last seals", 256, timeOf(255).Add(time.Second), "unsealed unsealed")
 	try("256 entries, an hour later", 256, timeOf(255).Add(time.Hour), "unsealed unsealed silent silent")
 	return o("origin", origin, "vkey", logKey.vkey, "seed", hexOf(logKey.seed),
