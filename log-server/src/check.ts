@@ -6,7 +6,7 @@ import { LogServerError } from "./errors.ts";
 import { HASH_BYTES, leafHashInto } from "./merkle.ts";
 import { checkNote, type VerifierKey } from "./note.ts";
 import type { Sources } from "./sources.ts";
-import type { FramedSubmission } from "./submission.ts";
+import { type FramedSubmission, type PayloadLayout, parsePayload } from "./submission.ts";
 
 /** The end of the epoch before, as a `source.start` states it. */
 export interface Previous {
@@ -16,7 +16,8 @@ export interface Previous {
 }
 
 /** A submission for which everything holds that can be told without knowing where its source stands. */
-export interface CheckedSubmission extends Omit<FramedSubmission, "note" | "announced"> {
+export interface CheckedSubmission extends PayloadLayout {
+  readonly payload: Buffer;
   readonly source: string;
   readonly vkey: string;
   readonly epoch: number;
@@ -32,7 +33,7 @@ export interface CheckedSubmission extends Omit<FramedSubmission, "note" | "anno
 const SLICE = 256;
 
 function authenticate(framed: FramedSubmission, origin: string, sources: Sources): VerifierKey {
-  const { note, announced, payload } = framed;
+  const { note, announced } = framed;
   const key = sources.get(announced.source);
   if (key === undefined) {
     const message = `the source ${announced.source} is not registered: add its verifier key to "sources" in the log's configuration`;
@@ -49,9 +50,6 @@ function authenticate(framed: FramedSubmission, origin: string, sources: Sources
     const message = `the submission is made for the log ${announced.origin}, and this one is ${origin}`;
     throw new LogServerError("bad_signature", message);
   }
-  if (!hash("sha256", payload, "buffer").equals(announced.digest)) {
-    throw new LogServerError("bad_signature", "the payload is not the one signed: its SHA-256 differs from the note's");
-  }
   return key;
 }
 
@@ -62,15 +60,12 @@ function faultInPlace(entry: EntryValue, source: VerifierKey, epoch: number, seq
   if ((entry.kind === "source.start") !== (seq === 0)) {
     return `its kind is ${entry.kind} at seq ${seq}: source.start is the first entry of an epoch, and only that`;
   }
-  if (entry.kind === "source.start" && entry.vkey !== source.vkey) {
-    return `its vkey is not the one registered, ${source.vkey}`;
-  }
   return undefined;
 }
 
 /**
- * Checks a submission in the order of spec/submission.md, up to the position.
- * @throws LogServerError `unknown_source`, `bad_signature`, `bad_entry`, `bad_disclosure`
+ * Makes the checks 3 to 7 of spec/submission.md.
+ * @throws LogServerError `unknown_source`, `bad_signature`, `bad_submission`, `bad_entry`, `bad_disclosure`
  */
 export async function checkSubmission(
   framed: FramedSubmission,
@@ -78,10 +73,17 @@ export async function checkSubmission(
   sources: Sources,
 ): Promise<CheckedSubmission> {
   const key = authenticate(framed, origin, sources);
-  const { payload, starts, ends, blockEnds } = framed;
-  const { epoch, seq, count } = framed.announced;
+  const { payload } = framed;
+  const { epoch, seq, count, digest } = framed.announced;
+  if (!hash("sha256", payload, "buffer").equals(digest)) {
+    throw new LogServerError(
+      "bad_submission",
+      "the payload is not the one signed: its SHA-256 differs from the note's",
+    );
+  }
+  const layout = parsePayload(payload, count);
+  const { starts, ends, blockEnds } = layout;
   const leaves = Buffer.allocUnsafeSlow(count * HASH_BYTES);
-  const withDisclosures: { position: number; entry: EntryValue }[] = [];
   let previous: Previous | null | undefined;
   for (let i = 0; i < count; i += 1) {
     if (i > 0 && i % SLICE === 0) await setImmediate();
@@ -92,12 +94,9 @@ export async function checkSubmission(
       throw new LogServerError("bad_entry", `entry ${i} of the submission: ${fault}`, { entry: i });
     }
     if (seq + i === 0) previous = entry.previous as Previous | null;
-    if (blockEnds[i]! - ends[i]! > 2) withDisclosures.push({ position: i, entry });
+    checkDisclosures(payload.subarray(ends[i], blockEnds[i]), entry, i);
     leafHashInto(leaves, i * HASH_BYTES, bytes);
   }
-  for (const { position, entry } of withDisclosures) {
-    checkDisclosures(payload.subarray(ends[position], blockEnds[position]), entry, position);
-  }
-  const checked = { source: key.name, vkey: key.vkey, epoch, seq, count, payload, starts, ends, blockEnds, leaves };
+  const checked = { source: key.name, vkey: key.vkey, epoch, seq, count, payload, ...layout, leaves };
   return previous === undefined ? checked : { ...checked, previous };
 }

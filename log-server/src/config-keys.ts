@@ -70,7 +70,8 @@ export const configKeys: readonly ConfigKey[] = [
     type: "integer",
     unit: "bytes",
     default: 67_108_864,
-    parse: integer(65_536, 1_073_741_824),
+    // What every log must take, and what none may be sent (spec/submission.md).
+    parse: integer(16_777_216, 67_108_864),
   },
   {
     key: "limits.waiting_submissions",

@@ -2,7 +2,7 @@ import { hash } from "node:crypto";
 import { parseBase64url, parseUtf8 } from "./encoding.ts";
 import type { EntryValue } from "./entry.ts";
 import { LogServerError } from "./errors.ts";
-import { isObject, isSealed } from "./kinds.ts";
+import { isObject, isSealed, isTooDeep, MAX_DEPTH, sealableForms } from "./forms.ts";
 
 const SALT_BYTES = 16;
 
@@ -46,22 +46,27 @@ function sealedAt(entry: EntryValue, path: string): string | undefined {
   return isSealed(value) ? value.sealed : undefined;
 }
 
-function faultIn(disclosure: Buffer, entry: EntryValue): string | undefined {
+function faultOf(disclosure: Buffer, entry: EntryValue): string | undefined {
   const text = parseUtf8(disclosure);
   if (text === undefined) return "it is not valid UTF-8";
   let value: unknown;
+  let compact = false;
   try {
     value = JSON.parse(text);
+    compact = JSON.stringify(value) === text;
   } catch (error) {
     // The parser's message may quote the value, which is what is being kept secret.
     return `it is not JSON (${(error as Error).name})`;
   }
+  if (!compact) return "it is not in compact form: JSON.stringify gives other bytes";
+  if (isTooDeep(value, 0)) return `it is nested more than ${MAX_DEPTH} deep`;
   if (!Array.isArray(value) || value.length !== 3) return "it is not an array [salt, name, value]";
-  const [salt, name] = value as unknown[];
+  const [salt, name, disclosed] = value as unknown[];
   if (typeof salt !== "string" || parseBase64url(salt)?.length !== SALT_BYTES) {
     return `its salt is not base64url of ${SALT_BYTES} bytes`;
   }
   if (typeof name !== "string") return "its name is not a string";
+  if (sealableForms.get(name)?.(disclosed) === false) return `its value has not the form of ${name}`;
   const sealed = sealedAt(entry, name);
   if (sealed === undefined) return `the entry has no sealed value at ${JSON.stringify(name)}`;
   if (sealed !== disclosureDigest(disclosure)) return `its digest is not the one sealed at ${JSON.stringify(name)}`;
@@ -75,7 +80,7 @@ function faultIn(disclosure: Buffer, entry: EntryValue): string | undefined {
  */
 export function checkDisclosures(block: Buffer, entry: EntryValue, position: number): void {
   for (const [i, disclosure] of blockDisclosures(block).entries()) {
-    const fault = faultIn(disclosure, entry);
+    const fault = faultOf(disclosure, entry);
     if (fault === undefined) continue;
     throw new LogServerError("bad_disclosure", `disclosure ${i} of entry ${position} of the submission: ${fault}`, {
       entry: position,

@@ -1,6 +1,7 @@
 import { parseUtf8 } from "./encoding.ts";
 import { LogServerError } from "./errors.ts";
-import { isObject, isTimestamp, kinds } from "./kinds.ts";
+import { count, exactly, hashBase64url, isObject, isSealed, MAX_DEPTH, timestamp } from "./forms.ts";
+import { kindFault } from "./kinds.ts";
 import { isKeyName } from "./note.ts";
 
 /** The length field of an entry has two bytes (spec/entry.md). */
@@ -17,41 +18,25 @@ export interface EntryValue {
   readonly time: string;
 }
 
+const SEALED = exactly({ sealed: hashBase64url, bytes: count });
 const COMMON = ["v", "kind", "source", "epoch", "seq", "time"] as const;
-const ARRAY_INDEX = /^(?:0|[1-9][0-9]{0,9})$/;
-/** base64url of 32 bytes: the last character carries four bits. */
-const SEALED_DIGEST = /^[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]$/;
 
-/** What is wrong with a value anywhere in an entry: its numbers, its member names, the form of sealed values. */
-function faultIn(value: unknown): string | undefined {
+/**
+ * What is wrong with a value at any place of an entry: its depth, its numbers, the form of sealed values.
+ * @param depth of the value's surroundings; 0 at the outermost value
+ */
+function faultIn(value: unknown, depth: number): string | undefined {
   if (typeof value === "number") {
     if (Number.isSafeInteger(value) && value >= 0) return undefined;
     return `the number ${value} is not an integer from 0 to 2^53 − 1`;
   }
   if (typeof value !== "object" || value === null) return undefined;
-  if (Array.isArray(value)) {
-    for (const item of value) {
-      const fault = faultIn(item);
-      if (fault !== undefined) return fault;
-    }
-    return undefined;
-  }
-  const members = value as Record<string, unknown>;
-  let count = 0;
-  for (const name in members) {
-    count += 1;
-    const first = name.charCodeAt(0);
-    if (first >= 48 && first <= 57 && ARRAY_INDEX.test(name) && Number(name) < 2 ** 32 - 1) {
-      return `the member name "${name}" looks like an array index`;
-    }
-    const fault = faultIn(members[name]);
+  if (depth === MAX_DEPTH) return `it is nested more than ${MAX_DEPTH} deep`;
+  for (const member of Object.values(value)) {
+    const fault = faultIn(member, depth + 1);
     if (fault !== undefined) return fault;
   }
-  if (!Object.hasOwn(members, "sealed")) return undefined;
-  const digest = members.sealed;
-  if (count === 2 && typeof members.bytes === "number" && typeof digest === "string" && SEALED_DIGEST.test(digest)) {
-    return undefined;
-  }
+  if (!isSealed(value) || SEALED(value)) return undefined;
   return 'an object with a member "sealed" must be exactly {"sealed":"<base64url SHA-256>","bytes":<size>}';
 }
 
@@ -65,19 +50,7 @@ function faultInCommon(value: Record<string, unknown>): string | undefined {
   if (typeof value.source !== "string" || !isKeyName(value.source)) return '"source" must be a key name';
   if (typeof value.epoch !== "number" || value.epoch < 1) return '"epoch" must be an integer from 1';
   if (typeof value.seq !== "number") return '"seq" must be an integer';
-  if (!isTimestamp(value.time)) return '"time" must be a timestamp such as 2026-11-22T22:10:00.123456Z';
-  return undefined;
-}
-
-function faultInKind(value: Record<string, unknown>, kind: string): string | undefined {
-  const members = kinds.get(kind);
-  if (members === undefined) return undefined;
-  for (const [name, { is, required, says }] of members) {
-    const member = value[name];
-    if (member === undefined ? required : !is(member)) {
-      return `"${name}" of a ${kind} must be ${says}${member === undefined ? ", and is missing" : ""}`;
-    }
-  }
+  if (!timestamp(value.time)) return '"time" must be a timestamp such as 2026-11-22T22:10:00.123456Z';
   return undefined;
 }
 
@@ -97,14 +70,14 @@ export function parseEntry(bytes: Buffer, position: number): EntryValue {
   try {
     value = JSON.parse(text);
     if (JSON.stringify(value) !== text) throw fail("it is not in compact form: JSON.stringify gives other bytes");
-    fault = faultIn(value);
+    fault = faultIn(value, 0);
   } catch (error) {
     if (error instanceof LogServerError) throw error;
     // A SyntaxError of the parser, or a RangeError where the nesting exhausts the stack.
     throw fail(`it is not JSON that can be read: ${(error as Error).message}`);
   }
   if (!isObject(value)) throw fail("it is not a JSON object");
-  fault ??= faultInCommon(value) ?? faultInKind(value, value.kind as string);
+  fault ??= faultInCommon(value) ?? kindFault(value, value.kind as string);
   if (fault !== undefined) throw fail(fault);
   return value as unknown as EntryValue;
 }

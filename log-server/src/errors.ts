@@ -58,6 +58,8 @@ export interface ErrorDetails {
   readonly entry?: number;
   /** `beyond_tree`: the size of the latest checkpoint. */
   readonly size?: number;
+  /** `body_too_large`: in bytes. */
+  readonly limit?: number;
   /** `sequence_gap`, `sequence_conflict`, `epoch_conflict`. */
   readonly expected?: Expected;
   /** `store_corrupt`: the first entry or hash known to be affected. */

@@ -1,166 +1,162 @@
-// The members of each kind of entry (spec/entry.md), as far as a reader must be able to interpret them: their types,
-// and which of them no entry of the kind can be without. Members and kinds that are not here are accepted.
+import {
+  anyOf,
+  atLeast,
+  count,
+  type Form,
+  flag,
+  hashBase64,
+  listOf,
+  matching,
+  object,
+  oneOf,
+  sealable,
+  sha256Hex,
+  text,
+  timestamp,
+} from "./forms.ts";
 
-type Check = (value: unknown) => boolean;
+// The members of each kind of entry (spec/entry.md, "Kinds"). A name with `?` stands for a member that its row says
+// may be absent; where absence depends on another member, `statementFault` has the rule.
+
+export type Members = Readonly<Record<string, Form>>;
+
+const epoch = atLeast(1);
+const session = matching(/^(?:0|[1-9][0-9]*)\.(?:0|[1-9][0-9]*)$/);
+const sqlstate = matching(/^[0-9A-Z]{5}$/);
+const auth = anyOf(oneOf("trust", "password", "md5", "scram-sha-256", "scram-sha-256-plus"), matching(/^other:.+$/s));
+const actor = object({ login: text, auth });
+const clientAtStart = object({ address: sealable("client.address"), "application?": text, tls: flag });
+const durability = oneOf("before-execute", "before-result", "relaxed");
+
+const table: Readonly<Record<string, Members>> = {
+  "source.start": {
+    vkey: text,
+    software: object({ name: text, version: text }),
+    config: sha256Hex,
+    durability: object({ reads: durability, others: durability, window_ms: count }),
+    seals: object({ every_entries: count, every_ms: count, idle_ms: count }),
+    previous: anyOf(
+      (value) => value === null,
+      object({ epoch, next: count, chain: hashBase64, clean: flag, spool: oneOf("kept", "lost") }),
+    ),
+  },
+  "source.seal": { seal: text },
+  "source.stop": { reason: oneOf("shutdown"), seal: text },
+  "session.start": {
+    session,
+    actor,
+    database: text,
+    client: clientAtStart,
+    server: object({ "version?": text, "pid?": count }),
+    protocol: text,
+  },
+  "session.end": {
+    session,
+    actor,
+    database: text,
+    start: timestamp,
+    duration_us: count,
+    statements: count,
+    failed: count,
+    rows: count,
+    bytes_in: count,
+    bytes_out: count,
+    reason: oneOf("client-terminated", "client-closed", "server-closed", "shutdown", "protocol-error", "spool-full"),
+  },
+  "access.refused": {
+    actor: object({ login: text }),
+    database: text,
+    client: clientAtStart,
+    by: oneOf("server", "proxy"),
+    sqlstate,
+    error: sealable("error"),
+  },
+  statement: {
+    session,
+    actor,
+    database: text,
+    "n?": atLeast(1),
+    "role?": text,
+    client: object({ address: sealable("client.address"), "application?": text }),
+    protocol: oneOf("simple", "extended", "function"),
+    operation: text,
+    class: oneOf("read", "write", "ddl", "role", "function", "copy", "admin", "session", "unknown"),
+    relations: listOf(object({ "schema?": text, name: text, access: oneOf("read", "write") })),
+    functions: listOf(text),
+    "fingerprint?": matching(/^[0-9a-f]{16}$/),
+    complete: flag,
+    "incomplete?": oneOf("syntax", "too-large", "encoding", "opaque", "analysis"),
+    "sql?": sealable("sql"),
+    "function_oid?": count,
+    "params?": sealable("params"),
+    "params_count?": count,
+    "tx?": oneOf("I", "T", "E"),
+    start: timestamp,
+    "duration_us?": count,
+    outcome: oneOf("completed", "failed", "denied", "cancelled", "unknown"),
+    "sqlstate?": sqlstate,
+    "tag?": text,
+    "rows?": count,
+    "bytes_in?": count,
+    "bytes_out?": count,
+    "error?": sealable("error"),
+    "recovered?": object({ epoch }),
+  },
+  "config.change": { config: sha256Hex, previous_config: sha256Hex },
+};
 
 interface Member {
-  readonly is: Check;
-  readonly required: boolean;
-  /** For the error message: what the member has to be. */
-  readonly says: string;
+  readonly name: string;
+  readonly optional: boolean;
+  readonly form: Form;
 }
 
-export type Members = ReadonlyMap<string, Member>;
-
-/** @returns whether the value is a JSON object, as against an array or null. */
-export function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-
-/** @returns whether the value is an object in the place of a sealed value; its form is checked with the entry's. */
-export function isSealed(value: unknown): value is { sealed: string; bytes: number } {
-  return isObject(value) && Object.hasOwn(value, "sealed");
-}
-
-const DAYS = [31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
-const TIMESTAMP = /^(\d{4})-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])T(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d\.\d{6}Z$/;
-
-/** @returns whether the text is a timestamp in the form of spec/README.md, of a day that exists. */
-export function isTimestamp(value: unknown): boolean {
-  const match = typeof value === "string" ? TIMESTAMP.exec(value) : null;
-  if (match === null) return false;
-  const [year, month, day] = [Number(match[1]), Number(match[2]), Number(match[3])];
-  const leap = year % 4 === 0 && (year % 100 !== 0 || year % 400 === 0);
-  return day <= DAYS[month - 1]! && (month !== 2 || leap || day <= 28);
-}
-
-const text: Check = (value) => typeof value === "string";
-const flag: Check = (value) => typeof value === "boolean";
-// The range of numbers is checked for the entry as a whole.
-const count: Check = (value) => typeof value === "number";
-const array: Check = Array.isArray;
-const hex = (digits: number): Check => {
-  const form = new RegExp(`^[0-9a-f]{${digits}}$`);
-  return (value) => typeof value === "string" && form.test(value);
-};
-const sealable =
-  (clear: Check): Check =>
-  (value) =>
-    clear(value) || isSealed(value);
-const listOf =
-  (item: Check): Check =>
-  (value) =>
-    Array.isArray(value) && value.every(item);
-
-/** An object whose members named here, `?` ones only when they are there, have these types. */
-function object(members: Record<string, Check>): Check {
-  const checks = Object.entries(members).map(([name, is]) => {
-    const optional = name.endsWith("?");
-    return { name: optional ? name.slice(0, -1) : name, optional, is };
-  });
-  return (value) =>
-    isObject(value) &&
-    checks.every(({ name, optional, is }) => (Object.hasOwn(value, name) ? is(value[name]) : optional));
-}
-
-const says = new Map<Check, string>([
-  [text, "a string"],
-  [flag, "true or false"],
-  [count, "an integer"],
-  [array, "an array"],
-  [isTimestamp, "a timestamp such as 2026-11-22T22:10:00.123456Z"],
-]);
-
-function members(table: Record<string, Check>): Members {
-  return new Map(
-    Object.entries(table).map(([key, is]) => {
-      const required = !key.endsWith("?");
-      return [required ? key : key.slice(0, -1), { is, required, says: says.get(is) ?? "as spec/entry.md has it" }];
+const kinds: ReadonlyMap<string, readonly Member[]> = new Map(
+  Object.entries(table).map(([kind, members]) => [
+    kind,
+    Object.entries(members).map(([key, form]) => {
+      const optional = key.endsWith("?");
+      return { name: optional ? key.slice(0, -1) : key, optional, form };
     }),
-  );
+  ]),
+);
+
+/** Members of a statement that are there unless it was recovered after a crash; some of them must then be absent. */
+const UNLESS_RECOVERED = ["n", "tx", "duration_us", "rows", "bytes_in", "bytes_out"] as const;
+const NOT_RECOVERED = ["n", "tx", "duration_us"] as const;
+
+function statementFault(value: Record<string, unknown>): string | undefined {
+  const has = (name: string): boolean => value[name] !== undefined;
+  if (has("incomplete") === (value.complete === true)) return '"incomplete" stands exactly where "complete" is false';
+  if (has("function_oid") !== (value.protocol === "function")) {
+    return '"function_oid" stands exactly where "protocol" is function';
+  }
+  if (has("sql") && value.protocol === "function") return '"sql" is absent where "protocol" is function';
+  if (has("params") !== has("params_count")) return '"params_count" stands exactly where "params" does';
+  if (value.outcome === "completed" && (has("sqlstate") || has("error"))) {
+    return '"sqlstate" and "error" are absent where "outcome" is completed';
+  }
+  if (!has("recovered")) {
+    const missing = UNLESS_RECOVERED.find((name) => !has(name));
+    return missing === undefined ? undefined : `"${missing}" of a statement is missing`;
+  }
+  if (value.outcome !== "unknown") return '"outcome" with "recovered" is unknown';
+  const extra = NOT_RECOVERED.find(has);
+  return extra === undefined ? undefined : `"${extra}" is absent with "recovered"`;
 }
 
-const actor = object({ login: text, "auth?": text });
-const client = object({ address: sealable(text), "application?": text, "tls?": flag });
-const relation = object({ "schema?": text, name: text, access: text });
-
-/** By kind; a name with `?` stands for a member that can be left out. */
-export const kinds: ReadonlyMap<string, Members> = new Map([
-  [
-    "source.start",
-    members({
-      vkey: text,
-      software: object({ name: text, version: text }),
-      config: hex(64),
-      durability: object({ reads: text, others: text, window_ms: count }),
-      seals: object({ every_entries: count, every_ms: count, idle_ms: count }),
-      previous: (value) =>
-        value === null || object({ epoch: count, next: count, chain: text, clean: flag, spool: text })(value),
-    }),
-  ],
-  ["source.seal", members({ seal: text })],
-  ["source.stop", members({ reason: text, seal: text })],
-  [
-    "session.start",
-    members({
-      session: text,
-      actor: object({ login: text, auth: text }),
-      database: text,
-      client: object({ address: sealable(text), "application?": text, tls: flag }),
-      server: object({ version: text, pid: count }),
-      protocol: text,
-    }),
-  ],
-  [
-    "session.end",
-    members({
-      session: text,
-      actor,
-      database: text,
-      start: isTimestamp,
-      duration_us: count,
-      statements: count,
-      failed: count,
-      rows: count,
-      bytes_in: count,
-      bytes_out: count,
-      reason: text,
-    }),
-  ],
-  ["access.refused", members({ actor, "database?": text, client, by: text, sqlstate: text, "error?": sealable(text) })],
-  [
-    "statement",
-    members({
-      session: text,
-      actor,
-      database: text,
-      n: count,
-      "role?": text,
-      client,
-      protocol: text,
-      operation: text,
-      class: text,
-      "relations?": listOf(relation),
-      "functions?": listOf(text),
-      "fingerprint?": hex(16),
-      complete: flag,
-      "incomplete?": text,
-      "sql?": sealable(text),
-      "function_oid?": count,
-      "params?": sealable(array),
-      "params_count?": count,
-      "tx?": text,
-      start: isTimestamp,
-      "duration_us?": count,
-      outcome: text,
-      "sqlstate?": text,
-      "tag?": text,
-      "rows?": count,
-      "bytes_in?": count,
-      "bytes_out?": count,
-      "error?": sealable(text),
-      "recovered?": object({ epoch: count }),
-    }),
-  ],
-  ["config.change", members({ config: hex(64), previous_config: hex(64) })],
-]);
+/** @returns what is wrong with the members that the entry's kind has; nothing is said of kinds that are not known. */
+export function kindFault(value: Record<string, unknown>, kind: string): string | undefined {
+  const members = kinds.get(kind);
+  if (members === undefined) return undefined;
+  for (const { name, optional, form } of members) {
+    // No member of these names is inherited; JSON has no undefined.
+    const member = value[name];
+    if (member === undefined) {
+      if (!optional) return `"${name}" of a ${kind} is missing`;
+    } else if (!form(member)) {
+      return `"${name}" of a ${kind} has not the form that spec/entry.md says`;
+    }
+  }
+  return kind === "statement" ? statementFault(value) : undefined;
+}

@@ -3,7 +3,7 @@ import { type Expected, type HttpCode, LogServerError } from "./errors.ts";
 import type { SourcePosition } from "./store.ts";
 
 function expectedAt({ epoch, next }: SourcePosition): Expected {
-  return epoch === 0 ? { epoch: 1, seq: 0 } : { epoch, seq: next };
+  return { epoch, seq: next };
 }
 
 function conflict(code: HttpCode, submission: CheckedSubmission, what: string, expected: Expected): LogServerError {
@@ -12,16 +12,16 @@ function conflict(code: HttpCode, submission: CheckedSubmission, what: string, e
   return new LogServerError(code, message, { expected });
 }
 
-/** @throws LogServerError `sequence_gap` */
-export function sequenceGap(submission: CheckedSubmission, position: SourcePosition): LogServerError {
-  const expected = expectedAt(position);
-  const what = `the log expects epoch ${expected.epoch}, sequence ${expected.seq}`;
-  return conflict("sequence_gap", submission, what, expected);
+function sequenceGap(submission: CheckedSubmission, position: SourcePosition): LogServerError {
+  const { epoch, next } = position;
+  const what = epoch === 0 ? "the log has nothing of it" : `the log has its epoch ${epoch} up to sequence ${next}`;
+  return conflict("sequence_gap", submission, `${what}; submit from there`, expectedAt(position));
 }
 
-/** @throws LogServerError `sequence_conflict` */
+/** @returns the error for a repetition that differs from what was logged, from the sequence `seq` on. */
 export function sequenceConflict(submission: CheckedSubmission, position: SourcePosition, seq: number): LogServerError {
-  const what = `another entry was logged as sequence ${seq}; do not retry, two histories of this source exist`;
+  const other = submission.epoch < position.epoch ? "none, or another," : "another";
+  const what = `${other} entry was logged as sequence ${seq}; do not retry, two histories of this source exist`;
   return conflict("sequence_conflict", submission, what, expectedAt(position));
 }
 

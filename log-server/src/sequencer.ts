@@ -3,7 +3,7 @@ import { httpStatus, LogServerError, reason } from "./errors.ts";
 import type { Hooks } from "./hooks.ts";
 import { TreeReader } from "./log.ts";
 import { HASH_BYTES, type RightEdge } from "./merkle.ts";
-import { placeSubmission, sequenceConflict, sequenceGap } from "./position.ts";
+import { placeSubmission, sequenceConflict } from "./position.ts";
 import { positionOf } from "./sources.ts";
 import type { SourcePosition, Store, TreeHead } from "./store.ts";
 import { TILE_WIDTH } from "./tile.ts";
@@ -19,8 +19,8 @@ export interface ReceiptRange {
 /** The answer to a submission, once everything in it is durable (spec/submission.md). */
 export interface Receipt {
   readonly source: string;
+  /** Where the log now stands with the source: epoch, and the sequence that it expects. */
   readonly epoch: number;
-  /** The sequence after the submission's last entry. */
   readonly next: number;
   readonly ranges: readonly ReceiptRange[];
 }
@@ -173,7 +173,7 @@ export class Sequencer {
     const deferred: Waiting[] = [];
     for (const waiting of taken) {
       const { submission, resolve, reject } = waiting;
-      const { source, epoch, seq, count } = submission;
+      const { source, count } = submission;
       // A submission whose answer depends on entries of this very turn waits until they are durable, and so do the
       // later ones of its source.
       const staged = turn.positions.get(source);
@@ -197,8 +197,10 @@ export class Sequencer {
         continue;
       }
       if (known < count) ranges.push(turn.add(submission, known, position));
-      const receipt = { source, epoch, next: seq + count, ranges: joined(ranges) };
-      answers.push(() => resolve(receipt));
+      answers.push(() => {
+        const { epoch, next } = this.#positions.get(source)!;
+        resolve({ source, epoch, next, ranges: joined(ranges) });
+      });
     }
     this.#queue.unshift(...deferred);
     if (turn.added > 0) await this.#append(turn, answers.length);
@@ -235,8 +237,8 @@ export class Sequencer {
       next = to;
     }
     if (next === end) return ranges;
-    // An earlier epoch ended before these.
-    if (epoch < position.epoch) throw sequenceGap(submission, position);
+    // The epoch was closed without these.
+    if (epoch < position.epoch) throw sequenceConflict(submission, position, next);
     throw new Error(`the log has ${source}, epoch ${epoch} up to ${position.next} and cannot find sequence ${next}`);
   }
 

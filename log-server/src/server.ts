@@ -17,10 +17,14 @@ function isHttpCode(code: string): code is HttpCode {
 }
 
 /** @returns the framework's own refusals in our codes; anything else is a fault of the log. */
-function translated(error: FastifyError): LogServerError {
+function translated(error: FastifyError, limit: number): LogServerError {
   switch (error.code) {
     case "FST_ERR_CTP_BODY_TOO_LARGE":
-      return new LogServerError("body_too_large", "the body is over the limit; submit fewer entries");
+      return new LogServerError(
+        "body_too_large",
+        `the body is over the limit of ${limit} bytes; submit fewer entries`,
+        { limit },
+      );
     case "FST_ERR_CTP_INVALID_MEDIA_TYPE":
     case "FST_ERR_CTP_INVALID_CONTENT_TYPE":
       return new LogServerError("unsupported_media_type", "the content type must be application/octet-stream");
@@ -38,7 +42,7 @@ function translated(error: FastifyError): LogServerError {
 }
 
 function sendError(context: ServerContext, error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
-  let answer = error instanceof LogServerError ? error : translated(error as FastifyError);
+  let answer = error instanceof LogServerError ? error : translated(error as FastifyError, context.limits.bodyBytes);
   if (!isHttpCode(answer.code)) {
     answer = new LogServerError("internal", "a fault of the log; its own log says more", {}, { cause: answer });
   }

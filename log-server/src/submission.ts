@@ -22,15 +22,20 @@ export interface Announcement {
   readonly digest: Buffer;
 }
 
-/** A submission whose framing holds. Nothing that it says is checked yet. */
+/** A submission whose note is well formed. Nothing that it says is checked yet. */
 export interface FramedSubmission {
   readonly note: Note;
   readonly announced: Announcement;
   readonly payload: Buffer;
-  /** By entry: where its bytes begin and end in the payload; its u16 length stands before them. */
+}
+
+/** Where the entries stand in a payload, each list by entry. */
+export interface PayloadLayout {
+  /** Where an entry begins; its u16 length stands before. */
   readonly starts: readonly number[];
+  /** Where it ends, and its disclosure block begins. */
   readonly ends: readonly number[];
-  /** By entry: the end of its disclosure block, which begins where the entry ends. */
+  /** Where its disclosure block ends. */
   readonly blockEnds: readonly number[];
 }
 
@@ -60,24 +65,33 @@ function parseAnnouncement(text: string): Announcement {
 }
 
 /**
- * Takes a submission apart: `u32 length || note || payload`. The views point into `body`.
+ * Takes a submission apart: `u32 length || note || payload`. The payload is a view into `body`.
  * @throws LogServerError `bad_submission`
  */
 export function parseSubmission(body: Buffer): FramedSubmission {
   if (body.length < 4) throw bad(`the body has ${body.length} bytes, and the note's length alone has 4`);
   const noteBytes = body.readUInt32BE(0);
-  if (noteBytes > MAX_NOTE_BYTES) throw bad(`the note's length is ${noteBytes}; the limit is ${MAX_NOTE_BYTES}`);
+  if (noteBytes < 1 || noteBytes > MAX_NOTE_BYTES) {
+    throw bad(`the note's length is ${noteBytes}, and must be 1 to ${MAX_NOTE_BYTES}`);
+  }
   if (4 + noteBytes > body.length) throw bad(`the body ends inside the note, whose length is ${noteBytes}`);
   const note = parseNote(body.subarray(4, 4 + noteBytes));
   if (note === undefined) throw bad("the note is not a signed note");
-  const announced = parseAnnouncement(note.text);
-  const payload = body.subarray(4 + noteBytes);
+  return { note, announced: parseAnnouncement(note.text), payload: body.subarray(4 + noteBytes) };
+}
+
+/**
+ * Finds the entries and disclosures of a payload.
+ * @param count how many entries it must have, and nothing after them
+ * @throws LogServerError `bad_submission`
+ */
+export function parsePayload(payload: Buffer, count: number): PayloadLayout {
   const starts: number[] = [];
   const ends: number[] = [];
   const blockEnds: number[] = [];
   let offset = 0;
-  for (let i = 0; i < announced.count; i += 1) {
-    if (offset + 2 > payload.length) throw bad(`the payload ends before entry ${i} of ${announced.count}`);
+  for (let i = 0; i < count; i += 1) {
+    if (offset + 2 > payload.length) throw bad(`the payload ends before entry ${i} of ${count}`);
     const end = offset + 2 + payload.readUInt16BE(offset);
     if (end > payload.length) throw bad(`the payload ends inside entry ${i}`);
     const blockEnd = disclosureBlockEnd(payload, end);
@@ -88,7 +102,7 @@ export function parseSubmission(body: Buffer): FramedSubmission {
     offset = blockEnd;
   }
   if (offset !== payload.length) {
-    throw bad(`the payload has ${payload.length - offset} bytes after its ${announced.count} entries`);
+    throw bad(`the payload has ${payload.length - offset} bytes after its ${count} entries`);
   }
-  return { note, announced, payload, starts, ends, blockEnds };
+  return { starts, ends, blockEnds };
 }

@@ -59,7 +59,7 @@ export function submissionRoutes(app: FastifyInstance, context: ServerContext): 
         const length = Number(request.headers["content-length"] ?? bodyBytes);
         if (length > bodyBytes) {
           const message = `the body has ${length} bytes; the limit is ${bodyBytes}: submit fewer entries`;
-          throw new LogServerError("body_too_large", message);
+          throw new LogServerError("body_too_large", message, { limit: bodyBytes });
         }
         const leave = context.waiting.enter(length);
         request.leave = leave;
@@ -68,10 +68,12 @@ export function submissionRoutes(app: FastifyInstance, context: ServerContext): 
     },
   );
 
+  // By code points, as the bytes of the names sort.
+  const byName = [...context.sources.values()].sort((a, b) => Buffer.compare(Buffer.from(a.name), Buffer.from(b.name)));
   route(app, "GET", "/api/v1/sources", async (_request, reply) => {
     reply.header("cache-control", "no-store");
     const positions = context.positions();
-    const sources = [...context.sources.values()].map(({ name, vkey }) => {
+    const sources = byName.map(({ name, vkey }) => {
       const { epoch, next, chain } = positionOf(positions, name, vkey);
       return { name, vkey, epoch, next, chain: chain.toString("base64") };
     });

@@ -1,11 +1,11 @@
 import { fork } from "node:child_process";
 import { Agent, request } from "node:http";
 import { cpus } from "node:os";
-import { startLogServer } from "../../src/start.ts";
-import { makeLogFolder, ORIGIN } from "../folder.ts";
-import { TestSource } from "../source.ts";
+import { startLogServer } from "../src/start.ts";
+import { makeLogFolder, ORIGIN } from "../test/folder.ts";
+import { TestSource } from "../test/source.ts";
 
-// Entries per second over HTTP, acknowledged when durable: node dist/test/bench/ingest.js [sources] [batches each].
+// Entries per second over HTTP, acknowledged when durable: node dist/bench/ingest.js [sources] [batches each].
 // The log runs in a process of its own; this one prepares all submissions beforehand, then only sends.
 
 const BATCH = 256;
