@@ -119,7 +119,7 @@ func (a *auditor) check(e map[string]any) string {
 	kind, epoch := text(e["kind"]), integer(e["epoch"])
 	begins := epoch == a.epoch+1
 	switch {
-	case !begins && epoch != a.epoch, begins != (kind == "source.start"):
+	case !begins && epoch != a.epoch, begins != (kind == "source.start"), begins && integer(e["seq"]) != 0:
 		return "epoch_break" // S1
 	}
 	previous, next := object(e["previous"]), a.next

@@ -167,8 +167,8 @@ func chainVectors() M {
 	s, c = started()
 	s.seal()
 	add("still running, sealed", "", s, soon, nil)
-	add("still running, sealed, one and a half idle intervals ago to the microsecond", "", s, 90*time.Second, nil)
-	add("still running, sealed, a microsecond later", "silent", s, 90*time.Second+time.Microsecond, nil, len(s.entries)-1)
+	add("still running, sealed, a second less than one and a half idle intervals ago", "", s, 89*time.Second, nil)
+	add("still running, sealed, a second more than that ago", "silent", s, 91*time.Second, nil, len(s.entries)-1)
 
 	s, _ = started()
 	add("nothing sealed yet", "unsealed", s, soon, nil, 0)
@@ -238,7 +238,7 @@ func chainVectors() M {
 	s.reset()
 	s.seq = 1
 	s.add("source.start", s.startMembers(p))
-	fail("S2: a new epoch begins with sequence 1", "sequence_gap", s, 0)
+	fail("S1: a new epoch begins with sequence 1", "epoch_break", s, 0)
 	// S3
 	s = newSource("proxy-a.example")
 	s.epoch = 1
