@@ -3,7 +3,7 @@ import { isMap, parseDocument } from "yaml";
 import { CliError } from "./errors.ts";
 
 /** The first log-server.yaml of a data folder. `listen` is set at each start. */
-export function initialLogServerYaml(origin: string): string {
+export function initialLogServerYaml(origin: string, sourceVkey: string): string {
   return `# The log-server of this data folder. Paths are relative to this file.
 # \`vitrine log-server --example\` prints every key with its default.
 
@@ -15,7 +15,8 @@ key: keys/log.key
 store: log/store
 index: log/index
 guard: guard/checkpoint # the checkpoint last signed; never restore it from a backup
-sources: [source.vkey]
+sources:
+  - ${sourceVkey}
 auditor_tokens: auditor.tokens # SHA-256 in hex, one a line
 `;
 }

@@ -119,7 +119,7 @@ function create(folder: string, createKey: CreateKey): void {
   write(FILES.sourceVkey, source.vkey, 0o644);
   write(FILES.auditorToken, token, 0o600);
   write(FILES.auditorTokens, createHash("sha256").update(token).digest("hex"), 0o600);
-  write(FILES.logServerYaml, initialLogServerYaml(origin), 0o600);
+  write(FILES.logServerYaml, initialLogServerYaml(origin, source.vkey), 0o600);
   write(FILES.proxyYaml, initialProxyYaml(), 0o600);
   renameSync(path.join(folder, FILES.creating), path.join(folder, FILES.version));
 }

@@ -5,14 +5,14 @@ import { parse } from "yaml";
 import { initialLogServerYaml, initialProxyYaml, setInYaml } from "../src/config-files.ts";
 
 t.test("the first files are YAML with the keys that the parts need", async (t) => {
-  t.same(parse(initialLogServerYaml("vitrine.local/0123abcd")), {
+  t.same(parse(initialLogServerYaml("vitrine.local/0123abcd", "vitrine.local/0123abcd/proxy+12345678+AQ==")), {
     listen: "127.0.0.1:6962",
     origin: "vitrine.local/0123abcd",
     key: "keys/log.key",
     store: "log/store",
     index: "log/index",
     guard: "guard/checkpoint",
-    sources: ["source.vkey"],
+    sources: ["vitrine.local/0123abcd/proxy+12345678+AQ=="],
     auditor_tokens: "auditor.tokens",
   });
   t.match(parse(initialProxyYaml()), { source: { key: "keys/source.key" }, spool: { dir: "spool" } });

@@ -7,7 +7,8 @@ interface Part {
   readonly at: string;
   readonly description: string;
   close(): Promise<number>;
-  readonly failed: Promise<never>;
+  /** Fulfilled with the error when the part cannot go on. */
+  readonly failed: Promise<Error>;
 }
 
 const START: Record<"log-server" | "proxy", (config: string) => Promise<Part>> = {
@@ -26,9 +27,12 @@ const START: Record<"log-server" | "proxy", (config: string) => Promise<Part>> =
   },
   proxy: async (config) => {
     const { readProxyConfig, startProxy } = await import("@vitrine/proxy");
-    const proxy = await startProxy(await readProxyConfig(config));
+    const notice = (line: string): void => void process.stderr.write(`vitrine: proxy: ${line}\n`);
+    const proxy = await startProxy(await readProxyConfig(config), { notice });
     const at = formatAddress(proxy.address);
-    return { at, description: at, close: async () => (await proxy.close()).unsubmitted, failed: proxy.failed };
+    // A proxy that cannot record stays, to tell its clients so.
+    const failed = new Promise<Error>(() => undefined);
+    return { at, description: at, close: async () => (await proxy.close()).unsubmitted, failed };
   },
 };
 
@@ -41,12 +45,10 @@ export async function runPart(name: "log-server" | "proxy", config: string): Pro
   const stop = stopRequested();
   try {
     const part = await START[name](config);
-    // Attached before anything is awaited, so that a failure during the stop is not an unhandled rejection.
-    const failed = part.failed.catch((error: unknown) => ({ error }));
     await tell({ type: "ready", at: part.at });
     process.stdout.write(`vitrine: ${name} ready at ${part.description}\n`);
-    const ended = await Promise.race([stop, failed]);
-    if (ended !== undefined) throw ended.error;
+    const failure = await Promise.race([stop, part.failed]);
+    if (failure !== undefined) throw failure;
     const unsubmitted = await part.close();
     await tell({ type: "stopped", unsubmitted });
     process.stdout.write(`vitrine: ${name} stopped${waiting(unsubmitted)}\n`);

@@ -18,8 +18,7 @@ export interface Prepared {
 }
 
 export interface Parameters {
-  /** undefined when the block was too large to be taken apart */
-  readonly count: number | undefined;
+  readonly count: number;
   readonly member: Member;
 }
 
@@ -72,8 +71,7 @@ export function intentMembers(who: string, execution: Execution, sql: Member | u
   if (sql !== undefined) text += `,"sql":${sql.json}`;
   if (subject.functionOid !== undefined) text += `,"function_oid":${subject.functionOid}`;
   if (parameters !== undefined) {
-    text += `,"params":${parameters.member.json}`;
-    if (parameters.count !== undefined) text += `,"params_count":${parameters.count}`;
+    text += `,"params":${parameters.member.json},"params_count":${parameters.count}`;
   }
   return `${text},"start":"${execution.start}"`;
 }
@@ -91,22 +89,27 @@ export interface Result {
   readonly outcome: Outcome;
   readonly sqlstate?: string | undefined;
   readonly tag?: string | undefined;
-  readonly rows?: number | undefined;
   readonly error?: Member | undefined;
 }
 
 const PLAIN_TAG = /^[A-Z0-9 ]*$/;
 
 /** The members that become known with the outcome. */
-export function outcomeMembers(n: number, tx: string, execution: Execution, result: Result, now: number): string {
+export function outcomeMembers(
+  n: number,
+  tx: string,
+  execution: Execution,
+  result: Result,
+  rows: number,
+  now: number,
+): string {
   const duration = Math.max(0, Math.round((now - execution.startedAt) * 1000));
   let text = `"n":${n},"tx":"${tx}","duration_us":${duration},"outcome":"${result.outcome}"`;
   if (result.sqlstate !== undefined) text += `,"sqlstate":"${result.sqlstate}"`;
   if (result.tag !== undefined) {
     text += `,"tag":${PLAIN_TAG.test(result.tag) ? `"${result.tag}"` : JSON.stringify(result.tag)}`;
   }
-  if (result.rows !== undefined) text += `,"rows":${result.rows}`;
-  text += `,"bytes_in":${execution.bytesIn},"bytes_out":${execution.bytesOut}`;
+  text += `,"rows":${rows},"bytes_in":${execution.bytesIn},"bytes_out":${execution.bytesOut}`;
   if (result.error !== undefined) text += `,"error":${result.error.json}`;
   return text;
 }

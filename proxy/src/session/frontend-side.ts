@@ -3,6 +3,7 @@ import { ProxyError } from "../errors.ts";
 import { type FrameSink, HEADER_BYTES } from "../wire/framer.ts";
 import {
   parseBindNames,
+  parseCount,
   parseExecute,
   parseFunctionCall,
   parseParameters,
@@ -18,8 +19,8 @@ import { FRONTEND_TABLE } from "./table.ts";
 /** PQ_SMALL_MESSAGE_LIMIT and PG_MAX_AUTH_TOKEN_LENGTH in PostgreSQL, with the type byte. */
 const SMALL = 10_001;
 const AUTH_TOKEN = 65_536;
-/** How much of a Bind or FunctionCall that is too large to be gathered is kept, for its names. */
-const HEAD = 8_192;
+/** Of a Bind or FunctionCall that is too large to be gathered: its names, formats (at most 65,535), and the count. */
+const HEAD = 16_384 + 2 * 65_535 + 4;
 
 /** Where the client's bytes go. */
 export interface Outlet {
@@ -151,11 +152,14 @@ export class FrontendSide implements FrameSink {
     const { values, utf8 } = this.#session;
     if (this.#digest !== undefined) {
       const member = values.digestMember("params", size - HEADER_BYTES, this.#digest.digest("hex"));
-      return { count: undefined, member };
+      return { count: parseCount(which, head, block), member };
     }
     const { values: shown, bytes } = parseParameters(which, head, block, utf8);
     if (shown.length === 0) return undefined;
-    return { count: shown.length, member: values.member("params", shown, bytes) };
+    return {
+      count: shown.length,
+      member: values.bytesMember("params", head.subarray(HEADER_BYTES), bytes, () => shown),
+    };
   }
 }
 

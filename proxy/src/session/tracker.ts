@@ -19,7 +19,7 @@ import {
 import { Names } from "./names.ts";
 import type { Policy } from "./policy.ts";
 import { type Pending, Queue } from "./queue.ts";
-import type { Member, Values } from "./values.ts";
+import { type Member, showText, type Values } from "./values.ts";
 
 /** What a tracker needs from the session it works for. */
 export interface Surroundings {
@@ -92,7 +92,13 @@ export class Tracker {
     }
     if (executions[0] !== undefined) executions[0].bytesIn = size;
     let wait = 0;
-    for (const execution of executions) wait = Math.max(wait, this.#intend(execution));
+    try {
+      for (const execution of executions) wait = Math.max(wait, this.#intend(execution));
+    } catch (error) {
+      // The spool takes no more: none of them is forwarded, so none of them happens.
+      for (const execution of executions) this.#drop(execution);
+      throw error;
+    }
     this.#sent.dropUnnamed();
     this.#queue.push({ kind: "query", text, executions, next: 0, failed: false, wait });
     return wait;
@@ -373,7 +379,9 @@ export class Tracker {
     const disclosures = [...who.disclosures];
     let sql: Member | undefined;
     if (subject.sql !== undefined) {
-      sql = this.#around.values.bytesMember("sql", subject.sql, this.#around.utf8());
+      sql = this.#around.values.bytesMember("sql", subject.sql, subject.sql.length, (raw) =>
+        showText(raw, this.#around.utf8()),
+      );
       if (sql.disclosure !== undefined) disclosures.push(sql.disclosure);
     }
     if (parameters?.member.disclosure !== undefined) disclosures.push(parameters.member.disclosure);
@@ -533,11 +541,11 @@ export class Tracker {
     const { totals } = this;
     totals.statements += 1;
     if (result.outcome !== "completed") totals.failed += 1;
-    const rows = execution.rows > 0 ? execution.rows : result.tag === undefined ? undefined : rowsOf(result.tag);
-    totals.rows += rows ?? 0;
+    const rows = execution.rows > 0 || result.tag === undefined ? execution.rows : (rowsOf(result.tag) ?? 0);
+    totals.rows += rows;
     totals.bytesIn += execution.bytesIn;
     totals.bytesOut += execution.bytesOut;
-    const outcome = outcomeMembers(totals.statements, this.#tx, execution, { ...result, rows }, performance.now());
+    const outcome = outcomeMembers(totals.statements, this.#tx, execution, result, rows, performance.now());
     const errorDisclosure = result.error?.disclosure;
     if (execution.intent !== undefined) {
       recorder.complete(execution.intent, outcome, errorDisclosure === undefined ? [] : [errorDisclosure]);

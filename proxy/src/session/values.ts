@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { type Sealed, sealValue } from "../audit/index.ts";
+import { MAX_DISCLOSED_BYTES, sealValue } from "../audit/index.ts";
 
 /** Members that may be sealed (spec/entry.md, "Sealed values"). */
 export const SEALABLE = ["sql", "params", "error", "client.address"] as const;
@@ -31,14 +31,20 @@ export class Values {
       const json = JSON.stringify(value);
       if (json.length <= CLEAR_LIMIT) return { json, disclosure: undefined };
     }
-    const sealed: Sealed = sealValue(name, value, bytes);
-    return sealed;
+    return sealValue(name, value, bytes);
   }
 
-  /** A value of raw bytes: shown as text where it is text, by its digest where it is too large to keep. */
-  bytesMember(name: SealableName, value: Buffer, text: boolean): Member {
-    if (value.length > this.#limit) return this.digestMember(name, value.length, sha256Hex(value));
-    return this.member(name, showText(value, text), value.length);
+  /**
+   * A value that was sent as `raw` bytes: itself where its disclosure is small enough to keep, else by its digest.
+   * @param show what the disclosure says of it
+   */
+  bytesMember(name: SealableName, raw: Buffer, size: number, show: (raw: Buffer) => unknown): Member {
+    if (raw.length <= this.#limit) {
+      const member = this.member(name, show(raw), size);
+      // Escaped in JSON, a value can have several times its size.
+      if (member.disclosure === undefined || member.disclosure.length <= MAX_DISCLOSED_BYTES / 2) return member;
+    }
+    return this.digestMember(name, raw.length, sha256Hex(raw));
   }
 
   digestMember(name: SealableName, bytes: number, sha256: string): Member {

@@ -88,6 +88,14 @@ export function parseParameters(
   }
 }
 
+/** How many parameters a block has, from the head of a message. */
+export function parseCount(which: "Bind" | "FunctionCall", head: Buffer, block: number): number {
+  if (head.length < block + 2) throw violation(which);
+  const at = block + 2 + 2 * head.readUInt16BE(block);
+  if (head.length < at + 2) throw violation(which);
+  return head.readUInt16BE(at);
+}
+
 function showValue(value: Buffer, text: boolean): ParameterValue {
   if (text) {
     try {

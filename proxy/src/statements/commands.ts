@@ -1,0 +1,361 @@
+/** Every command of PostgreSQL's grammar: its tag, its class, and where in its tree relations and functions stand. */
+import { modify, select } from "./query.ts";
+import type { Scope } from "./scope.ts";
+import { CLASSES, type StatementClass } from "./statement.ts";
+import { ADMIN_TYPES, objectTag, PART_TYPES, RELATION_TYPES } from "./tags.ts";
+import { constant, items, type Nodes, strings } from "./tree.ts";
+import type { Walk } from "./walk.ts";
+
+export interface Command<T> {
+  readonly tag: string | ((node: T) => string);
+  readonly class: StatementClass | ((node: T) => StatementClass);
+  /** Left out: all children are visited. A RangeVar that is a field of its own is a target. */
+  readonly visit?: (walk: Walk, node: T, scope: Scope | undefined) => void;
+}
+
+type Commands = { readonly [K in keyof Nodes as K extends `${string}Stmt` ? K : never]?: Command<Nodes[K]> };
+
+const ddl = (tag: string): { tag: string; class: "ddl" } => ({ tag, class: "ddl" });
+const role = (tag: string): { tag: string; class: "role" } => ({ tag, class: "role" });
+const admin = (tag: string): { tag: string; class: "admin" } => ({ tag, class: "admin" });
+const session = (tag: string): { tag: string; class: "session" } => ({ tag, class: "session" });
+
+/** It becomes a definition; its expressions and queries run later, or never. */
+const defined = (walk: Walk, node: object, scope: Scope | undefined): void =>
+  walk.within("define", () => walk.visit(node, scope));
+
+const nothing = (): void => {};
+
+/** A list in which each RangeVar is a target. */
+function targets(walk: Walk, list: readonly unknown[] | undefined): void {
+  for (const item of list ?? []) walk.relation((item as Partial<Nodes>).RangeVar, "write");
+}
+
+/** The relation that the object is, or is a part of. */
+function objectRelation(walk: Walk, type: string | undefined, object: unknown): void {
+  const name = strings(items(object));
+  if (RELATION_TYPES.has(type ?? "")) walk.qualified(name, "write");
+  else if (PART_TYPES.has(type ?? "")) walk.qualified(name.slice(0, -1), "write");
+}
+
+function strongest(a: StatementClass, b: StatementClass): StatementClass {
+  return CLASSES.indexOf(a) > CLASSES.indexOf(b) ? a : b;
+}
+
+const objectClass = (type: string | undefined): StatementClass => {
+  if (type === "OBJECT_ROLE") return "role";
+  return ADMIN_TYPES.has(type ?? "") ? "admin" : "ddl";
+};
+
+/** Settings that make the session another user. Names of settings are compared without regard to case. */
+const isRoleSetting = (name: string | undefined): boolean =>
+  ["role", "session_authorization"].includes((name ?? "").toLowerCase());
+
+function option(list: readonly unknown[] | undefined, name: string): Nodes["DefElem"][] {
+  return (list ?? []).flatMap((item) => {
+    const { DefElem: element } = item as Partial<Nodes>;
+    return element?.defname === name ? [element] : [];
+  });
+}
+
+/** Whatever is not surely off counts as on; the server takes the last of several. */
+export function isAnalyze(options: readonly unknown[] | undefined): boolean {
+  return option(options, "analyze").some(({ arg }) => {
+    const value = arg === undefined ? "true" : (constant(arg) ?? integer(arg) ?? boolean(arg) ?? "true");
+    return !["0", "false", "off"].includes(value.toLowerCase());
+  });
+}
+
+const integer = (arg: unknown): string | undefined => {
+  const { Integer: value } = arg as Partial<Nodes>;
+  return value === undefined ? undefined : String(value.ival ?? 0);
+};
+const boolean = (arg: unknown): string | undefined => {
+  const { Boolean: value } = arg as Partial<Nodes>;
+  return value === undefined ? undefined : String(value.boolval ?? false);
+};
+
+/** A library is loaded into the server, or an untrusted language (plpythonu, plperlu…) can do what the server can. */
+function functionClass(node: Nodes["CreateFunctionStmt"]): StatementClass {
+  const language = option(node.options, "language").map(({ arg }) => (constant(arg) ?? "").toLowerCase());
+  return language.some((name) => name === "c" || name === "internal" || /^pl.*u$/.test(name)) ? "admin" : "ddl";
+}
+
+function alterTableClass(node: Nodes["AlterTableStmt"]): StatementClass {
+  return (node.cmds ?? []).some((item) => (item as Partial<Nodes>).AlterTableCmd?.subtype === "AT_ChangeOwner")
+    ? "role"
+    : "ddl";
+}
+
+export const COMMANDS: Commands = {
+  SelectStmt: { tag: "SELECT", class: "read", visit: select },
+  InsertStmt: { tag: "INSERT", class: "write", visit: modify },
+  UpdateStmt: { tag: "UPDATE", class: "write", visit: modify },
+  DeleteStmt: { tag: "DELETE", class: "write", visit: modify },
+  MergeStmt: { tag: "MERGE", class: "write", visit: modify },
+  TruncateStmt: { tag: "TRUNCATE TABLE", class: "write", visit: (walk, node) => targets(walk, node.relations) },
+  LockStmt: { tag: "LOCK TABLE", class: "write", visit: (walk, node) => targets(walk, node.relations) },
+  RefreshMatViewStmt: { tag: "REFRESH MATERIALIZED VIEW", class: "write" },
+  NotifyStmt: { tag: "NOTIFY", class: "write" },
+
+  CopyStmt: {
+    tag: "COPY",
+    class: (node) => (node.is_program === true || node.filename !== undefined ? "admin" : "copy"),
+    visit: (walk, node, scope) => {
+      walk.relation(node.relation, node.is_from ? "write" : "read");
+      walk.visit(node.query, scope);
+      walk.visit(node.whereClause, scope);
+    },
+  },
+
+  ExplainStmt: {
+    tag: "EXPLAIN",
+    class: "read",
+    visit: (walk, node, scope) => {
+      if (isAnalyze(node.options)) walk.visit(node.query, scope);
+      else walk.within("plan", () => walk.visit(node.query, scope));
+    },
+  },
+  DeclareCursorStmt: { tag: "DECLARE CURSOR", class: "read" },
+  FetchStmt: {
+    tag: (node) => (node.ismove ? "MOVE" : "FETCH"),
+    class: "read",
+    // What the cursor reads was said when it was declared; one that a function opened was never said.
+    visit: (walk) => walk.opaque(),
+  },
+
+  // What they execute is not in the text.
+  ExecuteStmt: {
+    tag: "EXECUTE",
+    class: "unknown",
+    visit: (walk, node, scope) => {
+      walk.opaque();
+      walk.visit(node.params, scope);
+    },
+  },
+  DoStmt: { tag: "DO", class: "unknown", visit: (walk) => walk.opaque() },
+  CallStmt: {
+    tag: "CALL",
+    class: "function",
+    visit: (walk, node, scope) => {
+      walk.opaque();
+      walk.visit(node, scope);
+    },
+  },
+
+  // The walk of what it prepares is the analyzer's: it is a statement of its own, and nothing of it happens now.
+  PrepareStmt: { tag: "PREPARE", class: "session", visit: nothing },
+  DeallocateStmt: { tag: (node) => (node.name === undefined ? "DEALLOCATE ALL" : "DEALLOCATE"), class: "session" },
+  TransactionStmt: { tag: transactionTag, class: "session" },
+  VariableSetStmt: {
+    tag: (node) => (node.kind?.startsWith("VAR_RESET") ? "RESET" : "SET"),
+    class: (node) => (isRoleSetting(node.name) ? "role" : "session"),
+    visit: nothing,
+  },
+  VariableShowStmt: session("SHOW"),
+  ConstraintsSetStmt: { ...session("SET CONSTRAINTS"), visit: nothing },
+  DiscardStmt: {
+    tag: (node) => `DISCARD ${(node.target ?? "").replace("DISCARD_", "")}`,
+    class: "session",
+  },
+  ClosePortalStmt: { tag: (node) => (node.portalname === undefined ? "CLOSE CURSOR ALL" : "CLOSE CURSOR"), class: "session" },
+  ListenStmt: session("LISTEN"),
+  UnlistenStmt: session("UNLISTEN"),
+
+  CreateStmt: {
+    ...ddl("CREATE TABLE"),
+    visit: (walk, node, scope) => {
+      targets(walk, node.inhRelations);
+      defined(walk, { ...node, inhRelations: [] }, scope);
+    },
+  },
+  CreateTableAsStmt: {
+    tag: (node) => {
+      if (node.objtype === "OBJECT_MATVIEW") return "CREATE MATERIALIZED VIEW";
+      return node.is_select_into ? "SELECT INTO" : "CREATE TABLE AS";
+    },
+    class: "ddl",
+    visit: (walk, node, scope) => {
+      if (walk.mode !== "plan") walk.relation(node.into?.rel, "write");
+      walk.visit(node.query, scope);
+    },
+  },
+  ViewStmt: { ...ddl("CREATE VIEW"), visit: defined },
+  RuleStmt: { ...ddl("CREATE RULE"), visit: defined },
+  CreatePolicyStmt: { ...ddl("CREATE POLICY"), visit: defined },
+  AlterPolicyStmt: { ...ddl("ALTER POLICY"), visit: defined },
+  CreateTrigStmt: {
+    ...ddl("CREATE TRIGGER"),
+    visit: (walk, node, scope) => {
+      walk.mention(strings(node.funcname));
+      defined(walk, node, scope);
+    },
+  },
+  CreateFunctionStmt: {
+    tag: (node) => (node.is_procedure ? "CREATE PROCEDURE" : "CREATE FUNCTION"),
+    class: functionClass,
+    visit: defined,
+  },
+  CreateDomainStmt: { ...ddl("CREATE DOMAIN"), visit: defined },
+  CreateSeqStmt: { ...ddl("CREATE SEQUENCE"), visit: sequence },
+  AlterSeqStmt: { ...ddl("ALTER SEQUENCE"), visit: sequence },
+  IndexStmt: ddl("CREATE INDEX"),
+  CreateStatsStmt: {
+    ...ddl("CREATE STATISTICS"),
+    visit: (walk, node, scope) => {
+      targets(walk, node.relations);
+      walk.visit(node.exprs, scope);
+    },
+  },
+  CreateForeignTableStmt: {
+    ...ddl("CREATE FOREIGN TABLE"),
+    visit: defined,
+  },
+  CreateSchemaStmt: ddl("CREATE SCHEMA"),
+  CompositeTypeStmt: { ...ddl("CREATE TYPE"), visit: (walk, node, scope) => walk.visit(node.coldeflist, scope) },
+  CreateEnumStmt: ddl("CREATE TYPE"),
+  CreateRangeStmt: ddl("CREATE TYPE"),
+  DefineStmt: { tag: (node) => objectTag("CREATE", node.kind), class: "ddl" },
+  CreateOpClassStmt: ddl("CREATE OPERATOR CLASS"),
+  CreateOpFamilyStmt: ddl("CREATE OPERATOR FAMILY"),
+  CreateConversionStmt: ddl("CREATE CONVERSION"),
+  CreateCastStmt: ddl("CREATE CAST"),
+  CreateTransformStmt: ddl("CREATE TRANSFORM"),
+  CreatePublicationStmt: ddl("CREATE PUBLICATION"),
+  AlterPublicationStmt: ddl("ALTER PUBLICATION"),
+
+  AlterTableStmt: {
+    tag: (node) => objectTag("ALTER", node.objtype),
+    class: alterTableClass,
+    visit: (walk, node, scope) => {
+      if (node.objtype !== "OBJECT_TYPE") walk.relation(node.relation, "write");
+      for (const item of node.cmds ?? []) {
+        const { def } = (item as Partial<Nodes>).AlterTableCmd ?? {};
+        // INHERIT and NO INHERIT name a parent.
+        targets(walk, [def ?? {}]);
+        if ((def as Partial<Nodes> | undefined)?.RangeVar === undefined) walk.visit(item, scope);
+      }
+    },
+  },
+  AlterTableMoveAllStmt: { tag: (node) => objectTag("ALTER", node.objtype), class: "ddl" },
+  RenameStmt: {
+    tag: (node) => objectTag("ALTER", node.renameType === "OBJECT_COLUMN" ? node.relationType : node.renameType),
+    class: (node) => objectClass(node.renameType),
+    visit: (walk, node) => {
+      if (node.renameType !== "OBJECT_ATTRIBUTE" && node.renameType !== "OBJECT_TYPE") walk.relation(node.relation, "write");
+    },
+  },
+  AlterObjectSchemaStmt: {
+    tag: (node) => objectTag("ALTER", node.objectType),
+    class: (node) => objectClass(node.objectType),
+  },
+  AlterObjectDependsStmt: { tag: (node) => objectTag("ALTER", node.objectType), class: "ddl" },
+  // Who owns an object has every right on it.
+  AlterOwnerStmt: {
+    tag: (node) => objectTag("ALTER", node.objectType),
+    class: (node) => strongest("role", objectClass(node.objectType)),
+  },
+  AlterDomainStmt: ddl("ALTER DOMAIN"),
+  AlterFunctionStmt: { tag: (node) => objectTag("ALTER", node.objtype), class: "ddl" },
+  AlterEnumStmt: ddl("ALTER TYPE"),
+  AlterTypeStmt: ddl("ALTER TYPE"),
+  AlterOperatorStmt: ddl("ALTER OPERATOR"),
+  AlterOpFamilyStmt: ddl("ALTER OPERATOR FAMILY"),
+  AlterCollationStmt: ddl("ALTER COLLATION"),
+  AlterStatsStmt: ddl("ALTER STATISTICS"),
+  AlterTSDictionaryStmt: ddl("ALTER TEXT SEARCH DICTIONARY"),
+  AlterTSConfigurationStmt: ddl("ALTER TEXT SEARCH CONFIGURATION"),
+  DropStmt: {
+    tag: (node) => objectTag("DROP", node.removeType),
+    class: (node) => objectClass(node.removeType),
+    visit: (walk, node) => {
+      for (const object of node.objects ?? []) objectRelation(walk, node.removeType, object);
+    },
+  },
+  CommentStmt: { ...ddl("COMMENT"), visit: (walk, node) => objectRelation(walk, node.objtype, node.object) },
+  SecLabelStmt: { ...ddl("SECURITY LABEL"), visit: (walk, node) => objectRelation(walk, node.objtype, node.object) },
+
+  GrantStmt: {
+    tag: (node) => (node.is_grant ? "GRANT" : "REVOKE"),
+    class: "role",
+    visit: (walk, node) => targets(walk, node.objects),
+  },
+  GrantRoleStmt: { tag: (node) => (node.is_grant ? "GRANT ROLE" : "REVOKE ROLE"), class: "role" },
+  AlterDefaultPrivilegesStmt: { ...role("ALTER DEFAULT PRIVILEGES"), visit: nothing },
+  CreateRoleStmt: role("CREATE ROLE"),
+  AlterRoleStmt: role("ALTER ROLE"),
+  AlterRoleSetStmt: { ...role("ALTER ROLE"), visit: nothing },
+  DropRoleStmt: role("DROP ROLE"),
+  DropOwnedStmt: role("DROP OWNED"),
+  ReassignOwnedStmt: role("REASSIGN OWNED"),
+
+  VacuumStmt: { tag: (node) => (node.is_vacuumcmd ? "VACUUM" : "ANALYZE"), class: "admin" },
+  ClusterStmt: admin("CLUSTER"),
+  ReindexStmt: admin("REINDEX"),
+  CheckPointStmt: admin("CHECKPOINT"),
+  LoadStmt: admin("LOAD"),
+  AlterSystemStmt: { ...admin("ALTER SYSTEM"), visit: nothing },
+  CreatedbStmt: admin("CREATE DATABASE"),
+  AlterDatabaseStmt: admin("ALTER DATABASE"),
+  AlterDatabaseSetStmt: { ...admin("ALTER DATABASE"), visit: nothing },
+  AlterDatabaseRefreshCollStmt: admin("ALTER DATABASE"),
+  DropdbStmt: admin("DROP DATABASE"),
+  CreateTableSpaceStmt: admin("CREATE TABLESPACE"),
+  AlterTableSpaceOptionsStmt: admin("ALTER TABLESPACE"),
+  DropTableSpaceStmt: admin("DROP TABLESPACE"),
+  CreateExtensionStmt: admin("CREATE EXTENSION"),
+  AlterExtensionStmt: admin("ALTER EXTENSION"),
+  AlterExtensionContentsStmt: {
+    ...admin("ALTER EXTENSION"),
+    visit: (walk, node) => objectRelation(walk, node.objtype, node.object),
+  },
+  CreateFdwStmt: admin("CREATE FOREIGN DATA WRAPPER"),
+  AlterFdwStmt: admin("ALTER FOREIGN DATA WRAPPER"),
+  CreateForeignServerStmt: admin("CREATE SERVER"),
+  AlterForeignServerStmt: admin("ALTER SERVER"),
+  CreateUserMappingStmt: admin("CREATE USER MAPPING"),
+  AlterUserMappingStmt: admin("ALTER USER MAPPING"),
+  DropUserMappingStmt: admin("DROP USER MAPPING"),
+  ImportForeignSchemaStmt: { ...admin("IMPORT FOREIGN SCHEMA"), visit: importSchema },
+  CreatePLangStmt: admin("CREATE LANGUAGE"),
+  CreateAmStmt: admin("CREATE ACCESS METHOD"),
+  CreateEventTrigStmt: {
+    ...admin("CREATE EVENT TRIGGER"),
+    visit: (walk, node) => walk.mention(strings(node.funcname)),
+  },
+  AlterEventTrigStmt: admin("ALTER EVENT TRIGGER"),
+  CreateSubscriptionStmt: admin("CREATE SUBSCRIPTION"),
+  AlterSubscriptionStmt: admin("ALTER SUBSCRIPTION"),
+  DropSubscriptionStmt: admin("DROP SUBSCRIPTION"),
+};
+
+function transactionTag(node: Nodes["TransactionStmt"]): string {
+  switch (node.kind) {
+    case "TRANS_STMT_START":
+      return "START TRANSACTION";
+    case "TRANS_STMT_ROLLBACK_TO":
+      return "ROLLBACK";
+    case "TRANS_STMT_PREPARE":
+      return "PREPARE TRANSACTION";
+    default:
+      return (node.kind ?? "UNKNOWN").replace("TRANS_STMT_", "").replace("_", " ");
+  }
+}
+
+/** OWNED BY is an option whose value is the list of the column's names. */
+function sequence(walk: Walk, node: Nodes["CreateSeqStmt"] | Nodes["AlterSeqStmt"]): void {
+  walk.relation(node.sequence, "write");
+  for (const { arg } of option(node.options, "owned_by")) {
+    const column = strings(items(arg));
+    if (column.length > 1) walk.qualified(column.slice(0, -1), "read");
+  }
+}
+
+/** LIMIT TO names the tables that it creates; otherwise what is created is the other server's to say. */
+function importSchema(walk: Walk, node: Nodes["ImportForeignSchemaStmt"]): void {
+  if (node.list_type !== "FDW_IMPORT_SCHEMA_LIMIT_TO") return;
+  for (const item of node.table_list ?? []) {
+    const name = (item as Partial<Nodes>).RangeVar?.relname;
+    if (name !== undefined) walk.named(node.local_schema, name, "write");
+  }
+}

@@ -1,0 +1,11 @@
+export { Analyzer, type AnalyzerOptions } from "./analyzer.ts";
+export {
+  type Access,
+  CLASSES,
+  type Facts,
+  type Incomplete,
+  type Relation,
+  type SessionEffect,
+  type Statement,
+  type StatementClass,
+} from "./statement.ts";

@@ -1,0 +1,67 @@
+/** What a statement does to its session, read off its tree. */
+import type { Facts, SessionEffect } from "./statement.ts";
+import { constant, type Nodes } from "./tree.ts";
+
+/** DECLARE … WITH HOLD in DeclareCursorStmt's options (PostgreSQL's parsenodes.h). */
+const CURSOR_OPT_HOLD = 0x20;
+
+const VERBS = {
+  TRANS_STMT_BEGIN: "begin",
+  TRANS_STMT_START: "begin",
+  TRANS_STMT_COMMIT: "commit",
+  TRANS_STMT_ROLLBACK: "rollback",
+  TRANS_STMT_SAVEPOINT: "savepoint",
+  TRANS_STMT_RELEASE: "release",
+  TRANS_STMT_ROLLBACK_TO: "rollback-to",
+  TRANS_STMT_PREPARE: "prepare",
+  TRANS_STMT_COMMIT_PREPARED: "commit-prepared",
+  TRANS_STMT_ROLLBACK_PREPARED: "rollback-prepared",
+} as const;
+
+const named = (name: string | undefined): { name?: string } => (name === undefined ? {} : { name });
+
+/**
+ * @param statement one wrapped statement node
+ * @param functions the functions it calls
+ * @param inner what a PREPARE prepares
+ */
+export function sessionEffect(
+  statement: Partial<Nodes>,
+  functions: readonly string[],
+  inner: Facts | undefined,
+): SessionEffect | undefined {
+  if (statement.TransactionStmt !== undefined) {
+    const { kind, chain, savepoint_name, gid } = statement.TransactionStmt;
+    if (kind === undefined) return undefined;
+    return { kind: "transaction", verb: VERBS[kind], chain: chain === true, ...named(savepoint_name ?? gid) };
+  }
+  if (statement.PrepareStmt !== undefined && inner !== undefined) {
+    return { kind: "prepare", name: statement.PrepareStmt.name ?? "", inner };
+  }
+  if (statement.ExecuteStmt !== undefined) return { kind: "execute", name: statement.ExecuteStmt.name ?? "" };
+  if (statement.DeallocateStmt !== undefined) return { kind: "deallocate", ...named(statement.DeallocateStmt.name) };
+  if (statement.VariableSetStmt !== undefined) return setting(statement.VariableSetStmt);
+  if (statement.DiscardStmt !== undefined) {
+    const what = (statement.DiscardStmt.target ?? "").replace("DISCARD_", "").toLowerCase();
+    return { kind: "discard", what: what as "all" | "plans" | "sequences" | "temp" };
+  }
+  if (statement.DeclareCursorStmt !== undefined) {
+    const { portalname, options } = statement.DeclareCursorStmt;
+    return { kind: "declare", name: portalname ?? "", hold: ((options ?? 0) & CURSOR_OPT_HOLD) !== 0 };
+  }
+  if (statement.FetchStmt !== undefined) return { kind: "fetch", name: statement.FetchStmt.portalname ?? "" };
+  if (statement.ClosePortalStmt !== undefined) return { kind: "close", ...named(statement.ClosePortalStmt.portalname) };
+  if (statement.ListenStmt !== undefined) return { kind: "listen", name: statement.ListenStmt.conditionname ?? "" };
+  if (statement.UnlistenStmt !== undefined) return { kind: "unlisten", ...named(statement.UnlistenStmt.conditionname) };
+  if (functions.includes("set_config") || functions.includes("pg_catalog.set_config")) return { kind: "set-config" };
+  return undefined;
+}
+
+function setting(node: Nodes["VariableSetStmt"]): SessionEffect {
+  const name = (node.name ?? "").toLowerCase();
+  if (node.kind === "VAR_RESET_ALL") return { kind: "reset" };
+  if (node.kind === "VAR_RESET") return { kind: "reset", name };
+  const values = (node.args ?? []).map(constant);
+  const known = node.kind === "VAR_SET_VALUE" && values.length > 0 && !values.includes(undefined);
+  return { kind: "set", name, local: node.is_local === true, ...(known ? { value: values.join(", ") } : {}) };
+}

@@ -1,0 +1,87 @@
+/** Command tags that depend on an object's type, as PostgreSQL's CreateCommandTag gives them (its utility.c). */
+
+/** An ObjectType's name in a command tag; types that are not here have no tag of their own. */
+const OBJECT: Readonly<Record<string, string>> = {
+  OBJECT_ACCESS_METHOD: "ACCESS METHOD",
+  OBJECT_AGGREGATE: "AGGREGATE",
+  OBJECT_ATTRIBUTE: "TYPE",
+  OBJECT_CAST: "CAST",
+  OBJECT_COLLATION: "COLLATION",
+  OBJECT_COLUMN: "TABLE",
+  OBJECT_CONVERSION: "CONVERSION",
+  OBJECT_DATABASE: "DATABASE",
+  OBJECT_DOMAIN: "DOMAIN",
+  OBJECT_DOMCONSTRAINT: "DOMAIN",
+  OBJECT_EVENT_TRIGGER: "EVENT TRIGGER",
+  OBJECT_EXTENSION: "EXTENSION",
+  OBJECT_FDW: "FOREIGN DATA WRAPPER",
+  OBJECT_FOREIGN_SERVER: "SERVER",
+  OBJECT_FOREIGN_TABLE: "FOREIGN TABLE",
+  OBJECT_FUNCTION: "FUNCTION",
+  OBJECT_INDEX: "INDEX",
+  OBJECT_LANGUAGE: "LANGUAGE",
+  OBJECT_LARGEOBJECT: "LARGE OBJECT",
+  OBJECT_MATVIEW: "MATERIALIZED VIEW",
+  OBJECT_OPCLASS: "OPERATOR CLASS",
+  OBJECT_OPERATOR: "OPERATOR",
+  OBJECT_OPFAMILY: "OPERATOR FAMILY",
+  OBJECT_POLICY: "POLICY",
+  OBJECT_PROCEDURE: "PROCEDURE",
+  OBJECT_PUBLICATION: "PUBLICATION",
+  OBJECT_ROLE: "ROLE",
+  OBJECT_ROUTINE: "ROUTINE",
+  OBJECT_RULE: "RULE",
+  OBJECT_SCHEMA: "SCHEMA",
+  OBJECT_SEQUENCE: "SEQUENCE",
+  OBJECT_STATISTIC_EXT: "STATISTICS",
+  OBJECT_SUBSCRIPTION: "SUBSCRIPTION",
+  OBJECT_TABCONSTRAINT: "TABLE",
+  OBJECT_TABLE: "TABLE",
+  OBJECT_TABLESPACE: "TABLESPACE",
+  OBJECT_TRANSFORM: "TRANSFORM",
+  OBJECT_TRIGGER: "TRIGGER",
+  OBJECT_TSCONFIGURATION: "TEXT SEARCH CONFIGURATION",
+  OBJECT_TSDICTIONARY: "TEXT SEARCH DICTIONARY",
+  OBJECT_TSPARSER: "TEXT SEARCH PARSER",
+  OBJECT_TSTEMPLATE: "TEXT SEARCH TEMPLATE",
+  OBJECT_TYPE: "TYPE",
+  OBJECT_VIEW: "VIEW",
+};
+
+/** @param verb CREATE, ALTER or DROP */
+export function objectTag(verb: string, type: string | undefined): string {
+  const name = type === undefined ? undefined : OBJECT[type];
+  return name === undefined ? "UNKNOWN" : `${verb} ${name}`;
+}
+
+/** Objects that are rows of pg_class and are named by name alone. */
+export const RELATION_TYPES: ReadonlySet<string> = new Set([
+  "OBJECT_FOREIGN_TABLE",
+  "OBJECT_INDEX",
+  "OBJECT_MATVIEW",
+  "OBJECT_SEQUENCE",
+  "OBJECT_TABLE",
+  "OBJECT_VIEW",
+]);
+
+/** Objects that belong to a relation: their name's last part is their own, the others are the relation's. */
+export const PART_TYPES: ReadonlySet<string> = new Set([
+  "OBJECT_COLUMN",
+  "OBJECT_POLICY",
+  "OBJECT_RULE",
+  "OBJECT_TABCONSTRAINT",
+  "OBJECT_TRIGGER",
+]);
+
+/** Objects that reach beyond the database's data. */
+export const ADMIN_TYPES: ReadonlySet<string> = new Set([
+  "OBJECT_ACCESS_METHOD",
+  "OBJECT_DATABASE",
+  "OBJECT_EVENT_TRIGGER",
+  "OBJECT_EXTENSION",
+  "OBJECT_FDW",
+  "OBJECT_FOREIGN_SERVER",
+  "OBJECT_LANGUAGE",
+  "OBJECT_SUBSCRIPTION",
+  "OBJECT_TABLESPACE",
+]);

@@ -1,0 +1,221 @@
+/** One walk over a statement's tree, in which its relations, functions and effects are collected. */
+import { OPERATORS, TYPES } from "./builtins.ts";
+import { COMMANDS, type Command } from "./commands.ts";
+import { callEffect } from "./function-effects.ts";
+import { isCte, type Scope } from "./scope.ts";
+import { type Access, CLASSES, type Facts, type Relation, type StatementClass } from "./statement.ts";
+import { type Nodes, PLAIN_NODES, strings, written } from "./tree.ts";
+
+/**
+ * `run`: the server executes it. `define`: it becomes part of a definition; an effect counts, but nothing runs that the
+ * text does not show. `plan`: EXPLAIN; the planner may evaluate functions that call themselves immutable or stable.
+ */
+export type Mode = "run" | "define" | "plan";
+
+type Handler = (walk: Walk, node: never, scope: Scope | undefined) => void;
+
+const RANK: Readonly<Record<StatementClass, number>> = Object.fromEntries(
+  CLASSES.map((name, rank) => [name, rank]),
+) as Record<StatementClass, number>;
+
+export class Walk {
+  mode: Mode = "run";
+  #rank = 0;
+  #opaque = false;
+  #strange = false;
+  #foreignType = false;
+  readonly #relations: Map<string, Relation> = new Map();
+  readonly #functions: Set<string> = new Set();
+
+  raise(effect: StatementClass): void {
+    if (RANK[effect] > this.#rank) this.#rank = RANK[effect];
+  }
+
+  /** Something is done that cannot be read off the text. */
+  opaque(): void {
+    this.#opaque = true;
+  }
+
+  /** Children of a node or a list, whatever they are. */
+  visit(value: unknown, scope: Scope | undefined): void {
+    if (typeof value !== "object" || value === null) return;
+    if (Array.isArray(value)) {
+      for (const item of value) this.visit(item, scope);
+      return;
+    }
+    for (const key in value) {
+      const child = (value as Record<string, unknown>)[key];
+      if (typeof child !== "object" || child === null) continue;
+      const first = key.charCodeAt(0);
+      if (first >= 65 && first <= 90) this.node(key, child, scope);
+      else if (Array.isArray(child)) for (const item of child) this.visit(item, scope);
+      else this.#field(key, child, scope);
+    }
+  }
+
+  /** A field whose type is fixed by the node it is in stands there without its type's name. */
+  #field(key: string, child: object, scope: Scope | undefined): void {
+    if ("relname" in child) this.relation(child as Nodes["RangeVar"], key === "pktable" || key === "constrrel" ? "read" : "write");
+    else {
+      const type = FIELD_TYPES[key];
+      if (type === undefined) this.visit(child, scope);
+      else this.node(type, child, scope);
+    }
+  }
+
+  node(type: string, node: object, scope: Scope | undefined): void {
+    const expression = EXPRESSIONS[type];
+    if (expression !== undefined) return expression(this, node as never, scope);
+    const command = COMMANDS[type as keyof typeof COMMANDS] as Command<object> | undefined;
+    if (command !== undefined) {
+      if (this.mode !== "plan") this.raise(typeof command.class === "function" ? command.class(node) : command.class);
+      if (command.visit === undefined) this.visit(node, scope);
+      else command.visit(this, node, scope);
+    } else if (PLAIN_NODES.has(type)) this.visit(node, scope);
+    else this.#strange = true;
+  }
+
+  /** The same walk with nothing executed. */
+  within(mode: Mode, visit: () => void): void {
+    const before = this.mode;
+    // What is planned or defined inside something that is planned stays so.
+    if (before === "run") this.mode = mode;
+    visit();
+    this.mode = before;
+  }
+
+  relation(node: Nodes["RangeVar"] | undefined, access: Access): void {
+    if (node?.relname !== undefined) this.named(node.schemaname, node.relname, access);
+  }
+
+  named(schema: string | undefined, name: string, access: Access): void {
+    const done = this.mode === "plan" ? "read" : access;
+    const key = `${schema ?? ""}\0${name}\0${done}`;
+    if (this.#relations.has(key)) return;
+    this.#relations.set(key, schema === undefined ? { name, access: done } : { schema, name, access: done });
+  }
+
+  /** The relation that a list of names gives: name; schema and name; database, schema and name. */
+  qualified(name: readonly string[], access: Access): void {
+    const last = name.at(-1);
+    if (last !== undefined) this.named(name.at(-2), last, access);
+  }
+
+  call(name: readonly string[]): void {
+    this.mention(name);
+    this.#effectOf(callEffect(name));
+  }
+
+  /** A function that is named, but not called by this statement. */
+  mention(name: readonly string[]): void {
+    if (name.length > 0) this.#functions.add(written(name));
+  }
+
+  operator(name: readonly string[]): void {
+    const builtin = name.length === 1 || (name.length === 2 && name[0] === "pg_catalog");
+    if (!builtin || !OPERATORS.has(name.at(-1)!)) this.#effectOf({ class: "function", opaque: true });
+  }
+
+  type(name: readonly string[]): void {
+    const builtin = name.length === 1 || (name.length === 2 && name[0] === "pg_catalog");
+    if (!builtin || !TYPES.has(name.at(-1)!)) this.#foreignType = true;
+  }
+
+  #effectOf(effect: { readonly class: StatementClass; readonly opaque: boolean }): void {
+    if (effect.class === "read") return;
+    switch (this.mode) {
+      case "run":
+        this.raise(effect.class);
+        if (effect.opaque) this.#opaque = true;
+        return;
+      case "define":
+        this.raise(effect.class);
+        if (effect.class === "unknown") this.#opaque = true;
+        return;
+      case "plan":
+        // Functions that say they are volatile are left alone by the planner; `write` and `admin` ones are.
+        if (effect.class === "write" || effect.class === "admin") return;
+        this.raise(effect.class);
+        if (effect.opaque) this.#opaque = true;
+    }
+  }
+
+  /** What PREPARE names counts as named by it, and nothing of it as done. */
+  adopt(inner: Facts): void {
+    for (const relation of inner.relations) this.named(relation.schema, relation.name, relation.access);
+    for (const name of inner.functions) this.#functions.add(name);
+  }
+
+  /** @param query the statement is one that can be a proven read, if nothing in it speaks against it */
+  facts(operation: string, query: boolean): Facts {
+    const complete = !this.#opaque && !this.#strange;
+    const effect = this.#strange ? "unknown" : CLASSES[this.#rank]!;
+    return {
+      operation,
+      class: effect,
+      relations: [...this.#relations.entries()].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, relation]) => relation),
+      functions: [...this.#functions].sort(),
+      complete,
+      ...(complete ? {} : { incomplete: this.#strange ? ("analysis" as const) : ("opaque" as const) }),
+      provenRead: query && complete && effect === "read" && !this.#foreignType,
+    };
+  }
+}
+
+const FIELD_TYPES: Readonly<Record<string, string>> = {
+  larg: "SelectStmt",
+  rarg: "SelectStmt",
+  typeName: "TypeName",
+  funccall: "FuncCall",
+  base: "CreateStmt",
+};
+
+const nothing: Handler = () => {};
+
+const EXPRESSIONS: Readonly<Record<string, Handler>> = {
+  A_Const: nothing,
+  ColumnRef: nothing,
+  ParamRef: nothing,
+  String: nothing,
+  RangeVar: (walk, node: Nodes["RangeVar"], scope) => {
+    if (!isCte(node, scope)) walk.relation(node, "read");
+  },
+  FuncCall: (walk, node: Nodes["FuncCall"], scope) => {
+    walk.call(strings(node.funcname));
+    walk.visit(node, scope);
+  },
+  A_Expr: (walk, node: Nodes["A_Expr"], scope) => {
+    // BETWEEN has no operator in the text; those it stands for are found by the types alone.
+    if (!node.kind?.includes("BETWEEN")) walk.operator(strings(node.name));
+    walk.visit(node.lexpr, scope);
+    walk.visit(node.rexpr, scope);
+  },
+  SubLink: (walk, node: Nodes["SubLink"], scope) => {
+    if (node.operName !== undefined) walk.operator(strings(node.operName));
+    walk.visit(node, scope);
+  },
+  SortBy: (walk, node: Nodes["SortBy"], scope) => {
+    if (node.useOp !== undefined) walk.operator(strings(node.useOp));
+    walk.visit(node.node, scope);
+  },
+  TypeName: (walk, node: Nodes["TypeName"], scope) => {
+    walk.type(strings(node.names));
+    walk.visit(node.typmods, scope);
+  },
+  TypeCast: (walk, node: Nodes["TypeCast"], scope) => {
+    walk.visit(node.arg, scope);
+    if (node.typeName !== undefined) walk.node("TypeName", node.typeName, scope);
+  },
+  RangeTableSample: (walk, node: Nodes["RangeTableSample"], scope) => {
+    const method = strings(node.method);
+    const builtin = method.length === 1 || (method.length === 2 && method[0] === "pg_catalog");
+    // The two methods that are PostgreSQL's own are not listed as calls: their handlers are not for calling.
+    if (!builtin || !["bernoulli", "system"].includes(method.at(-1)!)) walk.call(method);
+    walk.visit(node, scope);
+  },
+  TableLikeClause: (walk, node: Nodes["TableLikeClause"]) => walk.relation(node.relation, "read"),
+  PublicationTable: (walk, node: Nodes["PublicationTable"], scope) => {
+    walk.relation(node.relation, "read");
+    walk.visit(node.whereClause, scope);
+  },
+};

@@ -1,0 +1,345 @@
+/** The whole of Vitrine, set up in a temporary folder: PostgreSQL, log-server and proxy, each startable and killable. */
+import { type ChildProcess, spawn } from "node:child_process";
+import { createHash } from "node:crypto";
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { type Postgres, startPostgres } from "@vitrine/cli";
+import { createKey } from "@vitrine/log-server";
+import pg from "pg";
+import { stringify } from "yaml";
+
+export const ROOT: string = fileURLToPath(new URL("../../../", import.meta.url));
+const VITRINE = join(ROOT, "cli/bin/vitrine.js");
+const VERIFIER = join(ROOT, "verifier/bin/vitrine-verifier.js");
+
+export const TOKEN = "test-auditor-token";
+export const USER = "alice";
+export const PASSWORD = "correct horse";
+export const DATABASE = "vitrine_test";
+
+export interface StackOptions {
+  readonly durability?: { reads?: string; others?: string; window_ms?: number };
+  readonly spool?: { max_bytes?: number; max_age_s?: number };
+  readonly limits?: Record<string, number>;
+  readonly sealed?: readonly string[];
+  /** Of the log. */
+  readonly checkpointIntervalMs?: number;
+}
+
+/** A folder that any account may pass through: PostgreSQL runs as another one when the tests run as root. */
+export function temporaryFolder(name: string): string {
+  const folder = mkdtempSync(join(tmpdir(), `vitrine-${name}-`));
+  chmodSync(folder, 0o755);
+  return folder;
+}
+
+/** A port that was free a moment ago. */
+export function freePort(): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const server = createServer();
+    server.once("error", reject);
+    server.listen(0, "127.0.0.1", () => {
+      const { port } = server.address() as { port: number };
+      server.close(() => resolve(port));
+    });
+  });
+}
+
+/** A real PostgreSQL with a role that has to log in with a password, and a database of its own. */
+export async function startDatabase(folder: string): Promise<Postgres> {
+  const postgres = await startPostgres({
+    folder: join(folder, "postgres"),
+    passwordFile: join(folder, "postgres.password"),
+    logFile: join(folder, "postgres.log"),
+  });
+  const admin = await postgres.connect("postgres");
+  await admin.query(`CREATE ROLE ${USER} LOGIN PASSWORD '${PASSWORD}'`);
+  await admin.query(`CREATE DATABASE ${DATABASE} OWNER ${USER}`);
+  await admin.end();
+  return postgres;
+}
+
+/** One of the two parts as a process of its own, by its own command. */
+export class Part {
+  readonly #name: "log-server" | "proxy";
+  readonly #config: string;
+  readonly #environment: Record<string, string>;
+  #child: ChildProcess | undefined;
+  /** Everything it printed since it was last started. */
+  output = "";
+
+  constructor(name: "log-server" | "proxy", config: string, environment: Record<string, string> = {}) {
+    this.#name = name;
+    this.#config = config;
+    this.#environment = environment;
+  }
+
+  get pid(): number | undefined {
+    return this.#child?.pid;
+  }
+
+  /** @throws Error with its output, when it ends instead of becoming ready */
+  async start(): Promise<void> {
+    this.output = "";
+    const child = spawn(process.execPath, [VITRINE, this.#name, "--config", this.#config], {
+      stdio: ["ignore", "pipe", "pipe"],
+      env: { ...process.env, ...this.#environment },
+    });
+    this.#child = child;
+    await new Promise<void>((resolve, reject) => {
+      const onData = (chunk: Buffer): void => {
+        this.output += chunk;
+        if (/ready/.test(this.output)) resolve();
+      };
+      child.stdout.on("data", onData);
+      child.stderr.on("data", onData);
+      child.once("exit", (code, signal) => {
+        reject(new Error(`${this.#name} ended with ${signal ?? code}: ${this.output}`));
+      });
+    });
+  }
+
+  /** Runs until it ends by itself. */
+  async run(): Promise<{ readonly code: number; readonly output: string }> {
+    try {
+      await this.start();
+    } catch {
+      return { code: this.#child?.exitCode ?? -1, output: this.output };
+    }
+    throw new Error(`${this.#name} became ready: ${this.output}`);
+  }
+
+  /** Ends it with a signal, and waits. */
+  async end(signal: "SIGTERM" | "SIGKILL"): Promise<number | null> {
+    const child = this.#child;
+    if (child === undefined || child.exitCode !== null || child.signalCode !== null) return child?.exitCode ?? null;
+    const ended = new Promise<void>((resolve) => child.once("exit", () => resolve()));
+    child.kill(signal);
+    await ended;
+    return child.exitCode;
+  }
+
+  get running(): boolean {
+    const child = this.#child;
+    return child !== undefined && child.exitCode === null && child.signalCode === null;
+  }
+}
+
+export interface CommandResult {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** Runs a command of the repository with Node. */
+export function runNode(
+  script: string,
+  args: readonly string[],
+  env: Record<string, string> = {},
+): Promise<CommandResult> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(process.execPath, [script, ...args], { env: { ...process.env, ...env } });
+    let stdout = "";
+    let stderr = "";
+    child.stdout.on("data", (chunk) => {
+      stdout += chunk;
+    });
+    child.stderr.on("data", (chunk) => {
+      stderr += chunk;
+    });
+    child.once("error", reject);
+    child.once("close", (code) => resolve({ code: code ?? -1, stdout, stderr }));
+  });
+}
+
+/** Log-server and proxy before a database, with keys and configuration of their own. */
+export class Stack {
+  readonly folder: string;
+  readonly log: Part;
+  readonly proxy: Part;
+  readonly logUrl: string;
+  readonly logPort: number;
+  readonly proxyPort: number;
+  readonly origin = "test.example/log";
+  readonly source = "test.example/log/proxy";
+  readonly vkey: string;
+  readonly logKey: string;
+  readonly sourceKey: string;
+  readonly sourceVkey: string;
+  readonly #database: Postgres;
+
+  static async create(database: Postgres, options: StackOptions = {}): Promise<Stack> {
+    return new Stack(database, options, await freePort(), await freePort());
+  }
+
+  private constructor(database: Postgres, options: StackOptions, logPort: number, proxyPort: number) {
+    this.#database = database;
+    this.logPort = logPort;
+    this.proxyPort = proxyPort;
+    this.folder = temporaryFolder("stack");
+    this.logUrl = `http://127.0.0.1:${logPort}`;
+    const log = createKey(this.origin);
+    const source = createKey(this.source);
+    this.vkey = log.vkey;
+    this.logKey = log.skey;
+    this.sourceKey = source.skey;
+    this.sourceVkey = source.vkey;
+    const file = (name: string, text: string, mode = 0o600): string => {
+      writeFileSync(join(this.folder, name), text, { mode });
+      return join(this.folder, name);
+    };
+    file("log.key", `${log.skey}\n`);
+    file("source.key", `${source.skey}\n`);
+    file("log.vkey", `${log.vkey}\n`, 0o644);
+    file("auditor.tokens", `${createHash("sha256").update(TOKEN).digest("hex")} tests\n`);
+    mkdirSync(join(this.folder, "guard"));
+    const logConfig = file(
+      "log-server.yaml",
+      stringify({
+        listen: `127.0.0.1:${logPort}`,
+        origin: this.origin,
+        key: "log.key",
+        store: "log/store",
+        index: "log/index",
+        guard: "guard/checkpoint",
+        sources: [source.vkey],
+        auditor_tokens: "auditor.tokens",
+        checkpoint_interval_ms: options.checkpointIntervalMs ?? 100,
+      }),
+    );
+    const proxyConfig = file(
+      "proxy.yaml",
+      stringify({
+        listen: `127.0.0.1:${proxyPort}`,
+        upstream: `postgres://127.0.0.1:${database.port}`,
+        log: { url: this.logUrl, vkey: log.vkey },
+        source: { key: "source.key" },
+        spool: { dir: "spool", ...options.spool },
+        ...(options.durability === undefined ? {} : { durability: options.durability }),
+        ...(options.limits === undefined ? {} : { limits: options.limits }),
+        ...(options.sealed === undefined ? {} : { sealed: options.sealed }),
+      }),
+    );
+    this.log = new Part("log-server", logConfig);
+    this.proxy = new Part("proxy", proxyConfig);
+  }
+
+  async start(): Promise<this> {
+    await this.log.start();
+    await this.proxy.start();
+    return this;
+  }
+
+  async stop(): Promise<void> {
+    await this.proxy.end("SIGTERM");
+    await this.log.end("SIGTERM");
+  }
+
+  /** Stops and forgets everything. */
+  async destroy(): Promise<void> {
+    await this.proxy.end("SIGKILL");
+    await this.log.end("SIGKILL");
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+
+  /** How a driver connects: through the proxy, or straight to the database. */
+  connection(way: "proxied" | "direct" = "proxied"): {
+    host: string;
+    port: number;
+    user: string;
+    password: string;
+    database: string;
+  } {
+    const port = way === "proxied" ? this.proxyPort : this.#database.port;
+    return { host: "127.0.0.1", port, user: USER, password: PASSWORD, database: DATABASE };
+  }
+
+  /** As a connection string. */
+  url(way: "proxied" | "direct" = "proxied"): string {
+    const { host, port, user, password, database } = this.connection(way);
+    return `postgres://${user}:${encodeURIComponent(password)}@${host}:${port}/${database}`;
+  }
+
+  async client(way: "proxied" | "direct" = "proxied", options: pg.ClientConfig = {}): Promise<pg.Client> {
+    const client = new pg.Client({ ...this.connection(way), ...options });
+    // A killed proxy breaks connections outside of queries; the query under way reports it.
+    client.on("error", () => undefined);
+    await client.connect();
+    return client;
+  }
+
+  /** The verifier's own command. */
+  verifier(command: string, ...args: string[]): Promise<CommandResult> {
+    const state = args.includes("--state") ? [] : ["--state", join(this.folder, "auditor")];
+    const common = command === "verify" ? [] : ["--log", this.logUrl, ...state];
+    return runNode(VERIFIER, [command, ...args, ...common, "--vkey", join(this.folder, "log.vkey")]);
+  }
+
+  /** Every entry that a checkpoint covers, in order. */
+  async entries(): Promise<Entry[]> {
+    const sth = (await (await fetch(`${this.logUrl}/ct/v1/get-sth`)).json()) as { tree_size: number };
+    const entries: Entry[] = [];
+    while (entries.length < sth.tree_size) {
+      const range = `start=${entries.length}&end=${sth.tree_size - 1}`;
+      const answer = (await (await fetch(`${this.logUrl}/ct/v1/get-entries?${range}`)).json()) as {
+        entries: { leaf_input: string }[];
+      };
+      for (const { leaf_input } of answer.entries) {
+        entries.push(JSON.parse(Buffer.from(leaf_input, "base64").toString()) as Entry);
+      }
+    }
+    return entries;
+  }
+
+  /** Waits until the log has everything that the proxy recorded so far, and a checkpoint covers it. */
+  async settled(until: (entries: readonly Entry[]) => boolean): Promise<Entry[]> {
+    const deadline = Date.now() + 30_000;
+    for (;;) {
+      const entries = await this.entries();
+      if (until(entries)) return entries;
+      if (Date.now() > deadline) throw new Error(`the log has ${entries.length} entries, and not the awaited ones`);
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+  }
+
+  /** The disclosed values of an entry, by name. */
+  async disclosed(index: number): Promise<Record<string, unknown>> {
+    const answer = await fetch(`${this.logUrl}/api/v1/entries/${index}/disclosures`, {
+      headers: { authorization: `Bearer ${TOKEN}` },
+    });
+    if (answer.status !== 200) throw new Error(`${answer.status}: ${await answer.text()}`);
+    const { disclosures } = (await answer.json()) as { disclosures: string[] };
+    const values: Record<string, unknown> = {};
+    for (const disclosure of disclosures) {
+      const [, name, value] = JSON.parse(Buffer.from(disclosure, "base64url").toString()) as [string, string, unknown];
+      values[name] = value;
+    }
+    return values;
+  }
+}
+
+/** An entry as a test reads it. */
+export interface Entry {
+  readonly kind: string;
+  readonly source: string;
+  readonly epoch: number;
+  readonly seq: number;
+  readonly session?: string;
+  readonly operation?: string;
+  readonly class?: string;
+  readonly outcome?: string;
+  readonly sqlstate?: string;
+  readonly tag?: string;
+  readonly rows?: number;
+  readonly statements?: number;
+  readonly failed?: number;
+  readonly reason?: string;
+  readonly [member: string]: unknown;
+}
+
+export function statements(entries: readonly Entry[]): Entry[] {
+  return entries.filter(({ kind }) => kind === "statement");
+}
