@@ -75,10 +75,13 @@ function onClientError(error: NodeJS.ErrnoException, socket: Socket): void {
 
 /** Makes the HTTP surface of a log. It does not listen yet. */
 export function buildServer(context: ServerContext): FastifyInstance {
+  const requestTimeout = context.limits.requestTimeoutMs;
   const app = Fastify({
     logger: false,
     bodyLimit: context.limits.bodyBytes,
-    requestTimeout: context.limits.requestTimeoutMs,
+    requestTimeout,
+    // Node looks for requests that are overdue every 30 s unless told otherwise.
+    http: { requestTimeout, connectionsCheckingInterval: Math.min(1000, Math.ceil(requestTimeout / 4)) },
     forceCloseConnections: "idle",
     // While it stops, the log still answers in its own form; see "stopping".
     return503OnClosing: false,

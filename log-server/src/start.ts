@@ -136,9 +136,9 @@ export async function startLogServer(config: LogServerConfig, hooks: LogServerHo
   const store = await openStore(config, guard);
   try {
     const positions = await store.positions();
-    checkSourceKeys(sources, positions);
     const state = { ...(await recoverEdge(store)), positions };
     const latest = await lastSigned(config, store, guard, key);
+    checkSourceKeys(sources, positions);
     return await run({ config, hooks, sources, tokens, key, store, state, latest });
   } catch (error) {
     await store.close();

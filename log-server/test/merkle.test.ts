@@ -83,7 +83,13 @@ function consistent(size1: number, size2: number, proof: readonly Buffer[], root
 
 const LEAVES = Array.from({ length: 300 }, (_, i) => leaf(Buffer.from(`entry ${i}`)));
 const ROOTS = Array.from({ length: 301 }, (_, size) => mth(LEAVES.slice(0, size)));
-const spanRoot = ({ start, end }: Span): Buffer => mth(LEAVES.slice(start, end));
+const spanRoots = new Map<string, Buffer>();
+function spanRoot({ start, end }: Span): Buffer {
+  const key = `${start}-${end}`;
+  const root = spanRoots.get(key) ?? mth(LEAVES.slice(start, end));
+  spanRoots.set(key, root);
+  return root;
+}
 
 t.test("the golden roots of eight entries", async (t) => {
   const entries = ["", "00", "10", "2021", "3031", "40414243", "5051525354555657", "606162636465666768696a6b6c6d6e6f"];

@@ -1,0 +1,64 @@
+import fc from "fast-check";
+import t from "tap";
+import { LogServerError } from "../src/errors.ts";
+import { parsePayload, parseSubmission } from "../src/submission.ts";
+import { frameEntry, frameSubmission, TestSource } from "./source.ts";
+
+const source = new TestSource("fuzz");
+
+t.test("what was framed is found again, byte for byte", async (t) => {
+  const item = fc.record({
+    bytes: fc.uint8Array({ maxLength: 200 }).map((bytes) => Buffer.from(bytes)),
+    disclosures: fc.array(
+      fc.uint8Array({ maxLength: 50 }).map((bytes) => Buffer.from(bytes)),
+      { maxLength: 3 },
+    ),
+  });
+  fc.assert(
+    fc.property(fc.array(item, { minLength: 1, maxLength: 20 }), fc.nat(), (items, seq) => {
+      const payload = Buffer.concat(items.map(frameEntry));
+      const framed = parseSubmission(frameSubmission(source.note("o", seq, items.length, payload), payload));
+      const { starts, ends, blockEnds } = parsePayload(framed.payload, framed.announced.count);
+      return items.every(
+        (each, i) =>
+          framed.payload.subarray(starts[i], ends[i]).equals(each.bytes) &&
+          framed.payload.subarray(ends[i], blockEnds[i]).equals(frameEntry(each).subarray(2 + each.bytes.length)),
+      );
+    }),
+    { numRuns: 200 },
+  );
+  t.pass();
+});
+
+t.test("any bytes are taken apart or refused, never anything else", async (t) => {
+  const refuses = (action: () => unknown): boolean => {
+    try {
+      action();
+      return false;
+    } catch (error) {
+      if (error instanceof LogServerError && error.code === "bad_submission") return true;
+      throw error;
+    }
+  };
+  source.start().fill(5, 20);
+  const good = source.submission("o");
+  fc.assert(
+    fc.property(fc.uint8Array({ maxLength: 300 }), fc.nat(9000), (bytes, count) => {
+      refuses(() => parseSubmission(Buffer.from(bytes)));
+      refuses(() => parsePayload(Buffer.from(bytes), count));
+    }),
+    { numRuns: 500 },
+  );
+  // One byte of a good one changed, or its end cut off.
+  fc.assert(
+    fc.property(fc.nat(good.length - 1), fc.integer({ min: 1, max: 255 }), (offset, mask) => {
+      const changed = Buffer.from(good);
+      changed[offset] = changed[offset]! ^ mask;
+      refuses(() => parsePayload(parseSubmission(changed).payload, 6));
+      const cut = good.subarray(0, offset);
+      return refuses(() => parsePayload(parseSubmission(cut).payload, 6));
+    }),
+    { numRuns: 500 },
+  );
+  t.pass();
+});
