@@ -1,0 +1,240 @@
+import { decodeBase64, encodeBase64 } from "./base64.ts";
+import type { Checkpoint } from "./checkpoint.ts";
+import { type Entry, parseEntry, salvageEntry } from "./entry.ts";
+import { isFindingCode, VerifierError } from "./errors.ts";
+import type { Findings } from "./findings.ts";
+import { Frontier } from "./frontier.ts";
+import type { VerifierKey } from "./key.ts";
+import { locateInTiles } from "./locate.ts";
+import { type LogReader, readEntries, readHashes } from "./log-reader.ts";
+import { equalBytes, hashLength, leafHash } from "./merkle.ts";
+import { readAhead } from "./read-ahead.ts";
+import { Source, type SourceRecord } from "./source.ts";
+import { tilePath, tileWidth, widthOf } from "./tile.ts";
+import { TileCheck } from "./tile-check.ts";
+
+/** How far a log was audited: all that is needed to carry on from there. JSON. */
+export type AuditState = {
+  /** Number of entries audited. */
+  size: number;
+  /** Base64 of the right edge at that size ({@link Frontier}). */
+  frontier: string[];
+  sources: SourceRecord[];
+};
+
+/** Called for each entry in order; the entry is undefined when it failed E1 or E2. */
+export type EntryListener = (index: number, entry: Entry | undefined) => void;
+
+/**
+ * Computes the leaf hashes of a bundle's entries, 32 bytes each in one array. Given by those who can do it beside the
+ * main thread; it is trusted as the program itself is.
+ */
+export type LeafHasher = (entries: readonly Uint8Array[]) => Promise<Uint8Array>;
+
+export type AuditorOptions = {
+  findings: Findings;
+  /** Keys given for sources, by name. */
+  pins?: ReadonlyMap<string, VerifierKey>;
+  /** Where an earlier audit ended. */
+  state?: AuditState | null;
+  onEntry?: EntryListener;
+  /** Called after each bundle with the number of entries read, and how many there are. */
+  onProgress?: (done: number, size: number) => void;
+  hashLeaves?: LeafHasher;
+};
+
+/** Bundles under way at once. One may be 16 MiB when its entries are as long as can be; usually it is 250 KiB. */
+const readAheadDepth = 4;
+
+type Unit = { n: number; width: number };
+type UnitRead = {
+  n: number;
+  entries: Uint8Array[] | VerifierError;
+  tile: Uint8Array | VerifierError;
+  leaves: Uint8Array | undefined;
+};
+
+/** Steps T, E, S and N over a log's entries, in order, with memory that does not grow with them. */
+export class Auditor {
+  readonly #options: AuditorOptions;
+  readonly #findings: Findings;
+  readonly #frontier: Frontier;
+  readonly #sources = new Map<string, Source>();
+  readonly #tiles: TileCheck;
+  #complete = true;
+
+  /** @throws VerifierError `usage` when the state is not one that an audit gave */
+  constructor(options: AuditorOptions) {
+    this.#options = options;
+    this.#findings = options.findings;
+    const state = options.state ?? { size: 0, frontier: [], sources: [] };
+    const hashes = state.frontier.map((text) => decodeBase64(text) ?? new Uint8Array(0));
+    const frontier = Frontier.from(state.size, hashes);
+    if (frontier === undefined || hashes.some((hash) => hash.length !== hashLength)) {
+      throw new VerifierError("usage", "the kept state of the audit is damaged; audit again without it");
+    }
+    this.#frontier = frontier;
+    for (const record of state.sources) {
+      this.#sources.set(record.name, new Source(record, this.#findings, options.pins?.get(record.name)));
+    }
+    this.#tiles = new TileCheck();
+  }
+
+  /** Number of entries read and audited. */
+  get size(): number {
+    return this.#frontier.size;
+  }
+
+  /** Whether all entries of the checkpoints given could be read. */
+  get complete(): boolean {
+    return this.#complete;
+  }
+
+  /**
+   * Reads on to the size of a checkpoint.
+   * @param checkpoint one whose signature is verified, not smaller than {@link size}
+   * @throws VerifierError `log_unreachable`
+   */
+  async advance(reader: LogReader, checkpoint: Checkpoint): Promise<void> {
+    const from = this.size;
+    const read = (unit: Unit): Promise<UnitRead> => this.#read(reader, unit);
+    for await (const unit of readAhead(units(from, checkpoint.size), readAheadDepth, read)) {
+      if (unit.entries instanceof VerifierError) {
+        // Behind a bundle that cannot be read no chain and no root can be told.
+        this.#findings.addError(unit.entries);
+        this.#complete = false;
+        return;
+      }
+      if (unit.tile instanceof VerifierError) this.#findings.addError(unit.tile);
+      this.#bundle(unit, unit.entries);
+      await this.#tiles.checkFull(reader, this.#findings);
+      this.#options.onProgress?.(this.size, checkpoint.size);
+    }
+    await this.#tiles.checkPartial(reader, checkpoint.size, this.#findings);
+    await this.#checkRoot(reader, checkpoint, from);
+  }
+
+  async #read(reader: LogReader, { n, width }: Unit): Promise<UnitRead> {
+    const tile = settle(readHashes(reader, 0, n, width));
+    const entries = await settle(readEntries(reader, n, width));
+    const hash = entries instanceof VerifierError ? undefined : this.#options.hashLeaves?.(entries);
+    return { n, entries, tile: await tile, leaves: await hash };
+  }
+
+  #bundle(unit: UnitRead, entries: readonly Uint8Array[]): void {
+    const { tile, leaves } = unit;
+    const first = unit.n * tileWidth;
+    for (let i = this.size - first; i < entries.length; i++) {
+      const bytes = entries[i]!;
+      const leaf = leaves === undefined ? leafHash(bytes) : leaves.slice(i * hashLength, (i + 1) * hashLength);
+      // T3
+      if (!(tile instanceof VerifierError) && !equalBytes(leaf, tile.subarray(i * hashLength, (i + 1) * hashLength))) {
+        const message = "the entry's leaf hash is not the one that the tile has for it";
+        this.#findings.add("leaf_mismatch", message, { index: first + i, where: tilePath(0, unit.n, entries.length) });
+      }
+      this.#entry(bytes, leaf, first + i);
+      this.#frontier.append(leaf, this.#tiles.sink);
+    }
+  }
+
+  #entry(bytes: Uint8Array, leaf: Uint8Array, index: number): void {
+    let entry: Entry | undefined;
+    try {
+      entry = parseEntry(bytes);
+    } catch (error) {
+      this.#findings.addError(error, { index });
+      // Its place in its source's chain can often be told all the same; then one bad entry is one finding.
+      const salvaged = salvageEntry(bytes);
+      if (salvaged !== undefined) this.#sources.get(salvaged.source)?.add(salvaged, leaf, index, true);
+    }
+    if (entry !== undefined) this.#source(entry.source).add(entry, leaf, index);
+    this.#options.onEntry?.(index, entry);
+  }
+
+  #source(name: string): Source {
+    let source = this.#sources.get(name);
+    if (source === undefined) {
+      source = new Source(name, this.#findings, this.#options.pins?.get(name));
+      this.#sources.set(name, source);
+    }
+    return source;
+  }
+
+  /** Step T4. */
+  async #checkRoot(reader: LogReader, checkpoint: Checkpoint, from: number): Promise<void> {
+    if (equalBytes(this.#frontier.root(), checkpoint.root)) {
+      this.#tiles.report(this.#findings);
+      return;
+    }
+    const what = `the root rebuilt from the entries is not the one of the checkpoint of size ${checkpoint.size}`;
+    if (this.#findings.has("leaf_mismatch")) {
+      this.#findings.add("root_mismatch", `${what}; entries differ from the tiles, as leaf_mismatch says`);
+      return;
+    }
+    const { hint, index } = await this.#locate(reader, checkpoint, from);
+    this.#findings.add("root_mismatch", `${what}: ${hint}`, index === undefined ? {} : { index });
+  }
+
+  async #locate(reader: LogReader, checkpoint: Checkpoint, from: number): Promise<{ hint: string; index?: number }> {
+    const before = from === 0 ? "" : `, behind the ${from} entries that were audited before`;
+    try {
+      const found = await locateInTiles(reader, checkpoint.size, checkpoint.root, from);
+      if (found === "edge") {
+        return { hint: `the tiles were changed along with the entries up to the root, so it cannot be told where${before}` };
+      }
+      if (found === undefined) return { hint: `the tiles are those signed, so it is the entries that differ${before}` };
+      const { from: index, to } = found;
+      return { hint: `the first tile that is not the one signed holds the entries ${index} to ${to - 1}`, index };
+    } catch (error) {
+      if (!(error instanceof VerifierError) || !isFindingCode(error.code)) throw error;
+      return { hint: `and it cannot be told where, because ${error.message}` };
+    }
+  }
+
+  /** @returns whether an entry below index `scope` is not covered by a seal yet. */
+  hasUnsealed(scope: number): boolean {
+    for (const source of this.#sources.values()) {
+      if (source.unsealed !== null && source.unsealed.index < scope) return true;
+    }
+    return false;
+  }
+
+  /**
+   * Steps S9 and S10, once all is read.
+   * @param now the verifier's clock, milliseconds since 1970
+   * @param scope entries from this index on were read for their seals only
+   */
+  finish(now: number, scope: number): void {
+    for (const source of this.#sources.values()) source.finish(now, scope);
+    for (const [name, key] of this.#options.pins ?? []) {
+      if (this.#sources.has(name)) continue;
+      const message = `the log has no entry of source ${name}, whose key ${key.id} was given`;
+      this.#findings.add("silent", message, { source: name });
+    }
+  }
+
+  get sources(): SourceRecord[] {
+    return [...this.#sources.values()].map((source) => source.record);
+  }
+
+  state(): AuditState {
+    const frontier = this.#frontier.nodes().map((node) => encodeBase64(node.hash));
+    return { size: this.size, frontier, sources: this.sources };
+  }
+}
+
+function* units(from: number, size: number): Generator<Unit> {
+  for (let n = Math.floor(from / tileWidth); n * tileWidth < size; n++) {
+    if (n * tileWidth + tileWidth > from) yield { n, width: widthOf(size, n) };
+  }
+}
+
+/** Turns what is wrong with the data into a value; faults stay thrown. */
+async function settle<Result>(promise: Promise<Result>): Promise<Result | VerifierError> {
+  try {
+    return await promise;
+  } catch (error) {
+    if (error instanceof VerifierError && isFindingCode(error.code)) return error;
+    throw error;
+  }
+}

@@ -1,0 +1,56 @@
+import type { AuditReport, HeadReport } from "./audit.ts";
+
+/** The sentence under a verdict: what was established, and what was not. */
+export function conclude(head: HeadReport, audit?: AuditReport): string {
+  if (head.checkpoint === undefined) {
+    return "No checkpoint of this log could be verified, so nothing is established.";
+  }
+  return `${audit === undefined ? establishedByHead(head) : establishedByAudit(head, audit)} ${limits(head, audit)}`;
+}
+
+function history(head: HeadReport): string {
+  if (head.keptSize === undefined) return "";
+  return `, and that it continues the tree of ${head.keptSize} entries kept from before`;
+}
+
+function establishedByHead(head: HeadReport): string {
+  const size = head.checkpoint!.size;
+  if (head.keep === undefined) {
+    return `Established is only that the log's key signed a tree of ${size} entries; that it continues the one kept is not.`;
+  }
+  return `Established: the log's key signed a tree of ${size} entries${history(head)}; its entries were not read.`;
+}
+
+function establishedByAudit(head: HeadReport, audit: AuditReport): string {
+  if (audit.verdict === "FAIL") {
+    const where = audit.firstBadIndex === undefined ? "" : `, the first at entry ${audit.firstBadIndex}`;
+    return `The log does not hold what it promises: the findings contradict it${where}.`;
+  }
+  const span = audit.from === 0 ? `all ${audit.size}` : `${audit.size - audit.from} new`;
+  if (audit.verdict === "NOT PROVEN") {
+    return `Nothing contradicts the log as far as it was read (${span} entries), and the findings say what is not proven.`;
+  }
+  return `Established: ${span} entries are those the log's key signed${history(head)}, and each source's entries are without gap, in order and sealed by its key.`;
+}
+
+function limits(head: HeadReport, audit?: AuditReport): string {
+  const list: string[] = [];
+  if (head.keptSize === undefined) {
+    list.push("this is the first contact, so nothing is known of earlier trees");
+  }
+  if (audit !== undefined && audit.from > 0) {
+    list.push(`the entries 0 to ${audit.from - 1} were verified by an earlier audit and not read again`);
+  }
+  const learned = audit?.sources.filter((source) => source.key === "learned").map((source) => source.name) ?? [];
+  if (learned.length > 0) {
+    list.push(`the key of ${learned.join(", ")} is the one that its own first entry names`);
+  }
+  const relaxed = audit?.sources.filter((source) => source.relaxed.epochs > 0) ?? [];
+  for (const { name, relaxed: { window_ms } } of relaxed) {
+    list.push(`${name} ran with relaxed durability, where a crash may lose up to ${window_ms} ms`);
+  }
+  const gaps = audit?.sources.filter((source) => source.gaps.length > 0).map((source) => source.name) ?? [];
+  if (gaps.length > 0) list.push(`${gaps.join(", ")} declared that entries were lost with its spool`);
+  list.push("no witnesses were asked, so others may be shown another tree");
+  return `Not established: ${list.join("; ")}.`;
+}

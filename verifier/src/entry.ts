@@ -1,0 +1,109 @@
+import { checkMembers } from "./entry-members.ts";
+import { VerifierError } from "./errors.ts";
+import { isKeyName } from "./key.ts";
+import { maxEntryLength } from "./merkle.ts";
+import { decodeUtf8, isCount, isTimestamp } from "./text.ts";
+
+/** An entry that passed E1 and E2: the six common members, and those of its kind. */
+export type Entry = {
+  v: 1;
+  kind: string;
+  source: string;
+  epoch: number;
+  seq: number;
+  /** When the source wrote it, by its own clock. */
+  time: string;
+  [member: string]: unknown;
+};
+
+const firstMembers = ["v", "kind", "source", "epoch", "seq", "time"];
+
+/** Array indexes as ECMAScript has them: such names would be put in front by other writers of the same object. */
+const indexName = /[{,]"(0|[1-9][0-9]{0,9})":/g;
+
+/** Anything that might be a number other than a short run of digits. It also finds some strings; then one looks closer. */
+const unusualNumber = /(?:":|[[,])(?:-|[0-9]+[.eE]|[0-9]{16})/;
+
+/**
+ * Step E1: UTF-8, compact form, an object (spec/entry.md, bytes).
+ * @returns the object
+ * @throws VerifierError `entry_malformed`
+ */
+export function parseCompact(bytes: Uint8Array): Record<string, unknown> {
+  if (bytes.length > maxEntryLength) throw malformed(`it has more than ${maxEntryLength} bytes`);
+  const text = decodeUtf8(bytes);
+  if (text === undefined) throw malformed("it is not UTF-8");
+  let value: unknown;
+  let compact: string | undefined;
+  try {
+    value = JSON.parse(text);
+    compact = JSON.stringify(value);
+  } catch {
+    throw malformed("it is not JSON"); // or nested deeper than the engine goes, which no entry is
+  }
+  if (compact !== text) throw malformed("it is not in compact form");
+  if (!isObject(value)) throw malformed("it is not an object");
+  for (const match of text.matchAll(indexName)) {
+    if (Number(match[1]) < 2 ** 32 - 1) throw malformed(`its member name ${match[1]} looks like an array index`);
+  }
+  if (unusualNumber.test(text)) checkNumbers(value);
+  return value;
+}
+
+function checkNumbers(value: unknown): void {
+  if (typeof value === "number" && !isCount(value)) throw malformed(`${value} is not an integer from 0 to 2^53 − 1`);
+  if (typeof value === "object" && value !== null) for (const part of Object.values(value)) checkNumbers(part);
+}
+
+/**
+ * Steps E1 and E2.
+ * @param bytes an entry, exactly as the log holds it
+ * @throws VerifierError `entry_malformed`
+ */
+export function parseEntry(bytes: Uint8Array): Entry {
+  const value = parseCompact(bytes);
+  checkCommon(value);
+  const wrong = checkMembers(value.kind, value);
+  if (wrong !== undefined) throw malformed(`${value.kind}: ${wrong}`);
+  return value;
+}
+
+/** Step E2 for the members of every kind. */
+function checkCommon(value: Record<string, unknown>): asserts value is Entry {
+  let position = 0;
+  for (const name in value) {
+    if (name !== firstMembers[position]) break;
+    if (++position === firstMembers.length) break;
+  }
+  if (position < firstMembers.length) throw malformed(`its member ${position + 1} is not ${firstMembers[position]}`);
+  if (value.v !== 1) throw malformed("its v is not 1");
+  if (typeof value.kind !== "string") throw malformed("its kind is not a string");
+  if (typeof value.source !== "string" || !isKeyName(value.source)) throw malformed("its source is not a key name");
+  if (!isCount(value.epoch) || value.epoch < 1) throw malformed("its epoch is not an integer from 1");
+  if (!isCount(value.seq)) throw malformed("its seq is not an integer from 0");
+  if (!isTimestamp(value.time)) throw malformed("its time is not a timestamp");
+}
+
+/**
+ * Finds the place of an entry that failed E1 or E2 in its source's chain.
+ * @returns the entry, of which only the common members can be relied on; undefined when they are wrong themselves, or
+ * when it is one of the source's own entries, which carry what the chain depends on
+ */
+export function salvageEntry(bytes: Uint8Array): Entry | undefined {
+  try {
+    const value: unknown = JSON.parse(decodeUtf8(bytes) ?? "");
+    if (!isObject(value)) return undefined;
+    checkCommon(value);
+    return value.kind.startsWith("source.") ? undefined : value;
+  } catch {
+    return undefined; // the finding over this entry is made already
+  }
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+function malformed(why: string): VerifierError {
+  return new VerifierError("entry_malformed", `this is not an entry: ${why}`);
+}

@@ -1,0 +1,72 @@
+/**
+ * What a verifier can find, in the order of spec/proof.md, and what each finding makes of the verdict.
+ * `NOT PROVEN` stands where something is missing; `FAIL` where something contradicts.
+ */
+export const findingVerdicts = {
+  note_malformed: "FAIL",
+  checkpoint_malformed: "FAIL",
+  origin_mismatch: "FAIL",
+  signature_missing: "FAIL",
+  signature_invalid: "FAIL",
+  rolled_back: "FAIL",
+  split_view: "FAIL",
+  inconsistent: "FAIL",
+  data_missing: "NOT PROVEN",
+  tile_malformed: "FAIL",
+  leaf_mismatch: "FAIL",
+  root_mismatch: "FAIL",
+  entry_malformed: "FAIL",
+  epoch_break: "FAIL",
+  sequence_gap: "FAIL",
+  sequence_repeat: "FAIL",
+  source_key_mismatch: "FAIL",
+  declared_gap: "NOT PROVEN",
+  seal_invalid: "FAIL",
+  seal_mismatch: "FAIL",
+  unsealed: "NOT PROVEN",
+  silent: "NOT PROVEN",
+  session_break: "FAIL",
+  session_totals: "FAIL",
+  bundle_malformed: "FAIL",
+  inclusion_invalid: "FAIL",
+  disclosure_mismatch: "FAIL",
+} as const;
+
+/** The code of a finding. Closed: spec/proof.md lists each with the step that gives it. */
+export type FindingCode = keyof typeof findingVerdicts;
+
+/** Errors that end a command without a verdict, as in spec/errors.md. */
+export type FaultCode = "usage" | "log_unreachable";
+
+/** Where a finding applies. */
+export type Place = {
+  /** Index of the entry in the log. */
+  index?: number;
+  /** Name of the source. */
+  source?: string;
+  epoch?: number;
+  seq?: number;
+  /** File, URL path, or member. */
+  where?: string;
+};
+
+/**
+ * The one error of this package. With a {@link FindingCode} it says what is wrong with the bytes that were read, and
+ * becomes a finding; with a {@link FaultCode} there is no verdict.
+ */
+export class VerifierError extends Error {
+  readonly code: FindingCode | FaultCode;
+  readonly place: Place;
+
+  constructor(code: FindingCode | FaultCode, message: string, place: Place = {}) {
+    super(message);
+    this.name = "VerifierError";
+    this.code = code;
+    this.place = place;
+  }
+}
+
+/** @returns whether the code is that of a finding rather than of a fault. */
+export function isFindingCode(code: string): code is FindingCode {
+  return Object.hasOwn(findingVerdicts, code);
+}

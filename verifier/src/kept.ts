@@ -1,0 +1,96 @@
+import { sha256 } from "@noble/hashes/sha2.js";
+import type { AuditState } from "./auditor.ts";
+import { type Checkpoint, verifyCheckpoint } from "./checkpoint.ts";
+import { VerifierError } from "./errors.ts";
+import type { VerifierKey } from "./key.ts";
+import type { LogReader } from "./log-reader.ts";
+import { equalBytes, verifyConsistency } from "./merkle.ts";
+import { decodeUtf8, encodeHex, encodeUtf8 } from "./text.ts";
+import { TileTree } from "./tree.ts";
+
+/** What a verifier keeps of a log from one time to the next, by the log's key (which includes its origin). */
+export type Kept = {
+  /** The last verified checkpoint. */
+  checkpoint: Checkpoint;
+  /** How far the entries were audited, and with what result; null when they never were. */
+  audit: AuditState | null;
+};
+
+const format = "vitrine/verifier-state/v1";
+
+/** @returns a name for what is kept under this key: hex SHA-256 over the key, whose name is the origin. */
+export function keptName(key: VerifierKey): string {
+  return encodeHex(sha256(encodeUtf8(key.text)));
+}
+
+/** @returns the text to keep: JSON, with a digest that shows damage. */
+export function serializeKept(kept: Kept, key: VerifierKey): string {
+  const body = { vkey: key.text, checkpoint: decodeUtf8(kept.checkpoint.note), audit: kept.audit };
+  return `${JSON.stringify({ format, digest: digestOf(body), body })}\n`;
+}
+
+function digestOf(body: unknown): string {
+  return encodeHex(sha256(encodeUtf8(JSON.stringify(body))));
+}
+
+/**
+ * @param text as {@link serializeKept} gave it
+ * @param key the log's key
+ * @throws VerifierError `usage` when it is damaged, or of another log or version
+ */
+export function parseKept(text: string, key: VerifierKey): Kept {
+  let parsed: unknown;
+  try {
+    parsed = JSON.parse(text);
+  } catch {
+    throw bad("it is not JSON");
+  }
+  const whole = (typeof parsed === "object" && parsed !== null ? parsed : {}) as Record<string, unknown>;
+  if (whole.format !== format) throw bad(`its format is not ${format}`);
+  const body = (typeof whole.body === "object" && whole.body !== null ? whole.body : {}) as Record<string, unknown>;
+  if (whole.digest !== digestOf(body)) throw bad("its digest does not fit: it was damaged or edited");
+  if (body.vkey !== key.text || typeof body.checkpoint !== "string") throw bad("it belongs to another log key");
+  try {
+    return { checkpoint: verifyCheckpoint(encodeUtf8(body.checkpoint), key), audit: body.audit as AuditState | null };
+  } catch (error) {
+    if (!(error instanceof VerifierError)) throw error;
+    throw bad(`the checkpoint in it does not verify: ${error.message}`);
+  }
+}
+
+function bad(why: string): VerifierError {
+  return new VerifierError("usage", `what was kept of this log cannot be used: ${why}`);
+}
+
+/**
+ * Steps K1 to K3.
+ * @param kept a checkpoint verified before
+ * @param seen the one verified now
+ * @throws VerifierError `rolled_back`, `split_view`, `inconsistent`; `data_missing`, `tile_malformed` when the tiles
+ * for the proof of K3 cannot be had
+ */
+export async function compareWithKept(kept: Checkpoint, seen: Checkpoint, reader: LogReader): Promise<void> {
+  // K1
+  if (seen.size < kept.size) {
+    const message = `the log shows a tree of ${seen.size} entries, and has signed one of ${kept.size} before`;
+    throw new VerifierError("rolled_back", message);
+  }
+  // K2
+  if (seen.size === kept.size) {
+    if (equalBytes(seen.root, kept.root)) return;
+    throw new VerifierError("split_view", `the log has signed two different trees of ${seen.size} entries`);
+  }
+  // K3
+  const proof = await new TileTree(reader, seen.size).consistencyProof(kept.size);
+  checkConsistency(kept, seen, proof);
+}
+
+/**
+ * Step K3 for a given proof.
+ * @throws VerifierError `inconsistent`
+ */
+export function checkConsistency(kept: Checkpoint, seen: Checkpoint, proof: readonly Uint8Array[]): void {
+  if (verifyConsistency(kept.size, seen.size, proof, kept.root, seen.root)) return;
+  const message = `the tree of ${seen.size} entries is not shown to begin with the ${kept.size} entries signed before`;
+  throw new VerifierError("inconsistent", message);
+}
