@@ -10,7 +10,10 @@ import { storeContract } from "./store-contract.ts";
 const folder = await mkdtemp(join(tmpdir(), "vitrine-store-"));
 t.after(() => rm(folder, { recursive: true, force: true }));
 let count = 0;
-const fresh = (): string => join(folder, String((count += 1)));
+function fresh(): string {
+  count += 1;
+  return join(folder, String(count));
+}
 
 const paths = new Map<Store, string>();
 async function open(path: string): Promise<Store> {

@@ -1,0 +1,107 @@
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import t from "tap";
+import { parseLogServerConfig, readLogServerConfig } from "../src/config.ts";
+import { createKey } from "../src/keys.ts";
+
+const { vkey } = createKey("proxy-1");
+const LEAST = `origin: log.example/x\nsources: [${vkey}]\n`;
+const parse = (text: string) => parseLogServerConfig(text, "/etc/vitrine/log.yaml");
+
+t.test("the least configuration, with every default", async (t) => {
+  t.same(parse(LEAST), {
+    listen: { host: "127.0.0.1", port: 6962 },
+    origin: "log.example/x",
+    key: "/etc/vitrine/log.key",
+    store: "/etc/vitrine/log/store",
+    index: "/etc/vitrine/log/index",
+    guard: "/etc/vitrine/guard/checkpoint",
+    sources: [vkey],
+    checkpointIntervalMs: 1000,
+    limits: { bodyBytes: 67_108_864, waitingSubmissions: 256, waitingBytes: 134_217_728, requestTimeoutMs: 30_000 },
+  });
+});
+
+t.test("everything said", async (t) => {
+  const config = parse(`
+listen: "[::1]:0"
+origin: log.example/x
+key: /run/keys/log.key
+store: ../var/store   # relative to the file
+index: ../var/index
+guard: ../guard/checkpoint
+sources:
+  - ${vkey}
+auditor_tokens: tokens
+checkpoint_interval_ms: 250
+limits:
+  body_bytes: 16777216
+  waiting_bytes: 33554432
+`);
+  t.same(config, {
+    listen: { host: "::1", port: 0 },
+    origin: "log.example/x",
+    key: "/run/keys/log.key",
+    store: "/etc/var/store",
+    index: "/etc/var/index",
+    guard: "/etc/guard/checkpoint",
+    sources: [vkey],
+    auditorTokens: "/etc/vitrine/tokens",
+    checkpointIntervalMs: 250,
+    limits: { bodyBytes: 16_777_216, waitingSubmissions: 256, waitingBytes: 33_554_432, requestTimeoutMs: 30_000 },
+  });
+  t.ok(Object.isFrozen(config) && Object.isFrozen(config.limits) && Object.isFrozen(config.sources));
+});
+
+t.test("each mistake is refused with its line and column", async (t) => {
+  const cases: [string, string, RegExp][] = [
+    [`${LEAST}storre: x\n`, "3:1", /there is no key storre/],
+    [`${LEAST}limits:\n  body_byte: 1\n`, "4:3", /there is no key limits\.body_byte/],
+    [`${LEAST}limits: 5\n`, "3:1", /limits must be a map/],
+    [`${LEAST}limits:\n`, "3:1", /limits must be a map/],
+    [`${LEAST}checkpoint_interval_ms: "250"\n`, "3:25", /expected an integer from 10 to 60000/],
+    [`${LEAST}checkpoint_interval_ms: 9\n`, "3:25", /expected an integer/],
+    [`${LEAST}checkpoint_interval_ms: 10.5\n`, "3:25", /expected an integer/],
+    [`${LEAST}limits:\n  body_bytes: 67108865\n`, "4:15", /from 16777216 to 67108864/],
+    [`${LEAST}store: 5\n`, "3:8", /store: expected a text/],
+    [`${LEAST}store:\n`, "3:7", /store: expected a text/],
+    [`${LEAST}store: {a: 1}\n`, "3:8", /store: expected a text/],
+    [`${LEAST}listen: 6962\n`, "3:9", /listen: expected/],
+    [`${LEAST}listen: localhost:65536\n`, "3:9", /listen: expected <host>:<port>/],
+    [`${LEAST}listen: localhost:080\n`, "3:9", /listen: expected <host>:<port>/],
+    [`${LEAST}origin: y\n`, "3:1", /unique/],
+    ["sources: []\n", "1:1", /the key origin is missing/],
+    ["origin: x\n", "1:1", /the key sources is missing/],
+    ["origin: a b\nsources: []\n", "1:9", /without white space/],
+    ["origin: x\nsources: [nonsense]\n", "2:10", /item 1 is not a verifier key/],
+    [`origin: x\nsources: ${vkey}\n`, "2:10", /expected a list/],
+    ["origin: x\n  y: [\n", "1:9", /Nested mappings/],
+    ["", "1:1", /must be a map/],
+    [`origin: x\nstore: &a x\nguard: *a\nsources: []\n`, "3:8", /guard: expected a text/],
+    ["- origin\n", "1:1", /must be a map/],
+    ["a: &x 1\norigin: *x\nsources: []\n", "1:1", /there is no key a/],
+    ["? [a]\n: 1\n", "1:3", /a key must be a text/],
+  ];
+  for (const [text, at, message] of cases) {
+    try {
+      parse(text);
+      t.fail(`accepted: ${text}`);
+    } catch (error) {
+      t.match(error, { code: "bad_config", message }, JSON.stringify(text));
+      t.ok(
+        (error as Error).message.startsWith(`/etc/vitrine/log.yaml:${at}: `),
+        `${at} in: ${(error as Error).message}`,
+      );
+    }
+  }
+});
+
+t.test("a file is read, and one that is not there is named", async (t) => {
+  const folder = await mkdtemp(join(tmpdir(), "vitrine-config-"));
+  t.after(() => rm(folder, { recursive: true }));
+  const path = join(folder, "log.yaml");
+  await t.rejects(readLogServerConfig(path), { code: "bad_config", message: /log\.yaml cannot be read/ });
+  await writeFile(path, LEAST);
+  t.equal((await readLogServerConfig(path)).store, join(folder, "log/store"));
+});

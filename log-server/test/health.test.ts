@@ -1,0 +1,54 @@
+import t from "tap";
+import { checkpointText } from "../src/checkpoint.ts";
+import { checkHealth, type HealthState } from "../src/health.ts";
+import { generateKey, parseSignerKey, signNote } from "../src/note.ts";
+
+const key = parseSignerKey(generateKey("o").skey)!;
+const root = Buffer.alloc(32, 1);
+const checkpoint = { origin: "o", size: 5, root };
+const good: HealthState = {
+  key,
+  served: { ...checkpoint, note: signNote(checkpointText(checkpoint), key), time: 0 },
+  head: { size: 5, root },
+  checkedAt: 1000,
+  interval: 1000,
+  indexed: 2,
+  failure: undefined,
+};
+
+t.test("in order", async (t) => {
+  t.match(checkHealth(good, 1500), {
+    status: "ok",
+    size: 5,
+    published_size: 5,
+    publish_check_age_ms: 500,
+    index_lag: 3,
+  });
+  t.equal(checkHealth({ ...good, head: { size: 9, root: Buffer.alloc(32) } }, 1500).status, "ok", "the tree has grown");
+});
+
+t.test("each check fails by itself", async (t) => {
+  const other = parseSignerKey(generateKey("o").skey)!;
+  const changed = good.served.note.replace("\n5\n", "\n6\n");
+  const resigned = signNote(checkpointText({ ...checkpoint, size: 4 }), key);
+  const cases: [string, RegExp, Partial<HealthState>][] = [
+    ["signature", /is missing/, { key: other }],
+    ["signature", /is invalid/, { served: { ...good.served, note: changed } }],
+    ["signature", /malformed/, { served: { ...good.served, note: "x" } }],
+    ["signature", /not the one that the tiles are served by/, { served: { ...good.served, note: resigned } }],
+    ["tree", /has the size 5, and the tree 4/, { head: { size: 4, root } }],
+    ["tree", /another root/, { head: { size: 5, root: Buffer.alloc(32) } }],
+    ["publishing", /no checkpoint was verified or signed for 99000 ms/, { checkedAt: -97_000 }],
+    ["writing", /disk/, { failure: "the disk is full" }],
+  ];
+  for (const [check, message, changes] of cases) {
+    const health = checkHealth({ ...good, ...changes }, 2000);
+    t.equal(health.status, "failing");
+    const { [check as keyof typeof health.checks]: failed, ...rest } = health.checks;
+    t.match(failed, message);
+    t.ok(
+      Object.values(rest).every((each) => each === "ok"),
+      `${check} alone`,
+    );
+  }
+});

@@ -1,0 +1,69 @@
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import t from "tap";
+
+// Arrows run one way (STYLE.md): a file imports only from rooms below its own.
+
+const SRC = new URL("../../src/", import.meta.url).pathname;
+
+const ROOMS: readonly (readonly string[])[] = [
+  ["errors", "encoding", "forms", "hooks"],
+  ["merkle", "note", "tile", "kinds", "evidence"],
+  ["checkpoint", "entry", "submission", "disclosure"],
+  ["store", "level-keys", "memory-store", "level-store"],
+  ["log", "sources", "check", "turn", "position", "guard", "tokens", "keys", "config-keys", "config", "waiting-room"],
+  ["recovery", "sequencer", "publisher", "hash-index", "intake", "metrics", "health"],
+  ["context"],
+  [
+    "routes/parameters",
+    "routes/route",
+    "routes/tiles",
+    "routes/ct",
+    "routes/submissions",
+    "routes/entries",
+    "routes/operations",
+  ],
+  ["server"],
+  ["start"],
+  ["main", "index"],
+];
+
+t.test("every file has its room, and imports run downwards", async (t) => {
+  const files = readdirSync(SRC, { recursive: true })
+    .map(String)
+    .filter((file) => file.endsWith(".ts"))
+    .map((file) => file.slice(0, -3));
+  t.same(files.sort(), ROOMS.flat().sort());
+  const level = (file: string): number => ROOMS.findIndex((room) => room.includes(file));
+  const edges = new Map<string, string[]>();
+  for (const file of files) {
+    const text = readFileSync(join(SRC, `${file}.ts`), "utf8");
+    const targets = [...text.matchAll(/from "(\.[^"]+)\.ts"/g)].map((match) => join(file, "..", match[1]!));
+    edges.set(file, targets);
+    for (const target of targets) t.ok(level(target) <= level(file), `${file} imports ${target}`);
+  }
+  // Inside a room too, nothing imports what imports it.
+  const seen = new Map<string, "open" | "done">();
+  const visit = (file: string): void => {
+    if (seen.get(file) === "done") return;
+    t.not(seen.get(file), "open", `${file} is in no circle`);
+    seen.set(file, "open");
+    for (const target of edges.get(file) ?? []) visit(target);
+    seen.set(file, "done");
+  };
+  for (const file of files) visit(file);
+});
+
+t.test("LevelDB is known to the store and the hash index alone, HTTP to the server alone", async (t) => {
+  const importing = (name: string): string[] =>
+    readdirSync(SRC, { recursive: true })
+      .map(String)
+      .filter((file) => file.endsWith(".ts") && readFileSync(join(SRC, file), "utf8").includes(`from "${name}"`))
+      .sort();
+  t.same(importing("level"), ["hash-index.ts", "level-store.ts"]);
+  t.same(
+    importing("fastify").filter((file) => !file.startsWith("routes/")),
+    ["server.ts"],
+  );
+  t.same(importing("yaml"), ["config.ts"]);
+});

@@ -1,0 +1,82 @@
+import { spawn } from "node:child_process";
+import { rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import t from "tap";
+import { auditLog, published, submit } from "./client.ts";
+import { makeLogFolder, ORIGIN } from "./folder.ts";
+import { TestSource } from "./source.ts";
+
+const MAIN = new URL("../src/main.js", import.meta.url).pathname;
+
+interface Run {
+  readonly stdout: () => string;
+  readonly ended: Promise<{ code: number | null; stdout: string; stderr: string }>;
+  kill(signal: NodeJS.Signals): void;
+}
+
+function run(...args: string[]): Run {
+  const child = spawn(process.execPath, [MAIN, ...args], { stdio: ["ignore", "pipe", "pipe"] });
+  let stdout = "";
+  let stderr = "";
+  child.stdout.on("data", (data) => {
+    stdout += data;
+  });
+  child.stderr.on("data", (data) => {
+    stderr += data;
+  });
+  const ended = new Promise<{ code: number | null; stdout: string; stderr: string }>((resolve) => {
+    child.on("close", (code) => resolve({ code, stdout, stderr }));
+  });
+  return { stdout: () => stdout, ended, kill: (signal) => child.kill(signal) };
+}
+
+async function urlOf({ stdout }: Run): Promise<string> {
+  for (;;) {
+    const url = /http:\/\/[^,]+/.exec(stdout())?.[0];
+    if (url !== undefined) return url;
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+}
+
+t.test("it serves until SIGTERM, and what a kill leaves behind is all there at the next start", async (t) => {
+  const source = new TestSource("s").start().fill(500);
+  const folder = await makeLogFolder();
+  t.after(() => folder.remove());
+  const path = join(folder.path, "log.yaml");
+  await writeFile(path, `listen: 127.0.0.1:0\norigin: ${ORIGIN}\nsources: [${source.key.vkey}]\n`);
+  const first = run(path);
+  const url = await urlOf(first);
+  t.equal((await submit(url, source.submission(ORIGIN, 0, 300))).status, 200);
+  first.kill("SIGKILL");
+  await first.ended;
+  const second = run(path);
+  const again = await urlOf(second);
+  await published(again, 300);
+  t.equal((await submit(again, source.submission(ORIGIN, 250))).status, 200);
+  second.kill("SIGTERM");
+  t.match(await second.ended, { code: 0, stderr: "" });
+  const third = run(path);
+  const last = await urlOf(third);
+  t.same(
+    await auditLog(last, folder.vkey),
+    source.entries.map(({ bytes }) => bytes),
+  );
+  third.kill("SIGINT");
+  t.match(await third.ended, { code: 0, stderr: "" });
+});
+
+t.test("what keeps it from starting is one line, and a status", async (t) => {
+  const folder = await makeLogFolder();
+  t.after(() => folder.remove());
+  const path = join(folder.path, "log.yaml");
+  await writeFile(path, "origin: x\n");
+  t.match(await run(path).ended, {
+    code: 64,
+    stdout: "",
+    stderr: /^bad_config: [^\n]+log\.yaml:1:1: the key sources is missing\n$/,
+  });
+  t.match(await run().ended, { code: 64, stderr: /^bad_config: usage: [^\n]+\n$/ });
+  await writeFile(path, `origin: ${ORIGIN}\nsources: []\n`);
+  await rm(folder.config().key);
+  t.match(await run(path).ended, { code: 1, stdout: "", stderr: /^bad_key: [^\n]+\n$/ });
+});

@@ -1,0 +1,43 @@
+import { readFileSync } from "node:fs";
+import t from "tap";
+import { configKeys } from "../src/config-keys.ts";
+import { exitStatus } from "../src/errors.ts";
+import * as api from "../src/index.ts";
+
+const readme = readFileSync(new URL("../../README.md", import.meta.url), "utf8");
+
+function rows(section: string): string[][] {
+  const text = readme.split("\n## ").find((part) => part.startsWith(`${section}\n`))!;
+  const lines = text.split("\n").filter((line) => line.startsWith("| `"));
+  return lines.map((line) =>
+    line
+      .split("|")
+      .slice(1, -1)
+      .map((cell) => cell.trim()),
+  );
+}
+
+t.test("the configuration table is the configuration", async (t) => {
+  const shown = (value: string | number | undefined): string => {
+    if (value === undefined) return "required";
+    return value === "" ? "none" : `\`${value}\``;
+  };
+  t.same(
+    rows("Configuration").map((cells) => cells.slice(0, 4)),
+    configKeys.map(({ key, type, unit, default: fallback }) => [`\`${key}\``, type, unit, shown(fallback)]),
+  );
+});
+
+t.test("every start error has its line", async (t) => {
+  t.same(
+    rows("Start errors")
+      .map(([code]) => code!.slice(1, -1))
+      .sort(),
+    Object.keys(exitStatus).sort(),
+  );
+});
+
+t.test("the example imports what there is", async (t) => {
+  const names = /import \{ ([^}]+) \} from "@vitrine\/log-server"/.exec(readme)![1]!.split(", ");
+  for (const name of names) t.type((api as Record<string, unknown>)[name], "function", name);
+});
