@@ -1,35 +1,11 @@
 import { Auditor, type EntryListener, type LeafHasher } from "./auditor.ts";
-import { type Checkpoint, verifyCheckpoint } from "./checkpoint.ts";
-import { isFindingCode, VerifierError } from "./errors.ts";
-import { type Finding, Findings, type Verdict } from "./findings.ts";
-import { Frontier } from "./frontier.ts";
-import { decodeBase64 } from "./base64.ts";
-import { compareWithKept, type Kept } from "./kept.ts";
-import type { VerifierKey } from "./key.ts";
-import { locateInAudited } from "./locate.ts";
-import { type LogReader, readCheckpoint } from "./log-reader.ts";
+import type { Checkpoint } from "./checkpoint.ts";
 import { conclude } from "./conclusion.ts";
+import { Findings } from "./findings.ts";
+import { finishHead, type Head, type HeadOptions, type HeadReport, openHead } from "./head.ts";
+import type { VerifierKey } from "./key.ts";
+import type { LogReader } from "./log-reader.ts";
 import { reportSources, type SourceReport } from "./source-report.ts";
-
-/** Two notes that should not both exist. */
-export type Evidence = { kept: Checkpoint; seen: Checkpoint };
-
-export type HeadReport = {
-  verdict: Verdict;
-  findings: Finding[];
-  /** Findings that are counted and not listed, by code. */
-  omitted: Record<string, number>;
-  /** The checkpoint now; undefined when it did not pass C1 to C5. */
-  checkpoint: Checkpoint | undefined;
-  /** The size kept from before; undefined on first contact. */
-  keptSize: number | undefined;
-  /** One sentence: what was established, and what was not. */
-  conclusion: string;
-  /** To be kept in place of what was; undefined when nothing may be advanced. */
-  keep: Kept | undefined;
-  /** When K1, K2 or K3 failed. */
-  evidence: Evidence | undefined;
-};
 
 export type AuditReport = HeadReport & {
   /** Entries below were audited before and not read again. */
@@ -42,8 +18,6 @@ export type AuditReport = HeadReport & {
   firstBadIndex: number | undefined;
   sources: SourceReport[];
 };
-
-export type HeadOptions = { key: VerifierKey; kept?: Kept | undefined };
 
 export type AuditOptions = HeadOptions & {
   /** Read from entry 0, whatever was audited before. */
@@ -64,78 +38,6 @@ export type AuditOptions = HeadOptions & {
 
 const pollMs = 1000;
 
-/** Steps C and K, and the state they leave. */
-async function openHead(
-  reader: LogReader,
-  { key, kept }: HeadOptions,
-  findings: Findings,
-): Promise<{ checkpoint?: Checkpoint; consistent: boolean; evidence?: Evidence }> {
-  let checkpoint: Checkpoint;
-  try {
-    checkpoint = verifyCheckpoint(await readCheckpoint(reader), key);
-  } catch (error) {
-    findings.addError(error, { where: "checkpoint" });
-    return { consistent: false };
-  }
-  if (kept === undefined) return { checkpoint, consistent: true };
-  try {
-    await compareWithKept(kept.checkpoint, checkpoint, reader);
-    return { checkpoint, consistent: true };
-  } catch (error) {
-    findings.addError(await explain(error, kept, checkpoint, reader));
-    const contradicts = findings.verdict === "FAIL" && !findings.has("tile_malformed");
-    return { checkpoint, consistent: false, ...(contradicts ? { evidence: { kept: kept.checkpoint, seen: checkpoint } } : {}) };
-  }
-}
-
-/** Adds to a failure of K1 to K3 where the audited entries and the tiles part, when that can be told. */
-async function explain(error: unknown, kept: Kept, seen: Checkpoint, reader: LogReader): Promise<unknown> {
-  const isFork = error instanceof VerifierError && ["rolled_back", "split_view", "inconsistent"].includes(error.code);
-  if (!isFork || kept.audit === null) return error;
-  const hashes = kept.audit.frontier.map((text) => decodeBase64(text) ?? new Uint8Array(0));
-  const frontier = Frontier.from(kept.audit.size, hashes);
-  if (frontier === undefined) return error;
-  try {
-    const range = await locateInAudited(reader, frontier, seen.size);
-    if (range === undefined) return error;
-    const where = `; by its tiles, the first audited entry that is not the same any more is one of ${range.from} to ${range.to - 1}`;
-    return new VerifierError(error.code, error.message + where, { ...error.place, index: range.from });
-  } catch (second) {
-    if (second instanceof VerifierError && isFindingCode(second.code)) return error; // the tiles do not tell
-    throw second;
-  }
-}
-
-/**
- * Fetches the checkpoint and holds it against the one kept: steps C and K.
- * @throws VerifierError `log_unreachable`
- */
-export async function checkHead(reader: LogReader, options: HeadOptions): Promise<HeadReport> {
-  const findings = new Findings();
-  const head = await openHead(reader, options, findings);
-  return finishHead(head, options, findings, options.kept?.audit ?? null);
-}
-
-function finishHead(
-  head: { checkpoint?: Checkpoint; consistent: boolean; evidence?: Evidence },
-  options: HeadOptions,
-  findings: Findings,
-  audit: Kept["audit"],
-): HeadReport {
-  const report: HeadReport = {
-    verdict: findings.verdict,
-    findings: findings.sorted(),
-    omitted: findings.omitted,
-    checkpoint: head.checkpoint,
-    keptSize: options.kept?.checkpoint.size,
-    conclusion: "",
-    keep: head.consistent && head.checkpoint !== undefined ? { checkpoint: head.checkpoint, audit } : undefined,
-    evidence: head.evidence,
-  };
-  report.conclusion = conclude(report);
-  return report;
-}
-
 /**
  * The whole audit: steps C, K, T, E, S and N over all entries that were not audited before.
  * @throws VerifierError `log_unreachable`
@@ -154,7 +56,7 @@ export async function auditLog(reader: LogReader, options: AuditOptions): Promis
     scope = head.checkpoint.size;
     await auditor.advance(reader, head.checkpoint);
     if (auditor.complete) {
-      await waitForSeals(reader, options, auditor, findings, head as typeof head & { checkpoint: Checkpoint }, scope);
+      await waitForSeals(reader, options, auditor, findings, head as Head & { checkpoint: Checkpoint }, scope);
       auditor.finish(now(), scope);
     }
   }
@@ -177,7 +79,7 @@ async function waitForSeals(
   options: AuditOptions,
   auditor: Auditor,
   findings: Findings,
-  head: { checkpoint: Checkpoint; consistent: boolean; evidence?: Evidence },
+  head: Head & { checkpoint: Checkpoint },
   scope: number,
 ): Promise<void> {
   const now = options.now ?? Date.now;

@@ -180,7 +180,9 @@ export class Auditor {
     try {
       const found = await locateInTiles(reader, checkpoint.size, checkpoint.root, from);
       if (found === "edge") {
-        return { hint: `the tiles were changed along with the entries up to the root, so it cannot be told where${before}` };
+        return {
+          hint: `the tiles were changed along with the entries up to the root, so it cannot be told where${before}`,
+        };
       }
       if (found === undefined) return { hint: `the tiles are those signed, so it is the entries that differ${before}` };
       const { from: index, to } = found;

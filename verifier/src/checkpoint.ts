@@ -30,7 +30,8 @@ export function parseCheckpointText(text: string): { origin: string; size: numbe
   const size = parseDecimal(sizeText!);
   if (size === undefined) throw malformed("its size is not a canonical decimal of at most 2^53 − 1");
   const root = decodeBase64(rootText);
-  if (root === undefined || root.length !== hashLength) throw malformed("its root is not the strict base64 of 32 bytes");
+  if (root === undefined || root.length !== hashLength)
+    throw malformed("its root is not the strict base64 of 32 bytes");
   if (size === 0 && !equalBytes(root, emptyRoot())) throw malformed("its size is 0 and its root is not the empty one");
   return { origin: origin!, size, root };
 }

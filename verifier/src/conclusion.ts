@@ -1,4 +1,5 @@
-import type { AuditReport, HeadReport } from "./audit.ts";
+import type { AuditReport } from "./audit.ts";
+import type { HeadReport } from "./head.ts";
 
 /** The sentence under a verdict: what was established, and what was not. */
 export function conclude(head: HeadReport, audit?: AuditReport): string {
@@ -46,7 +47,10 @@ function limits(head: HeadReport, audit?: AuditReport): string {
     list.push(`the key of ${learned.join(", ")} is the one that its own first entry names`);
   }
   const relaxed = audit?.sources.filter((source) => source.relaxed.epochs > 0) ?? [];
-  for (const { name, relaxed: { window_ms } } of relaxed) {
+  for (const {
+    name,
+    relaxed: { window_ms },
+  } of relaxed) {
     list.push(`${name} ran with relaxed durability, where a crash may lose up to ${window_ms} ms`);
   }
   const gaps = audit?.sources.filter((source) => source.gaps.length > 0).map((source) => source.name) ?? [];

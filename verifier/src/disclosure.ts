@@ -57,7 +57,10 @@ export function verifyDisclosure(text: string, entry: object): Disclosure {
     throw mismatch(`the entry has no sealed value ${JSON.stringify(disclosure.name)}`, disclosure.name);
   }
   if (sealed.sealed !== disclosure.digest) {
-    throw mismatch(`its digest is not the one sealed as ${disclosure.name}: the value or its salt is another`, disclosure.name);
+    throw mismatch(
+      `its digest is not the one sealed as ${disclosure.name}: the value or its salt is another`,
+      disclosure.name,
+    );
   }
   return disclosure;
 }

@@ -153,11 +153,7 @@ const kinds: ReadonlyMap<string, readonly Member[]> = new Map<string, readonly M
       actor,
       database,
       clientAtStart,
-      must(
-        "server",
-        "an object with version and pid",
-        object([must("version", "", isText), must("pid", "", isCount)]),
-      ),
+      must("server", "an object with version and pid", object([must("version", "", isText), must("pid", "", isCount)])),
       must("protocol", "a version such as 3.0", matching(/^[0-9]+\.[0-9]+$/)),
     ],
   ],
@@ -230,10 +226,7 @@ const kinds: ReadonlyMap<string, readonly Member[]> = new Map<string, readonly M
       may("recovered", "an object with epoch", object([must("epoch", "", isPositive)])),
     ],
   ],
-  [
-    "config.change",
-    [must("config", "a hex SHA-256", isDigest), must("previous_config", "a hex SHA-256", isDigest)],
-  ],
+  ["config.change", [must("config", "a hex SHA-256", isDigest), must("previous_config", "a hex SHA-256", isDigest)]],
 ]);
 
 /**

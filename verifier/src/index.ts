@@ -1,1 +1,49 @@
+/** The verifier's core: runs in Node and in a browser, and does no I/O but through a {@link LogReader}. */
 export const version: string = "0.1.0";
+
+export { type AuditOptions, type AuditReport, auditLog } from "./audit.ts";
+export type { AuditState, EntryListener, LeafHasher } from "./auditor.ts";
+export { decodeBase64, decodeBase64url, encodeBase64, encodeBase64url } from "./base64.ts";
+export {
+  type Bundle,
+  type BundleReport,
+  type BundleStep,
+  formatEvidenceBundle,
+  maxBundleFileLength,
+  parseEvidenceBundle,
+  verifyBundle,
+} from "./bundle.ts";
+export { type Checkpoint, verifyCheckpoint } from "./checkpoint.ts";
+export { type Disclosure, parseDisclosure, verifyDisclosure } from "./disclosure.ts";
+export { type Entry, parseEntry } from "./entry.ts";
+export {
+  type FaultCode,
+  type FindingCode,
+  findingVerdicts,
+  isFindingCode,
+  type Place,
+  VerifierError,
+} from "./errors.ts";
+export type { Finding, Verdict } from "./findings.ts";
+export { checkHead, type Evidence, type HeadOptions, type HeadReport } from "./head.ts";
+export { type Kept, keptName, parseKept, serializeKept } from "./kept.ts";
+export { isKeyName, makeVerifierKey, parseVerifierKey, type VerifierKey } from "./key.ts";
+export type { LogReader } from "./log-reader.ts";
+export { hashLength, leafHash, maxEntryLength, nodeHash, verifyConsistency, verifyInclusion } from "./merkle.ts";
+export { maxNoteLength, type Note, parseNote, verifySignature } from "./note.ts";
+export { type ProveOptions, type ProveReport, proveEntry } from "./prove.ts";
+export { openSeal, type Seal } from "./seal.ts";
+export { type Sealed, sealedValues } from "./sealed.ts";
+export type { SourceRecord } from "./source.ts";
+export type { SourceReport } from "./source-report.ts";
+export {
+  maxBundleLength,
+  maxTileLength,
+  parseBundle,
+  parseTile,
+  parseTilePath,
+  type TileLevel,
+  tilePath,
+  tileWidth,
+} from "./tile.ts";
+export { formatTlogProof, parseTlogProof, type TlogProof } from "./tlog-proof.ts";

@@ -48,7 +48,8 @@ export function parseVerifierKey(text: string): VerifierKey {
   if (id === undefined || id.length !== 4) throw badKey("its key id is not 8 lower-case hex digits");
   const typedKey = decodeBase64(text.slice(second + 1));
   if (typedKey === undefined) throw badKey("the part behind the key id is not strict base64");
-  if (typedKey[0] !== ed25519Type || typedKey.length !== 33) throw badKey("it is not an Ed25519 key (type 01, 32 bytes)");
+  if (typedKey[0] !== ed25519Type || typedKey.length !== 33)
+    throw badKey("it is not an Ed25519 key (type 01, 32 bytes)");
   if (!equalBytes(id, computeKeyId(name, typedKey))) throw badKey("its key id is not that of its name and public key");
   return { name, id: encodeHex(id), publicKey: typedKey.slice(1), text };
 }

@@ -1,4 +1,4 @@
-import { type VerifierKey, parseVerifierKey } from "./key.ts";
+import { parseVerifierKey, type VerifierKey } from "./key.ts";
 import type { SourceRecord } from "./source.ts";
 
 /** What an audit says about a source. */

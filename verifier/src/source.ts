@@ -133,7 +133,10 @@ export class Source {
       report("epoch_break", `an entry follows source.stop in epoch ${entry.epoch}`);
     } else if (entry.seq > record.next) {
       const missing = entry.seq - record.next;
-      report("sequence_gap", `${missing} ${missing === 1 ? "entry is" : "entries are"} missing from sequence ${record.next} on`);
+      report(
+        "sequence_gap",
+        `${missing} ${missing === 1 ? "entry is" : "entries are"} missing from sequence ${record.next} on`,
+      );
     }
     if (entry.seq > record.next) this.#loseTrack();
     if (entry.kind === "source.start") report("epoch_break", "source.start stands inside an epoch"); // S1
@@ -146,7 +149,10 @@ export class Source {
     if (entry.epoch !== record.epoch + 1) {
       report("epoch_break", `epoch ${entry.epoch} follows epoch ${record.epoch}`);
     } else if (!starts) {
-      report("epoch_break", `epoch ${entry.epoch} begins with ${entry.kind}, sequence ${entry.seq}, not with source.start`);
+      report(
+        "epoch_break",
+        `epoch ${entry.epoch} begins with ${entry.kind}, sequence ${entry.seq}, not with source.start`,
+      );
     } else {
       this.#previous(entry.previous as Previous | null, report); // S4
     }
@@ -164,7 +170,10 @@ export class Source {
     if (previous.epoch !== record.epoch) {
       report("epoch_break", `previous names epoch ${previous.epoch}, and the one before is ${record.epoch}`);
     } else if (previous.next !== record.next) {
-      report("epoch_break", `previous counts ${previous.next} entries of epoch ${record.epoch}, and there are ${record.next}`);
+      report(
+        "epoch_break",
+        `previous counts ${previous.next} entries of epoch ${record.epoch}, and there are ${record.next}`,
+      );
     } else if (this.#chain !== undefined && !equalBytes(decodeBase64(previous.chain)!, this.#chain)) {
       report("epoch_break", `previous has another chain value than the entries of epoch ${record.epoch} give`);
     } else if (previous.clean !== record.stopped && !(lost && record.stopped)) {
@@ -240,7 +249,13 @@ export class Source {
     if (this.#key === undefined) return; // S3 found no key that is acceptable
     try {
       const seal = openSeal(entry.seal as string, this.#key); // S6
-      const rebuilt = { source: record.name, epoch: entry.epoch, next: entry.seq, chain: this.#chain, ...record.counts };
+      const rebuilt = {
+        source: record.name,
+        epoch: entry.epoch,
+        next: entry.seq,
+        chain: this.#chain,
+        ...record.counts,
+      };
       const wrong = compareSeal(seal, rebuilt); // S7, S8
       if (wrong !== undefined) return report("seal_mismatch", `the seal does not fit the entries before it: ${wrong}`);
     } catch (error) {

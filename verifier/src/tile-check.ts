@@ -67,7 +67,11 @@ export class TileCheck {
     if (at < 0) return;
     const where = tilePath(level, n, width);
     const index = (run.start + at) * tileWidth ** level;
-    this.#doubts.push({ message: `hash ${offset + at} of ${where} is not the one that the entries give`, where, index });
+    this.#doubts.push({
+      message: `hash ${offset + at} of ${where} is not the one that the entries give`,
+      where,
+      index,
+    });
   }
 
   /** Reports the tiles that differ. Only for a tree whose root is the one signed: else it is the entries that differ. */
