@@ -1,6 +1,7 @@
 import { LogServerError } from "./errors.ts";
 import {
   consistencySpans,
+  foldPairs,
   foldPerfect,
   foldSubtrees,
   HASH_BYTES,
@@ -12,9 +13,12 @@ import {
 import type { Store } from "./store.ts";
 import { bundleEntries, TILE_WIDTH, type TileLevel } from "./tile.ts";
 
-type Tiles = Map<string, Promise<Buffer>>;
+/** A tile's hashes, and above them, as far as they were needed, the roots of 2, 4, … of them, by height. */
+type Pyramid = Buffer[];
 
-/** Full hash tiles kept in memory: 1,024 of them are 8 MiB, level 0 of 262,144 entries. */
+type Tiles = Map<string, Promise<Pyramid>>;
+
+/** Full hash tiles kept in memory: 1,024 of them are at most 16 MiB, level 0 of 262,144 entries. */
 const CACHED_TILES = 1024;
 
 function damaged(what: string, index: number): LogServerError {
@@ -29,7 +33,7 @@ function damaged(what: string, index: number): LogServerError {
 export class TreeReader {
   readonly #store: Store;
   /** Full tiles never change. Kept in the order of their last use. */
-  readonly #full = new Map<string, Buffer>();
+  readonly #full = new Map<string, Pyramid>();
   readonly #capacity: number;
 
   /** @param cached number of full hash tiles to keep in memory; 0 reads everything from the store each time */
@@ -50,7 +54,7 @@ export class TreeReader {
       // Views into one bundle: what lies from the first length to the end of the last entry is the answer.
       return Buffer.from(first.buffer, first.byteOffset - 2, last.byteOffset + last.length - first.byteOffset + 2);
     }
-    const hashes = await this.#hashTile(level, number);
+    const hashes = (await this.#pyramid(level, number))[0]!;
     if (hashes.length < width * HASH_BYTES) {
       const index = (number * TILE_WIDTH + Math.floor(hashes.length / HASH_BYTES)) * TILE_WIDTH ** level;
       throw damaged(`level ${level} has no whole hash for the entries from ${index} on`, index);
@@ -58,7 +62,7 @@ export class TreeReader {
     return hashes.subarray(0, width * HASH_BYTES);
   }
 
-  async #hashTile(level: number, number: number): Promise<Buffer> {
+  async #pyramid(level: number, number: number): Promise<Pyramid> {
     const key = `${level}/${number}`;
     const cached = this.#full.get(key);
     if (cached !== undefined) {
@@ -66,12 +70,12 @@ export class TreeReader {
       this.#full.set(key, cached);
       return cached;
     }
-    const hashes = await this.#store.tile(level, number);
-    if (this.#capacity > 0 && hashes.length === TILE_WIDTH * HASH_BYTES) {
-      this.#full.set(key, hashes);
+    const pyramid = [await this.#store.tile(level, number)];
+    if (this.#capacity > 0 && pyramid[0]!.length === TILE_WIDTH * HASH_BYTES) {
+      this.#full.set(key, pyramid);
       if (this.#full.size > this.#capacity) this.#full.delete(this.#full.keys().next().value!);
     }
-    return hashes;
+    return pyramid;
   }
 
   /**
@@ -102,18 +106,25 @@ export class TreeReader {
   /** @returns the root of a perfect subtree, folded from the level of tiles at or next below its height. */
   async #subtree({ height, index }: Subtree, tiles: Tiles): Promise<Buffer> {
     const level = Math.floor(height / 8);
-    const count = 2 ** (height % 8);
+    const rise = height % 8;
+    const count = 2 ** rise;
     const first = index * count;
     const number = Math.floor(first / TILE_WIDTH);
     const offset = first % TILE_WIDTH;
     const key = `${level}/${number}`;
-    const tile = tiles.get(key) ?? this.#hashTile(level, number);
-    tiles.set(key, tile);
-    const hashes = (await tile).subarray(offset * HASH_BYTES, (offset + count) * HASH_BYTES);
-    if (hashes.length < count * HASH_BYTES) {
+    const promise = tiles.get(key) ?? this.#pyramid(level, number);
+    tiles.set(key, promise);
+    const pyramid = await promise;
+    const hashes = pyramid[0]!;
+    if (hashes.length < (offset + count) * HASH_BYTES) {
       throw damaged(`level ${level} ends before hash ${first + count}`, first * TILE_WIDTH ** level);
     }
-    return foldPerfect(hashes);
+    // Of a partial tile only what is needed is folded; a full one will be asked again.
+    if (hashes.length < TILE_WIDTH * HASH_BYTES) {
+      return foldPerfect(hashes.subarray(offset * HASH_BYTES, (offset + count) * HASH_BYTES));
+    }
+    while (pyramid.length <= rise) pyramid.push(foldPairs(pyramid.at(-1)!));
+    return pyramid[rise]!.subarray((offset / count) * HASH_BYTES, (offset / count + 1) * HASH_BYTES);
   }
 
   async #roots(span: Span, tiles: Tiles): Promise<Buffer[]> {

@@ -29,7 +29,7 @@ export function leafHashInto(target: Buffer, offset: number, entry: Uint8Array):
 
 /** @returns SHA-256(0x00 || entry), 32 bytes of its own. */
 export function leafHash(entry: Uint8Array): Buffer {
-  const target = Buffer.allocUnsafeSlow(HASH_BYTES);
+  const target = Buffer.allocUnsafe(HASH_BYTES);
   leafHashInto(target, 0, entry);
   return target;
 }
@@ -38,7 +38,7 @@ export function leafHash(entry: Uint8Array): Buffer {
 export function nodeHash(left: Uint8Array, right: Uint8Array): Buffer {
   nodeScratch.set(left, 1);
   nodeScratch.set(right, 1 + HASH_BYTES);
-  const target = Buffer.allocUnsafeSlow(HASH_BYTES);
+  const target = Buffer.allocUnsafe(HASH_BYTES);
   sha256Into(target, 0, nodeScratch);
   return target;
 }
@@ -91,18 +91,21 @@ export function foldSubtrees(hashes: readonly Uint8Array[]): Buffer {
   return root;
 }
 
+/** @returns the hashes one height above an even number of hashes that stand side by side. */
+export function foldPairs(hashes: Buffer): Buffer {
+  const above = Buffer.allocUnsafe(hashes.length / 2);
+  for (let offset = 0; offset < above.length; offset += HASH_BYTES) {
+    nodeScratch.set(hashes.subarray(offset * 2, offset * 2 + 2 * HASH_BYTES), 1);
+    sha256Into(above, offset, nodeScratch);
+  }
+  return above;
+}
+
 /** @returns the root of a perfect subtree from the 2^n hashes one level of it holds. */
 export function foldPerfect(hashes: Buffer): Buffer {
-  let level: Buffer = Buffer.from(hashes);
-  for (let count = hashes.length / HASH_BYTES; count > 1; count /= 2) {
-    const above = Buffer.allocUnsafe((count / 2) * HASH_BYTES);
-    for (let i = 0; i < count / 2; i += 1) {
-      nodeScratch.set(level.subarray(i * 2 * HASH_BYTES, (i + 1) * 2 * HASH_BYTES), 1);
-      sha256Into(above, i * HASH_BYTES, nodeScratch);
-    }
-    level = above;
-  }
-  return level;
+  let level = hashes;
+  while (level.length > HASH_BYTES) level = foldPairs(level);
+  return Buffer.from(level);
 }
 
 /**
