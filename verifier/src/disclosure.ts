@@ -1,7 +1,8 @@
 import { sha256 } from "@noble/hashes/sha2.js";
 import { decodeBase64url, encodeBase64url } from "./base64.ts";
-import { clearValues } from "./entry-members.ts";
+import { parseCompact } from "./compact.ts";
 import { VerifierError } from "./errors.ts";
+import { clearValues } from "./members.ts";
 import { sealedValues } from "./sealed.ts";
 import { decodeUtf8, encodeUtf8 } from "./text.ts";
 
@@ -27,12 +28,9 @@ export function parseDisclosure(text: string): Disclosure {
   if (bytes === undefined) throw mismatch("it is not strict base64url");
   const json = decodeUtf8(bytes);
   if (json === undefined) throw mismatch("it is not UTF-8");
-  let parts: unknown;
-  try {
-    parts = JSON.parse(json);
-  } catch {
-    throw mismatch("it is not JSON");
-  }
+  const parsed = parseCompact(json);
+  if ("wrong" in parsed) throw mismatch(parsed.wrong);
+  const parts = parsed.value;
   if (!Array.isArray(parts) || parts.length !== 3) throw mismatch("it is not an array of salt, name and value");
   const [salt, name, value] = parts as [unknown, unknown, unknown];
   if (typeof salt !== "string" || decodeBase64url(salt)?.length !== saltLength) {

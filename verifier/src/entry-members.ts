@@ -1,87 +1,27 @@
 import { decodeBase64 } from "./base64.ts";
-import { parseSealed } from "./sealed.ts";
-import { isCount, isTimestamp, parseDecimal } from "./text.ts";
+import {
+  type Check,
+  checkAll,
+  isBoolean,
+  isDigest,
+  isPositive,
+  isSession,
+  isText,
+  type Member,
+  type Members,
+  matching,
+  may,
+  must,
+  object,
+  oneOf,
+  sealableAddress,
+  sealableError,
+  sealableParams,
+  sealableSql,
+} from "./members.ts";
+import { isCount, isTimestamp } from "./text.ts";
 
 /** Step E2, the tables of spec/entry.md: which members each kind has, and what each may be. */
-
-type Members = Record<string, unknown>;
-type Check = (value: unknown) => boolean;
-/** Name, what it must be (to say so), how that is checked, and whether it may be left out. */
-type Member = { name: string; what: string; check: Check; optional: boolean };
-
-function must(name: string, what: string, check: Check): Member {
-  return { name, what, check, optional: false };
-}
-
-function may(name: string, what: string, check: Check): Member {
-  return { name, what, check, optional: true };
-}
-
-function isObject(value: unknown): value is Members {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-
-/** @returns what is wrong with the members, or undefined. */
-function checkAll(members: readonly Member[], object: Members): string | undefined {
-  for (const member of members) {
-    const value = object[member.name];
-    if (value === undefined) {
-      if (!member.optional) return `${member.name} is missing`;
-    } else if (!member.check(value)) {
-      return `${member.name} is not ${member.what}`;
-    }
-  }
-  return undefined;
-}
-
-function object(members: readonly Member[]): Check {
-  return (value) => isObject(value) && checkAll(members, value) === undefined;
-}
-
-function oneOf(...values: string[]): Check {
-  return (value) => typeof value === "string" && values.includes(value);
-}
-
-function matching(pattern: RegExp): Check {
-  return (value) => typeof value === "string" && pattern.test(value);
-}
-
-/** In the clear, or an object with a member `sealed`, which no clear value has. */
-function sealable(isClear: Check): Check {
-  return (value) =>
-    isObject(value) && Object.hasOwn(value, "sealed") ? parseSealed(value) !== undefined : isClear(value);
-}
-
-const isText: Check = (value) => typeof value === "string";
-const isBoolean: Check = (value) => typeof value === "boolean";
-const isPositive: Check = (value) => isCount(value) && value >= 1;
-const isDigest: Check = matching(/^[0-9a-f]{64}$/);
-const isSession: Check = (value) => typeof value === "string" && parseSessionId(value) !== undefined;
-
-const isBinary: Check = (value) =>
-  isObject(value) &&
-  Object.keys(value).length === 1 &&
-  typeof value.base64 === "string" &&
-  decodeBase64(value.base64) !== undefined;
-const isDigestOfBlock: Check = (value) =>
-  isObject(value) && Object.keys(value).length === 2 && isCount(value.bytes) && isDigest(value.sha256);
-
-/** What a member that may be sealed is when it stands in the clear, and what its disclosure holds, by its path. */
-export const clearValues: ReadonlyMap<string, (value: unknown) => boolean> = new Map<string, Check>([
-  ["sql", (value) => isText(value) || isBinary(value)],
-  [
-    "params",
-    (value) =>
-      Array.isArray(value) ? value.every((p) => p === null || isText(p) || isBinary(p)) : isDigestOfBlock(value),
-  ],
-  ["error", isText],
-  ["client.address", isText],
-]);
-
-const sealableSql: Check = sealable(clearValues.get("sql")!);
-const sealableParams: Check = sealable(clearValues.get("params")!);
-const sealableError: Check = sealable(clearValues.get("error")!);
-const sealableAddress: Check = sealable(clearValues.get("client.address")!);
 
 const auth: Check = matching(/^(?:trust|password|md5|scram-sha-256|scram-sha-256-plus|other:.+)$/s);
 const actor: Member = must(
@@ -153,8 +93,8 @@ const kinds: ReadonlyMap<string, readonly Member[]> = new Map<string, readonly M
       actor,
       database,
       clientAtStart,
-      must("server", "an object with version and pid", object([must("version", "", isText), must("pid", "", isCount)])),
-      must("protocol", "a version such as 3.0", matching(/^[0-9]+\.[0-9]+$/)),
+      must("server", "an object of version and pid", object([may("version", "", isText), may("pid", "", isCount)])),
+      must("protocol", "a string", isText),
     ],
   ],
   [
@@ -194,7 +134,7 @@ const kinds: ReadonlyMap<string, readonly Member[]> = new Map<string, readonly M
       session,
       actor,
       database,
-      must("n", "an integer from 1", isPositive),
+      may("n", "an integer from 1", isPositive),
       may("role", "a string", isText),
       must("client", "an object with address", object([address, application])),
       must("protocol", "simple, extended or function", oneOf("simple", "extended", "function")),
@@ -204,8 +144,8 @@ const kinds: ReadonlyMap<string, readonly Member[]> = new Map<string, readonly M
         "a known class",
         oneOf("read", "write", "ddl", "role", "function", "copy", "admin", "session", "unknown"),
       ),
-      may("relations", "an array of relations", (value) => Array.isArray(value) && value.every(relation)),
-      may("functions", "an array of strings", (value) => Array.isArray(value) && value.every(isText)),
+      must("relations", "an array of relations", (value) => Array.isArray(value) && value.every(relation)),
+      must("functions", "an array of strings", (value) => Array.isArray(value) && value.every(isText)),
       may("fingerprint", "16 hex digits", matching(/^[0-9a-f]{16}$/)),
       must("complete", "a boolean", isBoolean),
       may("incomplete", "a known reason", oneOf("syntax", "too-large", "encoding", "opaque", "analysis")),
@@ -213,7 +153,7 @@ const kinds: ReadonlyMap<string, readonly Member[]> = new Map<string, readonly M
       may("function_oid", "an integer", isCount),
       may("params", "sealable parameters", sealableParams),
       may("params_count", "an integer", isCount),
-      must("tx", "I, T or E", oneOf("I", "T", "E")),
+      may("tx", "I, T or E", oneOf("I", "T", "E")),
       must("start", "a timestamp", isTimestamp),
       may("duration_us", "an integer", isCount),
       must("outcome", "a known outcome", oneOf("completed", "failed", "denied", "cancelled", "unknown")),
@@ -241,24 +181,25 @@ export function checkMembers(kind: string, entry: Record<string, unknown>): stri
   return checkStatement(entry);
 }
 
-/** Members of a statement that depend on others. */
+/** Members of a statement that are there or absent as others say. */
 function checkStatement(entry: Members): string | undefined {
-  if (entry.protocol === "function" ? entry.function_oid === undefined : entry.sql === undefined) {
-    return entry.protocol === "function" ? "function_oid is missing" : "sql is missing";
-  }
-  if (entry.complete === false && entry.incomplete === undefined) return "incomplete is missing";
-  if (entry.params !== undefined && entry.params_count === undefined) return "params_count is missing";
-  // Of an execution that nobody saw the end of, neither the SQLSTATE nor the duration is known.
-  const outcome = entry.outcome;
-  if (outcome !== "completed" && outcome !== "unknown" && entry.sqlstate === undefined) return "sqlstate is missing";
-  if (outcome !== "unknown" && entry.duration_us === undefined) return "duration_us is missing";
-  return undefined;
-}
-
-/** @returns the two numbers of a session id `<epoch>.<n>`, or undefined when it has another form. */
-export function parseSessionId(id: string): { epoch: number; n: number } | undefined {
-  const dot = id.indexOf(".");
-  const epoch = parseDecimal(id.slice(0, dot));
-  const n = parseDecimal(id.slice(dot + 1));
-  return dot < 0 || epoch === undefined || epoch < 1 || n === undefined ? undefined : { epoch, n };
+  const has = (name: string): boolean => entry[name] !== undefined;
+  /** @returns the first of the names that is there and should not be, or the other way round */
+  const expect = (there: boolean, when: string, ...names: string[]): string | undefined => {
+    const wrong = names.find((name) => has(name) !== there);
+    return wrong === undefined ? undefined : `${wrong} is ${there ? "missing" : "there"} ${when}`;
+  };
+  const byNumber = entry.protocol === "function";
+  const completed = entry.outcome === "completed";
+  const recovered = has("recovered");
+  if (recovered && entry.outcome !== "unknown") return "its outcome is not unknown with recovered";
+  return (
+    expect(entry.complete === false, `with complete ${entry.complete}`, "incomplete") ??
+    expect(byNumber, `with protocol ${entry.protocol}`, "function_oid") ??
+    (byNumber ? expect(false, "with protocol function", "sql") : undefined) ??
+    expect(has("params"), has("params") ? "with params" : "without params", "params_count") ??
+    (completed ? expect(false, "with outcome completed", "sqlstate", "error") : undefined) ??
+    expect(!recovered, recovered ? "with recovered" : "without recovered", "n", "tx", "duration_us") ??
+    (recovered ? undefined : expect(true, "without recovered", "rows", "bytes_in", "bytes_out"))
+  );
 }

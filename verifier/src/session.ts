@@ -1,7 +1,7 @@
 import type { Entry } from "./entry.ts";
-import { parseSessionId } from "./entry-members.ts";
 import type { FindingCode } from "./errors.ts";
 import { Intervals } from "./intervals.ts";
+import { parseSessionId } from "./members.ts";
 
 type Report = (code: FindingCode, message: string) => void;
 
@@ -48,8 +48,14 @@ export class Sessions {
     const id = entry.session as string;
     const { epoch, n } = parseSessionId(id)!;
     // N1
-    if (epoch !== entry.epoch) return report("session_break", `session ${id} starts in epoch ${entry.epoch}`);
-    if (this.#used.has(n)) return report("session_break", `session ${id} starts a second time`);
+    if (epoch !== entry.epoch) {
+      report("session_break", `session ${id} starts in epoch ${entry.epoch}`);
+      return;
+    }
+    if (this.#used.has(n)) {
+      report("session_break", `session ${id} starts a second time`);
+      return;
+    }
     this.#used.add(n);
     this.#open.set(id, newTotals(0));
   }
@@ -93,7 +99,10 @@ export class Sessions {
     const id = entry.session as string;
     const session = this.#open.get(id);
     // N1
-    if (session === undefined) return report("session_break", `session ${id} ends, and is not open`);
+    if (session === undefined) {
+      report("session_break", `session ${id} ends, and is not open`);
+      return;
+    }
     this.#open.delete(id);
     // N3
     const wrong = totalNames.filter((name) => session[name] !== entry[name]);

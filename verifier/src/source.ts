@@ -165,7 +165,10 @@ export class Source {
   /** Step S4. */
   #previous(previous: Previous | null, report: (code: FindingCode, message: string) => void): void {
     const record = this.#record;
-    if (previous === null) return report("epoch_break", `previous is null, and there is an epoch ${record.epoch}`);
+    if (previous === null) {
+      report("epoch_break", `previous is null, and there is an epoch ${record.epoch}`);
+      return;
+    }
     const lost = previous.spool === "lost";
     if (previous.epoch !== record.epoch) {
       report("epoch_break", `previous names epoch ${previous.epoch}, and the one before is ${record.epoch}`);
@@ -230,14 +233,17 @@ export class Source {
       key = parseVerifierKey(text);
     } catch (error) {
       if (!(error instanceof VerifierError)) throw error;
-      return report("source_key_mismatch", `the vkey of source.start is malformed: ${error.message}`);
+      report("source_key_mismatch", `the vkey of source.start is malformed: ${error.message}`);
+      return;
     }
     if (key.name !== record.name) {
-      return report("source_key_mismatch", `the vkey is of ${key.name}, and the source is ${record.name}`);
+      report("source_key_mismatch", `the vkey is of ${key.name}, and the source is ${record.name}`);
+      return;
     }
     if (this.#key !== undefined && this.#key.text !== key.text) {
       const which = this.#pin === undefined ? "the one of its first epoch" : "the one that was given for it";
-      return report("source_key_mismatch", `the source's key (${key.id}) is not ${which} (${this.#key.id})`);
+      report("source_key_mismatch", `the source's key (${key.id}) is not ${which} (${this.#key.id})`);
+      return;
     }
     this.#key = key;
     record.vkey = key.text;
@@ -257,10 +263,14 @@ export class Source {
         ...record.counts,
       };
       const wrong = compareSeal(seal, rebuilt); // S7, S8
-      if (wrong !== undefined) return report("seal_mismatch", `the seal does not fit the entries before it: ${wrong}`);
+      if (wrong !== undefined) {
+        report("seal_mismatch", `the seal does not fit the entries before it: ${wrong}`);
+        return;
+      }
     } catch (error) {
       if (!(error instanceof VerifierError)) throw error;
-      return report("seal_invalid", error.message);
+      report("seal_invalid", error.message);
+      return;
     }
     record.lastSeal = { index, epoch: entry.epoch, seq: entry.seq, time: entry.time };
     record.unsealed = null;

@@ -28,7 +28,10 @@ export function parseTlogProof(bytes: Uint8Array): TlogProof {
   const lines = text.slice(0, end).split("\n");
   const checkpoint = text.slice(end + 2);
   if (checkpoint === "") throw malformed("it has no checkpoint");
-  if (checkpoint.startsWith("\n")) throw malformed("it has more than one empty line before the checkpoint");
+  // A checkpoint has exactly one empty line, the one before its signatures; any other stands before it.
+  const inner = checkpoint.indexOf("\n\n");
+  const more = checkpoint.startsWith("\n") || (inner >= 0 && checkpoint.indexOf("\n\n", inner + 1) >= 0);
+  if (more) throw malformed("it has more than one empty line before the checkpoint");
   if (lines.shift() !== format) throw malformed(`its first line is not ${format}`);
   if (lines[0]?.startsWith("extra ")) {
     const extra = lines.shift()!.slice("extra ".length);
