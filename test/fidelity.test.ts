@@ -57,7 +57,7 @@ const SCRIPTS: readonly Script[] = [
     name: "several statements in one string",
     rounds: [
       {
-        send: [send.query("CREATE TABLE several (a int); INSERT INTO several VALUES (1), (2); SELECT * FROM several")],
+        send: [send.query("CREATE TABLE several (a int); INSERT INTO several VALUES (1), (2); SELECT a + 0 AS a FROM several")],
         ready: 1,
       },
     ],
@@ -468,3 +468,5 @@ t.test("the audit passes over all of it", async (t) => {
   const audit = await stack.verifier("audit");
   t.equal(audit.code, 0, audit.stdout + audit.stderr);
 });
+
+t.end();

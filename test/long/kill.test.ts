@@ -129,3 +129,5 @@ t.test(`${KILLS} kills under load`, { timeout: 600_000 }, async (t) => {
   const audit = await stack.verifier("audit");
   t.equal(audit.code, 0, audit.stdout + audit.stderr);
 });
+
+t.end();

@@ -52,7 +52,7 @@ export function freePort(): Promise<number> {
 export async function startDatabase(folder: string): Promise<Postgres> {
   const postgres = await startPostgres({
     folder: join(folder, "postgres"),
-    passwordFile: join(folder, "postgres.password"),
+    passwordFile: join(folder, "superuser"),
     logFile: join(folder, "postgres.log"),
   });
   const admin = await postgres.connect("postgres");
