@@ -111,11 +111,6 @@ export class GroupCommit {
     this.flushSoon();
   }
 
-  /** Resolves when everything so far is durable, never if the spool fails. */
-  settled(): Promise<void> {
-    return new Promise((resolve) => this.whenDurable(this.#position, resolve));
-  }
-
   /** Writes what has gathered at the end of this turn, or as soon as the batch on its way is durable. */
   flushSoon(): void {
     if (this.#scheduled || this.#busy || this.#failed) return;

@@ -20,7 +20,8 @@ export interface SpooledEntry {
 export class SpoolReader {
   readonly #segments: Segments;
   readonly #chunk: Buffer = Buffer.allocUnsafeSlow(CHUNK_BYTES);
-  #number: number;
+  /** Kept although it may have been removed by now: that happens once it was read to its end. */
+  #segment: Segment;
   #offset: number;
   #file: { readonly number: number; readonly file: SpoolFile } | undefined;
   #queue: SpooledEntry[] = [];
@@ -29,14 +30,13 @@ export class SpoolReader {
   /** @param start a segment, and where in it a batch begins or the last one ends */
   constructor(segments: Segments, start: { readonly segment: number; readonly offset: number }) {
     this.#segments = segments;
-    this.#number = start.segment;
+    this.#segment = segments.get(start.segment)!;
     this.#offset = start.offset;
   }
 
   /** Everything in front of this address was read. */
   get address(): number {
-    const { base } = this.#segment();
-    return base + this.#offset - SEGMENT_HEAD;
+    return this.#segment.base + this.#offset - SEGMENT_HEAD;
   }
 
   /** Bytes that are durable and not read yet. */
@@ -64,14 +64,12 @@ export class SpoolReader {
     this.#queue = [];
     this.#taken = 0;
     while (this.#queue.length === 0) {
-      const segment = this.#segment();
+      const segment = this.#segment;
       if (this.#offset === segment.end) {
         if (segment === this.#segments.current) return false;
-        this.#number++;
+        this.#segment = this.#segments.get(segment.number + 1)!;
         this.#offset = SEGMENT_HEAD;
-        continue;
-      }
-      this.#parse(await this.#read(segment), segment);
+      } else this.#parse(await this.#read(segment), segment);
     }
     return true;
   }
@@ -79,12 +77,6 @@ export class SpoolReader {
   async close(): Promise<void> {
     await this.#file?.file.close();
     this.#file = undefined;
-  }
-
-  #segment(): Segment {
-    const segment = this.#segments.get(this.#number);
-    if (segment === undefined) throw new Error(`segment ${this.#number} was removed before it was read`);
-    return segment;
   }
 
   /** One batch at least, whole. */

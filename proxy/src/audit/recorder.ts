@@ -11,7 +11,6 @@ import { Sealer } from "./sealer.ts";
 import { SEGMENT_HEAD } from "./segment.ts";
 import { type Ground, prepare, spoolError } from "./start.ts";
 import {
-  EMPTY_CHAIN,
   KIND_CODES,
   KIND_REFUSED,
   KIND_SEAL,
@@ -97,7 +96,7 @@ export class Recorder {
   readonly #lazyMs: number;
   readonly #watch: NodeJS.Timeout;
   #lazyTimer: NodeJS.Timeout | undefined;
-  #head: SpoolHead | undefined;
+  #begun = false;
   #next = 0;
   #sessions = 0;
   #statements = 0;
@@ -108,12 +107,14 @@ export class Recorder {
   #unsubmitted: number;
   #through: number;
   #reserved = 0;
-  #pruning = false;
+  #pruning: Promise<void> | undefined;
   /** Why nothing goes on any more; with #broken, why nothing is written any more. */
   #failure: ProxyError | undefined;
   #broken = false;
-  #onBroken: (() => void)[] = [];
+  readonly #onBroken = new Set<() => void>();
   #stopping = false;
+  /** `source.stop` was written. */
+  #stopped = false;
   #commits = 0;
   #commitMs = 0;
   #slowestCommitMs = 0;
@@ -264,6 +265,7 @@ export class Recorder {
     // CRASH: the epoch ended in order; what was not submitted is submitted by the next.
     this.#options.hooks?.at?.("stop.stopped");
     await this.#submitter.stop(timeoutMs);
+    await this.#pruning;
     await this.#settled();
     // CRASH: as above; the mark of what was acknowledged is durable.
     this.#options.hooks?.at?.("stop.submitted");
@@ -292,20 +294,16 @@ export class Recorder {
 
   /** Writes the first entries of the epoch. */
   async #begin(): Promise<void> {
-    const { head, scan, segments } = this.#ground;
     const hooks = this.#options.hooks ?? {};
     try {
-      this.#head = head;
-      await segments.begin(head);
-      // CRASH: a segment more, and all as before.
-      hooks.at?.("open.segment");
+      // The first batch belongs to the state before the epoch.
       this.#commit.begin();
-      this.#head = undefined;
+      this.#begun = true;
       this.#entry("source.start", this.#startMembers(), [], 0);
       await this.#settled();
       // CRASH: the epoch has begun; the intents are still open, and known to be of an earlier epoch.
       hooks.at?.("open.started");
-      for (const { id, epoch, kind, members, disclosures } of scan?.intents ?? [])
+      for (const { id, epoch, kind, members, disclosures } of this.#ground.scan?.intents ?? [])
         this.#entry(kind, `${members},"outcome":"unknown","recovered":{"epoch":${epoch}}`, disclosures, id);
       await this.#settled();
       // CRASH: all as after any other batch.
@@ -350,10 +348,7 @@ export class Recorder {
     const first = scan?.unacknowledged[0];
     if (first !== undefined)
       return { segment: first.segment, offset: first.offset, address: addressOf(first.segment, first.offset) };
-    const last = scan?.segments.at(-1);
-    return last === undefined
-      ? { segment: 1, offset: SEGMENT_HEAD, address: 0 }
-      : { segment: last.number, offset: last.end, address: segments.address };
+    return { segment: segments.current.number, offset: SEGMENT_HEAD, address: segments.address };
   }
 
   #entry(kind: string, members: string, disclosures: readonly Uint8Array[], intent: number): number {
@@ -387,6 +382,7 @@ export class Recorder {
     this.#seals += 1;
     if (reason !== undefined) {
       this.#entry("source.stop", `"reason":"${reason}",${seal}`, [], 0);
+      this.#stopped = true;
       return;
     }
     this.#entry("source.seal", seal, [], 0);
@@ -403,7 +399,7 @@ export class Recorder {
     if (this.#broken || this.#lazy.size === 0) return;
     for (const intent of this.#lazy) intent.position = this.#writeIntent(intent);
     this.#lazy.clear();
-    void this.#commit.settled();
+    void this.#settled();
   }
 
   /** @returns whether its end can be written */
@@ -415,20 +411,19 @@ export class Recorder {
   }
 
   #snapshot(): SpoolHead {
-    return (
-      this.#head ?? {
-        epoch: this.epoch,
-        next: this.#next,
-        chain: this.#next === 0 ? EMPTY_CHAIN : this.#chain.value,
-        clean: false,
-        lost: false,
-        sessions: this.#sessions,
-        statements: this.#statements,
-        refused: this.#refused,
-        acknowledged: this.#acknowledged,
-        nextId: this.#nextId,
-      }
-    );
+    if (!this.#begun) return this.#ground.head;
+    return {
+      epoch: this.epoch,
+      next: this.#next,
+      chain: this.#chain.value,
+      clean: this.#stopped,
+      lost: false,
+      sessions: this.#sessions,
+      statements: this.#statements,
+      refused: this.#refused,
+      acknowledged: this.#acknowledged,
+      nextId: this.#nextId,
+    };
   }
 
   #durable(ms: number): void {
@@ -454,25 +449,26 @@ export class Recorder {
     this.#through = address;
     this.#bounds.acknowledged(address);
     this.#update();
-    void this.#prune();
+    if (this.#isPrunable()) this.#pruning ??= this.#prune();
   }
 
-  /** Removes the segments in which everything is dealt with. */
+  /** Whether the oldest segment holds nothing any more that was not dealt with. */
+  #isPrunable(): boolean {
+    const { oldest, current } = this.#ground.segments;
+    if (oldest === undefined || oldest === current || this.#broken) return false;
+    return oldest.base + oldest.end - SEGMENT_HEAD <= this.#through;
+  }
+
   async #prune(): Promise<void> {
     const { segments } = this.#ground;
-    const isDone = (): boolean => {
-      const { oldest, current } = segments;
-      return oldest !== undefined && oldest !== current && oldest.base + oldest.end - SEGMENT_HEAD <= this.#through;
-    };
-    if (this.#pruning || this.#broken || !isDone()) return;
-    this.#pruning = true;
     try {
-      while (isDone()) {
+      while (this.#isPrunable()) {
         const { number } = segments.oldest!;
         // An act that takes long must not hold on to the segment that it was announced in.
         for (const intent of this.#open) if (intent.segment <= number) this.#writeIntent(intent);
         // Also for the outcomes that are still in memory: until they are durable, their intents count.
-        await this.#commit.settled();
+        await this.#settled();
+        if (this.#broken) return;
         // CRASH: these intents stand in two segments; they have one id.
         this.#options.hooks?.at?.("prune.carried");
         await segments.removeOldest();
@@ -480,7 +476,7 @@ export class Recorder {
     } catch (error) {
       this.#break(error);
     } finally {
-      this.#pruning = false;
+      this.#pruning = undefined;
     }
   }
 
@@ -497,8 +493,12 @@ export class Recorder {
   #settled(): Promise<void> {
     if (this.#broken) return Promise.resolve();
     return new Promise((resolve) => {
-      this.#onBroken.push(resolve);
-      this.#commit.whenDurable(this.#commit.position, resolve);
+      const settle = (): void => {
+        this.#onBroken.delete(settle);
+        resolve();
+      };
+      this.#onBroken.add(settle);
+      this.#commit.whenDurable(this.#commit.position, settle);
     });
   }
 
@@ -510,7 +510,7 @@ export class Recorder {
     this.#sealer.stop();
     clearTimeout(this.#lazyTimer);
     this.#fail(error instanceof ProxyError ? error : spoolError(error));
-    for (const resolve of this.#onBroken) resolve();
+    for (const settle of this.#onBroken) settle();
   }
 
   #fail(error: ProxyError): void {

@@ -27,6 +27,8 @@ export class Segments {
   readonly #all: Segment[] = [];
   #file: SpoolFile | undefined;
   #hasSpare = false;
+  /** A spare was asked for while the current segment fills. */
+  #prepared = false;
   /** One at a time: whatever changes names. */
   #names: Promise<void> = Promise.resolve();
 
@@ -103,14 +105,13 @@ export class Segments {
     current.end += batch.length;
     // CRASH: the batch counts, although nobody was told: intents become entries, entries are submitted.
     this.#hooks.at?.("batch.durable");
+    if (!this.#prepared && current.end > (SEGMENT_HEAD + current.size) / 2) this.#prepare();
   }
 
   /** Begins the next segment, large enough for a batch of this many bytes. */
   async begin(state: SpoolHead, batchBytes = 0): Promise<void> {
     await this.#alone(() => this.#begin(state, batchBytes));
-    // A spare is made while the segment before it is being filled, so that no statement waits for it. If that fails,
-    // the next segment tries again, and it is then that somebody is told.
-    this.#alone(() => this.#createSpare()).catch(() => undefined);
+    this.#prepared = false;
   }
 
   async #begin(state: SpoolHead, batchBytes: number): Promise<void> {
@@ -179,6 +180,16 @@ export class Segments {
     const done = this.#names.then(act);
     this.#names = done.catch(() => undefined);
     return done;
+  }
+
+  /**
+   * Sees to it that there is a spare when the segment is full, so that no statement waits for one. Only from the middle
+   * of the segment on: by then one that was acknowledged has usually become the spare.
+   */
+  #prepare(): void {
+    this.#prepared = true;
+    // If that fails, the next segment tries again, and it is then that somebody is told.
+    this.#alone(() => this.#createSpare()).catch(() => undefined);
   }
 
   async #createSpare(): Promise<void> {

@@ -20,6 +20,7 @@ export interface Ground {
   /** Of the log. */
   readonly origin: string;
   readonly client: LogClient;
+  /** With a segment begun that holds nothing yet. */
   readonly segments: Segments;
   readonly scan: Scan | undefined;
   /** How the source stands before its new epoch. */
@@ -50,6 +51,9 @@ export async function prepare(options: RecorderOptions): Promise<Ground> {
     const scan = await scanSpool(disk, key.vkey);
     const { head, unchecked } = await compare(client, key, scan, dir);
     segments = await Segments.open(disk, key.vkey, segmentBytes, scan, options.hooks ?? {});
+    await segments.begin(head);
+    // CRASH: a segment more, and all as before.
+    options.hooks?.at?.("open.segment");
     return { key, origin, client, segments, scan, head, unchecked, close };
   } catch (error) {
     await close();
