@@ -1,1 +1,48 @@
-export {};
+import { isFindingCode, VerifierError, version } from "../src/index.ts";
+import { type Invocation, readCommandLine } from "./args.ts";
+import { faultStatus, internalStatus } from "./exit-status.ts";
+import { commandHelp, generalHelp } from "./help.ts";
+import { printable, printableJson } from "./printable.ts";
+
+/** Each command's module is loaded when it runs: `--help` needs none of them. */
+async function run(invocation: Invocation): Promise<number> {
+  switch (invocation.command) {
+    case "help":
+      process.stdout.write(invocation.about === undefined ? generalHelp : commandHelp[invocation.about]);
+      return 0;
+    case "version":
+      process.stdout.write(`vitrine-verifier ${version}\n`);
+      return 0;
+    case "head":
+      return (await import("./commands/head.ts")).runHead(invocation);
+    case "audit":
+      return (await import("./commands/audit.ts")).runAudit(invocation);
+    case "prove":
+    case "verify":
+      throw new Error("not there");
+  }
+}
+
+/** An error with a code reads as one line; without, it is a bug of ours and has its stack. */
+function report(error: unknown, json: boolean): number {
+  const fault = error instanceof VerifierError && !isFindingCode(error.code) ? error.code : undefined;
+  const code = fault ?? "internal";
+  const message = error instanceof Error ? error.message : String(error);
+  if (json) process.stdout.write(`${printableJson({ error: { code, message } })}\n`);
+  const detail = fault === undefined && error instanceof Error ? (error.stack ?? message) : message;
+  process.stderr.write(`vitrine-verifier: ${code}: ${detail.split("\n").map(printable).join("\n")}\n`);
+  return fault === undefined ? internalStatus : faultStatus[fault];
+}
+
+// A reader that goes away (`vitrine-verifier audit … | head`) must not turn the verdict's exit status into another.
+for (const stream of [process.stdout, process.stderr]) stream.on("error", () => undefined);
+
+const argv = process.argv.slice(2);
+let status: number;
+try {
+  status = await run(readCommandLine(argv));
+} catch (error) {
+  // The command line may be what is wrong, so it is not asked.
+  status = report(error, argv.includes("--json"));
+}
+process.exitCode = status;

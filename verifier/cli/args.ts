@@ -1,0 +1,209 @@
+import { type ParseArgsConfig, parseArgs } from "node:util";
+import { VerifierError } from "../src/errors.ts";
+import { parseDecimal } from "../src/text.ts";
+import type { Filter } from "./filter.ts";
+import { type CommandName, commandNames } from "./help.ts";
+import { printableShort } from "./printable.ts";
+import { parseTime } from "./time.ts";
+
+/** What every command that reads a log is told. */
+export type LogOptions = {
+  log: string;
+  vkey: string;
+  /** Undefined: the default folder. */
+  state: string | undefined;
+  timeoutMs: number;
+  json: boolean;
+};
+
+export type HeadInvocation = { command: "head" } & LogOptions;
+export type AuditInvocation = { command: "audit" } & LogOptions & {
+    all: boolean;
+    sources: readonly string[];
+    waitMs: number;
+    filter: Filter;
+    /** Undefined: the default. */
+    limit: number | undefined;
+  };
+export type ProveInvocation = { command: "prove" } & LogOptions & {
+    index: number;
+    output: string | undefined;
+    token: string | undefined;
+  };
+export type VerifyInvocation = { command: "verify"; file: string; vkey: string; json: boolean };
+
+export type Invocation =
+  | { command: "help"; about: CommandName | undefined }
+  | { command: "version" }
+  | HeadInvocation
+  | AuditInvocation
+  | ProveInvocation
+  | VerifyInvocation;
+
+const text = { type: "string" } as const;
+const flag = { type: "boolean" } as const;
+const helpOption = { help: { type: "boolean", short: "h" } } as const;
+const everywhere = { ...helpOption, vkey: text, json: flag } as const;
+const ofLog = { ...everywhere, log: text, state: text, timeout: text } as const;
+
+/**
+ * Reads the command line.
+ * @param argv without the interpreter and the script
+ * @throws VerifierError `usage`
+ */
+export function readCommandLine(argv: readonly string[]): Invocation {
+  const [first, ...rest] = argv;
+  if (first === undefined) throw usage(`name a command: ${commandNames.join(", ")}; see vitrine-verifier --help`);
+  if (first === "help") return { command: "help", about: rest[0] === undefined ? undefined : commandNamed(rest[0]) };
+  if (first.startsWith("-")) return readGeneral(argv);
+  switch (commandNamed(first)) {
+    case "head":
+      return readHead(rest);
+    case "audit":
+      return readAudit(rest);
+    case "prove":
+      return readProve(rest);
+    case "verify":
+      return readVerify(rest);
+  }
+}
+
+function readGeneral(argv: readonly string[]): Invocation {
+  const { values } = parse(argv, { ...helpOption, version: { type: "boolean", short: "V" } }, undefined);
+  if (values.version && !values.help) return { command: "version" };
+  return { command: "help", about: undefined };
+}
+
+function readHead(argv: readonly string[]): Invocation {
+  const { values } = parse(argv, ofLog, "head");
+  if (values.help) return { command: "help", about: "head" };
+  return { command: "head", ...logOptions(values, "head") };
+}
+
+function readAudit(argv: readonly string[]): Invocation {
+  const options = {
+    ...ofLog,
+    all: flag,
+    source: { type: "string", multiple: true },
+    wait: text,
+    user: text,
+    database: text,
+    table: text,
+    operation: text,
+    since: text,
+    until: text,
+    limit: text,
+  } as const;
+  const { values } = parse(argv, options, "audit");
+  if (values.help) return { command: "help", about: "audit" };
+  const time = (name: "since" | "until"): string | undefined =>
+    values[name] === undefined ? undefined : parseTime(values[name], `--${name}`);
+  const named = (name: "user" | "database" | "table" | "operation"): string | undefined =>
+    values[name] === undefined ? undefined : required(values[name], `--${name}`, "audit");
+  return {
+    command: "audit",
+    ...logOptions(values, "audit"),
+    all: values.all ?? false,
+    sources: values.source ?? [],
+    waitMs: seconds(values.wait ?? "15", "--wait"),
+    filter: {
+      user: named("user"),
+      database: named("database"),
+      table: named("table"),
+      operation: named("operation"),
+      since: time("since"),
+      until: time("until"),
+    },
+    limit: values.limit === undefined ? undefined : count(values.limit, "--limit"),
+  };
+}
+
+function readProve(argv: readonly string[]): Invocation {
+  const options = { ...ofLog, index: text, token: text, output: { type: "string", short: "o" } } as const;
+  const { values } = parse(argv, options, "prove");
+  if (values.help) return { command: "help", about: "prove" };
+  return {
+    command: "prove",
+    ...logOptions(values, "prove"),
+    index: count(required(values.index, "--index N", "prove"), "--index"),
+    output: values.output === undefined ? undefined : required(values.output, "--output FILE", "prove"),
+    token: values.token === undefined ? undefined : required(values.token, "--token FILE|TOKEN", "prove"),
+  };
+}
+
+function readVerify(argv: readonly string[]): Invocation {
+  const { values, positionals } = parse(argv, everywhere, "verify", true);
+  if (values.help) return { command: "help", about: "verify" };
+  if (positionals.length > 1) throw usage(`${positionals.length} files are named; verify takes one at a time`);
+  return {
+    command: "verify",
+    file: required(positionals[0], "FILE, the evidence bundle,", "verify"),
+    vkey: required(values.vkey, "--vkey FILE|KEY", "verify"),
+    json: values.json ?? false,
+  };
+}
+
+type LogValues = { log?: string; vkey?: string; state?: string; timeout?: string; json?: boolean };
+
+function logOptions(values: LogValues, command: CommandName): LogOptions {
+  const timeoutMs = seconds(values.timeout ?? "20", "--timeout");
+  if (timeoutMs === 0) throw usage("--timeout 0 leaves the log no time to answer");
+  return {
+    log: required(values.log, "--log URL", command),
+    vkey: required(values.vkey, "--vkey FILE|KEY", command),
+    state: values.state === undefined ? undefined : required(values.state, "--state DIR", command),
+    timeoutMs,
+    json: values.json ?? false,
+  };
+}
+
+function required(value: string | undefined, name: string, command: CommandName): string {
+  if (value !== undefined && value !== "") return value;
+  throw usage(`${name} is ${value === "" ? "empty" : "missing"}; see vitrine-verifier ${command} --help`);
+}
+
+function count(value: string, name: string): number {
+  const number = parseDecimal(value);
+  if (number === undefined) throw usage(`${name} is not a whole number from 0: ${printableShort(value)}`);
+  return number;
+}
+
+/** An hour is far beyond what a log or a seal may take; timers would not go beyond 24 days. */
+const maxSeconds = 3600;
+
+function seconds(value: string, name: string): number {
+  const ms = /^[0-9]{1,4}(?:\.[0-9]{1,3})?$/.test(value) ? Math.round(Number(value) * 1000) : undefined;
+  if (ms !== undefined && ms <= maxSeconds * 1000) return ms;
+  throw usage(`${name} is not a number of seconds from 0 to ${maxSeconds}: ${printableShort(value)}`);
+}
+
+function commandNamed(name: string): CommandName {
+  const command = commandNames.find((known) => known === name);
+  if (command !== undefined) return command;
+  throw usage(`there is no command ${printableShort(name)}; the commands are ${commandNames.join(", ")}`);
+}
+
+type Options = NonNullable<ParseArgsConfig["options"]>;
+type Parsed<O extends Options> = ReturnType<typeof parseArgs<{ options: O; strict: true; allowPositionals: boolean }>>;
+
+function parse<O extends Options>(
+  args: readonly string[],
+  options: O,
+  command: CommandName | undefined,
+  positionals = false,
+): Parsed<O> {
+  try {
+    return parseArgs({ args: [...args], options, strict: true, allowPositionals: positionals });
+  } catch (error) {
+    if (!(error instanceof TypeError) || !String((error as { code?: unknown }).code).startsWith("ERR_PARSE_ARGS_"))
+      throw error;
+    // Behind its first sentence Node goes on about how to write positional arguments.
+    const sentence = error.message.split(/\.\s|\n/, 1)[0]!.replace(/\.$/, "");
+    const what = sentence.charAt(0).toLowerCase() + sentence.slice(1);
+    throw usage(`${printableShort(what)}; see vitrine-verifier ${command === undefined ? "" : `${command} `}--help`);
+  }
+}
+
+function usage(message: string): VerifierError {
+  return new VerifierError("usage", message);
+}

@@ -1,0 +1,114 @@
+import { type AuditReport, auditLog } from "../../src/index.ts";
+import type { AuditInvocation } from "../args.ts";
+import { isFiltering, makeFilter } from "../filter.ts";
+import { readPins } from "../keys.ts";
+import { Listing, layListing } from "../listing.ts";
+import { evidenceLines, headLines, type LogSession, openLog, saveState, statusOf } from "../log-session.ts";
+import { outputWidth, printLines, printResult } from "../output.ts";
+import { Progress } from "../progress.ts";
+import { count, findingLines, headJson, sourceLines, verdictLines } from "../report.ts";
+
+/** How many entries are listed when the caller does not say: at a glance, and when something was looked for. */
+const glance = 50;
+const search = 10_000;
+
+/**
+ * `vitrine-verifier audit`: steps C, K, T, E, S and N, and a list of entries.
+ * @returns the exit status
+ * @throws VerifierError `usage`, `log_unreachable`
+ */
+export async function runAudit(options: AuditInvocation): Promise<number> {
+  const pins = await readPins(options.sources);
+  const session = await openLog(options);
+  const listing = new Listing(options.limit ?? (options.all || isFiltering(options.filter) ? search : glance));
+  const matches = makeFilter(options.filter);
+  const progress = new Progress();
+  try {
+    const report = await auditLog(session.reader, {
+      key: session.key,
+      kept: session.state.kept,
+      all: options.all,
+      pins,
+      waitMs: options.waitMs,
+      onEntry: (index, entry) => {
+        if (entry !== undefined && matches(entry)) listing.add(index, entry);
+      },
+      onProgress: (done, size) => progress.entries(done, size),
+      onWait: (leftMs) => progress.waiting(leftMs),
+    }).finally(() => progress.end());
+    const { evidence } = await saveState(session, report);
+    if (options.json) printResult("audit", auditJson(session, report, listing, evidence));
+    else printLines(auditLines(session, report, listing, evidence));
+    return statusOf(report);
+  } finally {
+    session.http.close();
+  }
+}
+
+/** Findings after which the entries that were read are not the ones that were signed (spec/proof.md, T). */
+const unsigned: ReadonlySet<string> = new Set(["data_missing", "tile_malformed", "leaf_mismatch", "root_mismatch"]);
+
+/** @returns whether what is listed is what the log's key has signed */
+function isSigned(report: AuditReport): boolean {
+  return report.checkpoint !== undefined && !report.findings.some(({ code }) => unsigned.has(code));
+}
+
+function auditLines(
+  session: LogSession,
+  report: AuditReport,
+  listing: Listing,
+  evidence: string | undefined,
+): string[] {
+  return [
+    ...headLines(session, report),
+    ...listingLines(report, listing),
+    ...report.sources.flatMap(sourceLines),
+    ...findingLines(report.findings, report.omitted),
+    ...evidenceLines(evidence),
+    ...verdictLines(report.verdict, report.conclusion),
+  ];
+}
+
+function listingLines(report: AuditReport, listing: Listing): string[] {
+  const { from, size, read } = report;
+  const lines = [read === from ? "No new entries." : `Entries ${from} to ${read - 1} were read.`];
+  if (from > 0) {
+    lines.push(`Entries 0 to ${from - 1} were verified by an earlier audit; --all reads and lists them too.`);
+  }
+  if (read > size)
+    lines.push(`Those from ${size} on came while waiting for seals; the next audit gives the verdict on them.`);
+  const listed = listing.listed;
+  const more = listing.matched - listed.length;
+  if (more > 0) {
+    lines.push(
+      `${count(listing.matched, "entry matches", "entries match")}; the newest ${listed.length} are listed, ${more} more with --limit ${listing.matched}.`,
+    );
+  } else if (read > from) lines.push(`${count(listing.matched, "entry matches", "entries match")}.`);
+  if (listed.length > 0) {
+    if (!isSigned(report)) lines.push("NOT PROVEN TO BE WHAT WAS SIGNED (see the findings):");
+    lines.push("", ...layListing(listed, outputWidth()));
+  }
+  return [...lines, ""];
+}
+
+function auditJson(
+  session: LogSession,
+  report: AuditReport,
+  listing: Listing,
+  evidence: string | undefined,
+): Record<string, unknown> {
+  return {
+    log: session.http.base,
+    vkey: session.key.text,
+    ...headJson(report),
+    evidence: evidence ?? null,
+    from: report.from,
+    size: report.size,
+    read: report.read,
+    firstBadIndex: report.firstBadIndex ?? null,
+    sources: report.sources,
+    matched: listing.matched,
+    entriesSigned: isSigned(report),
+    entries: listing.listed,
+  };
+}

@@ -1,0 +1,66 @@
+import type { Entry } from "../src/entry.ts";
+
+/** Which entries are listed. What is undefined does not restrict. */
+export type Filter = {
+  /** The login, exactly. */
+  user: string | undefined;
+  database: string | undefined;
+  /** `name` or `schema.name`. */
+  table: string | undefined;
+  /** Operation of a statement, or kind of another entry, in any case. */
+  operation: string | undefined;
+  /** Timestamp, inclusive. */
+  since: string | undefined;
+  /** Timestamp, exclusive. */
+  until: string | undefined;
+};
+
+/** @returns whether anything restricts the list. */
+export function isFiltering(filter: Filter): boolean {
+  return Object.values(filter).some((value) => value !== undefined);
+}
+
+type Relation = { schema?: string; name: string };
+
+/** @returns the operation of a statement, the kind of anything else. */
+export function operationOf(entry: Entry): string {
+  return entry.kind === "statement" ? (entry.operation as string) : entry.kind;
+}
+
+/** @returns the name of the role that logged in, where the entry has one. */
+export function loginOf(entry: Entry): string | undefined {
+  const login = (entry.actor as { login?: unknown } | undefined)?.login;
+  return typeof login === "string" ? login : undefined;
+}
+
+/** @returns the relations of a statement, `schema.name` where the schema is known. */
+export function tablesOf(entry: Entry): string[] {
+  if (entry.kind !== "statement" || entry.relations === undefined) return [];
+  return (entry.relations as Relation[]).map(({ schema, name }) => (schema === undefined ? name : `${schema}.${name}`));
+}
+
+/**
+ * @param filter what the caller asked for
+ * @returns a test of entries that passed E1 and E2
+ */
+export function makeFilter(filter: Filter): (entry: Entry) => boolean {
+  const { user, database, table, since, until } = filter;
+  const operation = filter.operation?.toLowerCase();
+  const anyKind = user !== undefined || database !== undefined || table !== undefined || operation !== undefined;
+  return (entry) => {
+    if (!anyKind && entry.kind !== "statement" && entry.kind !== "access.refused") return false;
+    if (since !== undefined && entry.time < since) return false;
+    if (until !== undefined && entry.time >= until) return false;
+    if (user !== undefined && loginOf(entry) !== user) return false;
+    if (database !== undefined && entry.database !== database) return false;
+    if (operation !== undefined && operationOf(entry).toLowerCase() !== operation) return false;
+    return table === undefined || hasTable(entry, table);
+  };
+}
+
+function hasTable(entry: Entry, table: string): boolean {
+  if (entry.kind !== "statement" || entry.relations === undefined) return false;
+  return (entry.relations as Relation[]).some(
+    ({ schema, name }) => name === table || (schema !== undefined && `${schema}.${name}` === table),
+  );
+}

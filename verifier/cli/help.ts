@@ -1,0 +1,129 @@
+export const commandNames = ["head", "audit", "prove", "verify"] as const;
+export type CommandName = (typeof commandNames)[number];
+
+export const generalHelp = `vitrine-verifier: checks a Vitrine log and its evidence, trusting nobody but the
+key that it is given
+
+Usage:
+  vitrine-verifier head   --log URL --vkey KEY            is the log's head signed, and does
+                                                          it continue the one seen last?
+  vitrine-verifier audit  --log URL --vkey KEY            read the entries: are they all there,
+                                                          unchanged, in order? And list them
+  vitrine-verifier prove  --log URL --vkey KEY --index N  make an evidence bundle of one entry
+  vitrine-verifier verify FILE --vkey KEY                 check an evidence bundle, offline
+  vitrine-verifier COMMAND --help                         more about one command
+
+Options:
+  -h, --help     print this
+  -V, --version  print the version
+
+KEY is the log's verifier key, or a file that holds it. Have it from somebody
+you trust, by another way than from the log itself.
+
+The verdict is the last word of every command, and its exit status:
+  0  PASS         everything that the command checks was established
+  1  FAIL         something contradicts
+  2  NOT PROVEN   nothing contradicts, but something could not be established
+  64 usage: the command line, a key or a file given to it is wrong
+  69 the log did not answer, so there is no verdict
+`;
+
+const reading = `  --log URL        where the log is read, such as https://log.example/audit
+  --vkey FILE|KEY  the log's verifier key, or a file that holds it
+  --state DIR      where the last verified checkpoint is kept, and how far the
+                   log was audited [$XDG_STATE_HOME/vitrine-verifier, else
+                   ~/.local/state/vitrine-verifier]
+  --timeout SEC    give up when the log is silent for so long [20]; a single
+                   answer may take ten times as long`;
+
+const ending = `  --json           print one JSON object, and nothing else, to standard output
+  -h, --help       print this`;
+
+export const commandHelp: Readonly<Record<CommandName, string>> = {
+  head: `Fetches the log's checkpoint, verifies its signature, and demands that its tree
+continues the one verified last. The entries are not read: audit does that.
+
+Usage: vitrine-verifier head --log URL --vkey FILE|KEY [options]
+
+Options:
+${reading}
+${ending}
+
+When the log shows a tree that is smaller than, or different from, the one kept,
+both signed checkpoints are kept in the state folder, in a file that is named in
+the report: together they are evidence against the log's key. The one kept
+before stays the one to compare with.
+
+Example:
+  vitrine-verifier head --log https://log.example/audit --vkey log.vkey
+`,
+  audit: `Reads all entries that were not audited before, verifies them, and lists those
+that match. Verified are the tree under the signed checkpoint, the form of each
+entry, each source's sequence, chain and seals, and each session's totals.
+
+Usage: vitrine-verifier audit --log URL --vkey FILE|KEY [options]
+
+Options:
+${reading}
+  --all            read from entry 0, whatever was audited before
+  --source FILE|KEY  the verifier key of a source. Without it, a source's key is
+                   the one that its first entry names. Repeatable
+  --wait SEC       how long to wait for seals of entries that have none yet: a
+                   source seals within seconds [15]
+
+What to list (with several, entries that match all):
+  --user LOGIN     the role that logged in
+  --database NAME
+  --table NAME     a table or view, as NAME or SCHEMA.NAME
+  --operation OP   such as select or "create table", or a kind of entry, such as
+                   access.refused; in upper or lower case
+  --since TIME     from this time on: 2026-11-22, 2026-11-22T18:00Z, or
+  --until TIME     before this time: 2026-11-22T18:00:00.5+01:00. UTC if not said
+  --limit N        at most the newest N [50; with --all or one of the above 10000]
+${ending}
+
+Without --user, --database, --table and --operation, statements and refused
+connections are listed. A filter changes what is listed, never what is verified.
+A later audit carries on where the last one ended, unless that one failed, and
+lists what is new; --all reads and lists everything.
+
+Example:
+  vitrine-verifier audit --log https://log.example/audit --vkey log.vkey \\
+    --all --table public.accounts --operation update --since 2026-11-01
+`,
+  prove: `Makes an evidence bundle: one entry, the proof that it is in the signed tree, and,
+with a token, the values that are sealed in it. Whoever has the log's key can
+check the bundle offline with "vitrine-verifier verify". Everything is verified
+before anything is written.
+
+Usage: vitrine-verifier prove --log URL --vkey FILE|KEY --index N [options]
+
+Options:
+  --index N        the entry's index
+  -o, --output FILE  where the bundle goes [standard output]
+  --token FILE|TOKEN  an auditor's token, or a file that holds it: the bundle then
+                   discloses the sealed values. Other users of this machine can
+                   read a command line, so prefer a file
+${reading}
+${ending}
+
+Example:
+  vitrine-verifier prove --log https://log.example/audit --vkey log.vkey \\
+    --index 4711 --token auditor.token -o evidence.json
+`,
+  verify: `Checks an evidence bundle, offline: its form (B1), the signed checkpoint (B2), the
+way from the entry to the signed root (B3), the entry (B4), and the disclosed
+values (B5).
+
+Usage: vitrine-verifier verify FILE --vkey FILE|KEY [options]
+
+FILE is the bundle; "-" reads standard input.
+
+Options:
+  --vkey FILE|KEY  the log's verifier key, or a file that holds it
+${ending}
+
+Example:
+  vitrine-verifier verify evidence.json --vkey log.vkey
+`,
+};

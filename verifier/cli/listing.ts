@@ -1,0 +1,68 @@
+import type { Entry } from "../src/index.ts";
+import { loginOf, operationOf, tablesOf } from "./filter.ts";
+import { type Column, layTable } from "./table.ts";
+
+export type Listed = { index: number; entry: Entry };
+
+/** The newest entries that match, as many as are wanted; memory does not grow with those that only match. */
+export class Listing {
+  readonly #limit: number;
+  readonly #ring: Listed[] = [];
+  #matched = 0;
+
+  constructor(limit: number) {
+    this.#limit = limit;
+  }
+
+  add(index: number, entry: Entry): void {
+    if (this.#limit > 0) this.#ring[this.#matched % this.#limit] = { index, entry };
+    this.#matched++;
+  }
+
+  get matched(): number {
+    return this.#matched;
+  }
+
+  /** In the order of the log. */
+  get listed(): Listed[] {
+    if (this.#matched <= this.#limit) return this.#ring;
+    const oldest = this.#limit === 0 ? 0 : this.#matched % this.#limit;
+    return [...this.#ring.slice(oldest), ...this.#ring.slice(0, oldest)];
+  }
+}
+
+const columns: readonly Column[] = [
+  { title: "index", align: "right", least: 20 },
+  { title: "time (UTC)", align: "left", least: 30 },
+  { title: "operation", align: "left", least: 10 },
+  { title: "login", align: "left", least: 8 },
+  { title: "database", align: "left", least: 8 },
+  { title: "tables", align: "left", least: 8 },
+  { title: "outcome", align: "left", least: 12 },
+  { title: "rows", align: "right", least: 20 },
+];
+
+/** @param width columns of the terminal */
+export function layListing(listed: readonly Listed[], width: number): string[] {
+  return layTable(columns, listed.map(cellsOf), width);
+}
+
+function cellsOf({ index, entry }: Listed): string[] {
+  return [
+    String(index),
+    `${entry.time.slice(0, 10)} ${entry.time.slice(11, 23)}`,
+    operationOf(entry),
+    loginOf(entry) ?? "",
+    typeof entry.database === "string" ? entry.database : "",
+    tablesOf(entry).join(", "),
+    outcomeOf(entry),
+    entry.kind === "statement" && entry.rows !== undefined ? String(entry.rows) : "",
+  ];
+}
+
+function outcomeOf(entry: Entry): string {
+  const sqlstate = typeof entry.sqlstate === "string" ? ` ${entry.sqlstate}` : "";
+  if (entry.kind === "statement") return `${entry.outcome}${sqlstate}`;
+  if (entry.kind === "access.refused") return `refused${sqlstate}`;
+  return typeof entry.reason === "string" ? entry.reason : "";
+}

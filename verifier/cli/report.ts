@@ -1,0 +1,106 @@
+import {
+  type Checkpoint,
+  encodeBase64,
+  type Finding,
+  type HeadReport,
+  type SourceReport,
+  type Verdict,
+} from "../src/index.ts";
+import { printable } from "./printable.ts";
+
+/** Lines that say what was found, for people. Whatever comes from a log is made fit for a terminal here. */
+
+/** @returns the pairs as lines with their values one below the other */
+export function aligned(pairs: readonly (readonly [string, string])[]): string[] {
+  const width = Math.max(0, ...pairs.map(([label]) => label.length)) + 2;
+  return pairs.map(([label, text]) => `${label.padEnd(width)}${text}`);
+}
+
+export function describeCheckpoint({ size, root }: Checkpoint): string {
+  return `${count(size, "entry", "entries")}, root ${encodeBase64(root)}`;
+}
+
+export function count(n: number, one: string, many: string): string {
+  return `${n} ${n === 1 ? one : many}`;
+}
+
+/** @returns each finding with its code, its place and its sentence */
+export function findingLines(findings: readonly Finding[], omitted: Readonly<Record<string, number>> = {}): string[] {
+  const lines: string[] = [];
+  for (const finding of findings) {
+    const place = placeOf(finding);
+    lines.push(`  ${finding.code}${place === "" ? "" : `  at ${place}`}`, `    ${printable(finding.message)}`);
+  }
+  for (const [code, more] of Object.entries(omitted)) lines.push(`  ${code}  ${more} more of these`);
+  return lines.length === 0 ? [] : ["Findings", ...lines, ""];
+}
+
+function placeOf({ index, source, epoch, seq, where }: Finding): string {
+  const parts: string[] = [];
+  if (index !== undefined) parts.push(`entry ${index}`);
+  if (source !== undefined) parts.push(`source ${printable(source)}`);
+  if (epoch !== undefined) parts.push(`epoch ${epoch}`);
+  if (seq !== undefined) parts.push(`sequence ${seq}`);
+  if (where !== undefined) parts.push(printable(where));
+  return parts.join(", ");
+}
+
+/** @returns the end of every report: the verdict, and what it means */
+export function verdictLines(verdict: Verdict, conclusion: string): string[] {
+  return [verdict, printable(conclusion)];
+}
+
+export function sourceLines(source: SourceReport): string[] {
+  const key =
+    source.key === "pinned"
+      ? "pinned: it was given with --source"
+      : source.key === "learned"
+        ? "learned: it is the one that the source's first entry names"
+        : "no acceptable key is known";
+  const open = source.stopped ? "the last one stopped in order" : "the last one still runs";
+  const epochs = `${source.epochs} (${source.cleanEnds} ended in order, ${source.uncleanEnds} did not; ${open})`;
+  const pairs: [string, string][] = [
+    ["  key", source.keyId === undefined ? key : `${source.keyId}, ${key}`],
+    ["  epochs", source.epochs === 0 ? "none" : epochs],
+    ["  entries", `${source.entries}${source.last === null ? "" : `, the last at ${source.last.time}`}`],
+    ["  sealed", sealedText(source)],
+  ];
+  if (source.durability !== null) pairs.push(["  durability", durabilityText(source.durability)]);
+  if (source.relaxed.epochs > 0) {
+    const { epochs: ran, window_ms } = source.relaxed;
+    pairs.push(["  relaxed", `${count(ran, "epoch", "epochs")}, where a crash may lose up to ${window_ms} ms`]);
+  }
+  if (source.openSessions > 0) pairs.push(["  open", count(source.openSessions, "session", "sessions")]);
+  for (const { index, epoch } of source.gaps) {
+    pairs.push(["  gap", `declared at entry ${index}, the start of epoch ${epoch}: the spool was lost`]);
+  }
+  return [`Source ${printable(source.name)}`, ...aligned(pairs), ""];
+}
+
+function sealedText({ lastSeal, unsealed }: SourceReport): string {
+  const last = lastSeal === null ? "never" : `last at ${lastSeal.time} (entry ${lastSeal.index})`;
+  if (unsealed === null) return last;
+  return `${last}; ${count(unsealed.count, "entry", "entries")} from entry ${unsealed.index} on without a seal yet`;
+}
+
+function durabilityText({ reads, others }: NonNullable<SourceReport["durability"]>): string {
+  return reads === others ? reads : `reads ${reads}, others ${others}`;
+}
+
+/** The members that the JSON of every command over a log has. */
+export function headJson(report: HeadReport): Record<string, unknown> {
+  return {
+    verdict: report.verdict,
+    findings: report.findings,
+    omitted: report.omitted,
+    checkpoint: checkpointJson(report.checkpoint),
+    keptSize: report.keptSize ?? null,
+    conclusion: report.conclusion,
+  };
+}
+
+export function checkpointJson(checkpoint: Checkpoint | undefined): Record<string, unknown> | null {
+  if (checkpoint === undefined) return null;
+  const { origin, size, root, note } = checkpoint;
+  return { origin, size, root: encodeBase64(root), note: new TextDecoder().decode(note) };
+}
