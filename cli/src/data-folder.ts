@@ -23,6 +23,7 @@ export const FILES = {
   auditorTokens: "auditor.tokens",
   logServerYaml: "log-server.yaml",
   proxyYaml: "proxy.yaml",
+  connection: "connection",
   logServerLog: "log-server.log",
   proxyLog: "proxy.log",
   postgres: "postgres",

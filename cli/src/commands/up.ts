@@ -1,4 +1,4 @@
-import { existsSync } from "node:fs";
+import { existsSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { formatAddress, parseAddress, reachableHost } from "../address.ts";
 import type { UpOptions } from "../args.ts";
@@ -100,6 +100,8 @@ async function bringUp(options: UpOptions, data: DataFolder, pieces: Piece[], si
     started === undefined
       ? connectionString(address, options.upstream ?? {})
       : connectionString(address, { user: SAMPLE_ROLE, password: started.password, database: SAMPLE_DATABASE });
+  // For scripts: it holds the sample's password.
+  writeFileSync(data.file("connection"), `${connect}\n`, { mode: 0o600 });
   return startedReport({
     data: options.data,
     created: data.created,

