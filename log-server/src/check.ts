@@ -1,12 +1,12 @@
 import { hash } from "node:crypto";
 import { setImmediate } from "node:timers/promises";
-import { checkDisclosures } from "./disclosure.ts";
+import { type CheckedDisclosures, checkDisclosures } from "./disclosure.ts";
 import { type EntryValue, parseEntry } from "./entry.ts";
 import { LogServerError } from "./errors.ts";
 import { HASH_BYTES, leafHashInto } from "./merkle.ts";
 import { checkNote, type VerifierKey } from "./note.ts";
 import type { Sources } from "./sources.ts";
-import { type FramedSubmission, type PayloadLayout, parsePayload } from "./submission.ts";
+import { type FramedSubmission, parsePayload } from "./submission.ts";
 
 /** The end of the epoch before, as a `source.start` states it. */
 export interface Previous {
@@ -16,8 +16,13 @@ export interface Previous {
 }
 
 /** A submission for which everything holds that can be told without knowing where its source stands. */
-export interface CheckedSubmission extends PayloadLayout {
+export interface CheckedSubmission {
   readonly payload: Buffer;
+  /** By entry: where it begins and ends in the payload. */
+  readonly starts: readonly number[];
+  readonly ends: readonly number[];
+  /** Of the entries that came with disclosures. */
+  readonly disclosures: readonly (CheckedDisclosures & { readonly position: number })[];
   readonly source: string;
   readonly vkey: string;
   readonly epoch: number;
@@ -81,8 +86,8 @@ export async function checkSubmission(
       "the payload is not the one signed: its SHA-256 differs from the note's",
     );
   }
-  const layout = parsePayload(payload, count);
-  const { starts, ends, blockEnds } = layout;
+  const { starts, ends, blockEnds } = parsePayload(payload, count);
+  const disclosures: CheckedSubmission["disclosures"][number][] = [];
   const leaves = Buffer.allocUnsafeSlow(count * HASH_BYTES);
   let previous: Previous | null | undefined;
   for (let i = 0; i < count; i += 1) {
@@ -94,9 +99,11 @@ export async function checkSubmission(
       throw new LogServerError("bad_entry", `entry ${i} of the submission: ${fault}`, { entry: i });
     }
     if (seq + i === 0) previous = entry.previous as Previous | null;
-    checkDisclosures(payload.subarray(ends[i], blockEnds[i]), entry, i);
+    const block = payload.subarray(ends[i], blockEnds[i]);
+    // Two bytes say that there are none.
+    if (block.length > 2) disclosures.push({ ...checkDisclosures(block, entry, i), position: i });
     leafHashInto(leaves, i * HASH_BYTES, bytes);
   }
-  const checked = { source: key.name, vkey: key.vkey, epoch, seq, count, payload, ...layout, leaves };
+  const checked = { source: key.name, vkey: key.vkey, epoch, seq, count, payload, starts, ends, disclosures, leaves };
   return previous === undefined ? checked : { ...checked, previous };
 }

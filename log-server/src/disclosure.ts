@@ -5,6 +5,8 @@ import { LogServerError } from "./errors.ts";
 import { isObject, isSealed, isTooDeep, MAX_DEPTH, sealableForms } from "./forms.ts";
 
 const SALT_BYTES = 16;
+/** The one value that is sealed once for a session: the same digest stands in each of the session's entries. */
+const SHARED_NAME = "client.address";
 
 // Disclosures of one entry travel and are stored as one block: u16 number, then for each u32 length and the UTF-8
 // JSON array (spec/submission.md).
@@ -31,6 +33,17 @@ export function blockDisclosures(block: Buffer): Buffer[] {
   return disclosures;
 }
 
+function makeBlock(disclosures: readonly Buffer[]): Buffer {
+  const count = Buffer.alloc(2);
+  count.writeUInt16BE(disclosures.length);
+  const parts = disclosures.flatMap((disclosure) => {
+    const length = Buffer.alloc(4);
+    length.writeUInt32BE(disclosure.length);
+    return [length, disclosure];
+  });
+  return Buffer.concat([count, ...parts]);
+}
+
 /** @returns the digest of a disclosure: base64url of SHA-256 over its base64url form (RFC 9901 section 4.2.3). */
 export function disclosureDigest(disclosure: Buffer): string {
   return hash("sha256", disclosure.toString("base64url"), "base64url");
@@ -46,7 +59,8 @@ function sealedAt(entry: EntryValue, path: string): string | undefined {
   return isSealed(value) ? value.sealed : undefined;
 }
 
-function faultOf(disclosure: Buffer, entry: EntryValue): string | undefined {
+/** @returns the name and digest of a disclosure that opens a sealed value of the entry, or what is wrong with it. */
+function opened(disclosure: Buffer, entry: EntryValue): { name: string; digest: string } | string {
   const text = parseUtf8(disclosure);
   if (text === undefined) return "it is not valid UTF-8";
   let value: unknown;
@@ -69,8 +83,22 @@ function faultOf(disclosure: Buffer, entry: EntryValue): string | undefined {
   if (sealableForms.get(name)?.(disclosed) === false) return `its value has not the form of ${name}`;
   const sealed = sealedAt(entry, name);
   if (sealed === undefined) return `the entry has no sealed value at ${JSON.stringify(name)}`;
-  if (sealed !== disclosureDigest(disclosure)) return `its digest is not the one sealed at ${JSON.stringify(name)}`;
-  return undefined;
+  const digest = disclosureDigest(disclosure);
+  return sealed === digest ? { name, digest } : `its digest is not the one sealed at ${JSON.stringify(name)}`;
+}
+
+/** The disclosures of one entry, as they are to be stored. */
+export interface CheckedDisclosures {
+  /** Those of this entry alone; absent when there are none. */
+  readonly block?: Buffer;
+  /** Those whose digest stands in other entries as well. */
+  readonly shared: readonly SharedDisclosure[];
+}
+
+export interface SharedDisclosure {
+  /** 32 bytes. */
+  readonly digest: Buffer;
+  readonly disclosure: Buffer;
 }
 
 /**
@@ -78,12 +106,27 @@ function faultOf(disclosure: Buffer, entry: EntryValue): string | undefined {
  * @param position of the entry in its submission, for the error
  * @throws LogServerError `bad_disclosure`; the message never holds a disclosed value
  */
-export function checkDisclosures(block: Buffer, entry: EntryValue, position: number): void {
-  for (const [i, disclosure] of blockDisclosures(block).entries()) {
-    const fault = faultOf(disclosure, entry);
-    if (fault === undefined) continue;
-    throw new LogServerError("bad_disclosure", `disclosure ${i} of entry ${position} of the submission: ${fault}`, {
-      entry: position,
-    });
+export function checkDisclosures(block: Buffer, entry: EntryValue, position: number): CheckedDisclosures {
+  const shared: SharedDisclosure[] = [];
+  const own: Buffer[] = [];
+  const all = blockDisclosures(block);
+  for (const [i, disclosure] of all.entries()) {
+    const result = opened(disclosure, entry);
+    if (typeof result === "string") {
+      throw new LogServerError("bad_disclosure", `disclosure ${i} of entry ${position} of the submission: ${result}`, {
+        entry: position,
+      });
+    }
+    if (result.name === SHARED_NAME) shared.push({ digest: Buffer.from(result.digest, "base64url"), disclosure });
+    // One that comes twice is kept once.
+    else if (!own.some((each) => each.equals(disclosure))) own.push(disclosure);
   }
+  if (own.length === 0) return { shared };
+  return { block: own.length === all.length ? block : makeBlock(own), shared };
+}
+
+/** @returns the digest of the entry's sealed value that other entries may share, 32 bytes, if it has one. */
+export function sharedDigest(entry: Buffer): Buffer | undefined {
+  const digest = sealedAt(JSON.parse(entry.toString("utf8")) as EntryValue, SHARED_NAME);
+  return digest === undefined ? undefined : Buffer.from(digest, "base64url");
 }

@@ -3,7 +3,7 @@ import type { SignedCheckpoint } from "./guard.ts";
 import { checkNote, parseNote, type VerifierKey } from "./note.ts";
 import type { TreeHead } from "./store.ts";
 
-/** What `/healthz` answers. Each member of `checks` is a sentence when the check failed, else "ok". */
+/** What was found. Each member of `checks` is a sentence when the check failed, else "ok". */
 export interface Health {
   readonly status: "ok" | "failing";
   readonly checks: {
@@ -12,8 +12,10 @@ export interface Health {
     readonly publishing: string;
     readonly writing: string;
   };
+  /** Of the latest checkpoint. */
   readonly size: number;
-  readonly published_size: number;
+  /** Of the tree, published or not. */
+  readonly tree_size: number;
   /** Milliseconds since the publisher last found everything in order. */
   readonly publish_check_age_ms: number;
   readonly index_lag: number;
@@ -67,8 +69,8 @@ export function checkHealth(state: HealthState, now: number): Health {
   return {
     status: Object.values(checks).every((check) => check === "ok") ? "ok" : "failing",
     checks,
-    size: state.head.size,
-    published_size: state.served.size,
+    size: state.served.size,
+    tree_size: state.head.size,
     publish_check_age_ms: age,
     index_lag: Math.max(0, state.served.size - state.indexed),
   };

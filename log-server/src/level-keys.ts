@@ -37,6 +37,11 @@ export function disclosuresKey(index: number): Buffer {
   return key;
 }
 
+/** `a` + digest: a disclosure that several entries share. */
+export function sharedKey(digest: Buffer): Buffer {
+  return Buffer.concat([Buffer.from("a"), digest]);
+}
+
 /** `s` + name: the position of a source. */
 export function positionKey(source: string): Buffer {
   return Buffer.concat([POSITION_PREFIX, Buffer.from(source)]);

@@ -11,6 +11,7 @@ import {
   positionKey,
   readU64,
   runKey,
+  sharedKey,
   writeU64,
 } from "./level-keys.ts";
 import { EMPTY_ROOT, HASH_BYTES } from "./merkle.ts";
@@ -82,6 +83,10 @@ export class LevelStore implements Store {
     return this.#db.get(disclosuresKey(index));
   }
 
+  async sharedDisclosure(digest: Buffer): Promise<Buffer | undefined> {
+    return this.#db.get(sharedKey(digest));
+  }
+
   async positions(): Promise<Map<string, SourcePosition>> {
     const above = Buffer.of(POSITION_PREFIX[0]! + 1);
     const rows = await this.#db.iterator({ gte: POSITION_PREFIX, lt: above }).all();
@@ -112,10 +117,11 @@ export class LevelStore implements Store {
     return value === undefined ? undefined : { time: readU64(value, 0), note: value.toString("utf8", 8) };
   }
 
-  async append({ runs, disclosures, positions, accepted, head }: Append): Promise<void> {
+  async append({ runs, disclosures, shared, positions, accepted, head }: Append): Promise<void> {
     const batch = this.#db.batch();
     for (const run of runs) batch.put(runKey(run.level, run.first), run.bytes);
     for (const { index, block } of disclosures) batch.put(disclosuresKey(index), block);
+    for (const { digest, disclosure } of shared) batch.put(sharedKey(digest), disclosure);
     for (const [source, position] of positions) batch.put(positionKey(source), encodePosition(position));
     for (const range of accepted) batch.put(acceptedKey(range.source, range.epoch, range.seq), encodeAccepted(range));
     batch.put(HEAD_KEY, encodeHead(head));

@@ -7,6 +7,7 @@ export class MemoryStore implements Store {
   #head: TreeHead = { size: 0, root: EMPTY_ROOT };
   readonly #tiles = new Map<string, Buffer[]>();
   readonly #disclosures = new Map<number, Buffer>();
+  readonly #shared = new Map<string, Buffer>();
   readonly #positions = new Map<string, SourcePosition>();
   readonly #accepted: AcceptedRange[] = [];
   #checkpoint: RecordedCheckpoint | undefined;
@@ -29,6 +30,11 @@ export class MemoryStore implements Store {
   async disclosures(index: number): Promise<Buffer | undefined> {
     this.#open();
     return this.#disclosures.get(index);
+  }
+
+  async sharedDisclosure(digest: Buffer): Promise<Buffer | undefined> {
+    this.#open();
+    return this.#shared.get(digest.toString("hex"));
   }
 
   async positions(): Promise<Map<string, SourcePosition>> {
@@ -58,6 +64,8 @@ export class MemoryStore implements Store {
       this.#tiles.set(key, tile);
     }
     for (const { index, block } of append.disclosures) this.#disclosures.set(index, Buffer.from(block));
+    for (const { digest, disclosure } of append.shared)
+      this.#shared.set(digest.toString("hex"), Buffer.from(disclosure));
     for (const [source, position] of append.positions) this.#positions.set(source, position);
     this.#accepted.push(...append.accepted);
     this.#head = append.head;

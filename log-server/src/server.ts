@@ -53,7 +53,7 @@ function sendError(context: ServerContext, error: unknown, request: FastifyReque
   // Of what a handler set before it failed, only what belongs to the error may stay.
   reply.removeHeader("cache-control");
   if (code === "too_busy" || code === "stopping" || code === "index_behind") reply.header("retry-after", RETRY_AFTER);
-  if (code === "unauthorized") reply.header("www-authenticate", 'Bearer realm="disclosures"');
+  if (code === "unauthorized") reply.header("www-authenticate", "Bearer");
   if (code === "body_too_large") reply.header("connection", "close");
   if (request.method === "POST" && request.routeOptions.url === SUBMISSIONS) context.metrics.submission(code);
   const body = { error: { code, message: answer.message, ...answer.details } };

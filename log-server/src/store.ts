@@ -1,3 +1,4 @@
+import type { SharedDisclosure } from "./disclosure.ts";
 import type { TileLevel } from "./tile.ts";
 
 /** Consecutive items of one tile level: hashes of 32 bytes, or entries each behind its u16 length. */
@@ -39,8 +40,10 @@ export interface AcceptedRange {
 /** One turn of the sequencer: everything that the tree of size `head.size` has and the one before had not. */
 export interface Append {
   readonly runs: readonly Run[];
-  /** Disclosure blocks by entry; entries without disclosures are not named. */
+  /** Disclosure blocks by entry; entries without disclosures of their own are not named. */
   readonly disclosures: readonly { readonly index: number; readonly block: Buffer }[];
+  /** Disclosures that belong to every entry with their digest. One that is there already is written again. */
+  readonly shared: readonly SharedDisclosure[];
   /** The new positions of the sources that submitted. */
   readonly positions: ReadonlyMap<string, SourcePosition>;
   readonly accepted: readonly AcceptedRange[];
@@ -80,6 +83,8 @@ export interface Store {
   tile(level: TileLevel, number: number): Promise<Buffer>;
   /** @returns the disclosure block of an entry; undefined when it has none or they were erased. */
   disclosures(index: number): Promise<Buffer | undefined>;
+  /** @returns the shared disclosure with this digest (32 bytes); undefined when it never came or was erased. */
+  sharedDisclosure(digest: Buffer): Promise<Buffer | undefined>;
   /** @returns the position of every source that ever submitted. */
   positions(): Promise<Map<string, SourcePosition>>;
   /** @returns the accepted ranges of the epoch that touch the sequences from `seq` up to `end`, in order. */

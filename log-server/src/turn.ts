@@ -1,5 +1,6 @@
 import { hash } from "node:crypto";
 import type { CheckedSubmission } from "./check.ts";
+import type { SharedDisclosure } from "./disclosure.ts";
 import { HASH_BYTES, type RightEdge } from "./merkle.ts";
 import { CHAIN_START } from "./sources.ts";
 import type { AcceptedRange, Append, Run, SourcePosition } from "./store.ts";
@@ -43,6 +44,8 @@ export class Turn {
   readonly #entries: RunWriter;
   readonly #levels: RunWriter[] = [];
   readonly #disclosures: { index: number; block: Buffer }[] = [];
+  /** By digest: a session's address comes with many of its entries. */
+  readonly #shared = new Map<string, SharedDisclosure>();
   readonly #accepted: AcceptedRange[] = [];
   /** The positions after this turn, of the sources in it. */
   readonly positions: Map<string, SourcePosition> = new Map();
@@ -70,7 +73,7 @@ export class Turn {
    * @param position of the source before
    */
   add(submission: CheckedSubmission, known: number, position: SourcePosition): AcceptedRange {
-    const { source, vkey, epoch, seq, count, payload, starts, ends, blockEnds, leaves } = submission;
+    const { source, vkey, epoch, seq, count, payload, starts, ends, leaves } = submission;
     const index = this.#edge.size;
     const level0 = this.#level(0);
     // chain || leaf hash, hashed over and over into its own first half.
@@ -81,14 +84,16 @@ export class Turn {
     };
     for (let i = known; i < count; i += 1) {
       const leaf = leaves.subarray(i * HASH_BYTES, (i + 1) * HASH_BYTES);
-      if (blockEnds[i]! - ends[i]! > 2) {
-        this.#disclosures.push({ index: this.#edge.size, block: payload.subarray(ends[i], blockEnds[i]) });
-      }
       this.#entries.push(payload.subarray(starts[i]! - 2, ends[i]));
       level0.push(leaf);
       this.#edge.append(leaf, completed);
       chain.set(leaf, HASH_BYTES);
       chain.write(hash("sha256", chain, "binary"), 0, HASH_BYTES, "latin1");
+    }
+    for (const { position: place, block, shared } of submission.disclosures) {
+      if (place < known) continue;
+      if (block !== undefined) this.#disclosures.push({ index: index + place - known, block });
+      for (const each of shared) this.#shared.set(each.digest.toString("latin1"), each);
     }
     const next = seq + count;
     this.positions.set(source, { epoch, next, chain: Buffer.from(chain.subarray(0, HASH_BYTES)), vkey });
@@ -102,6 +107,7 @@ export class Turn {
     const runs = this.#entries.finish();
     for (const writer of this.#levels) runs.push(...writer.finish());
     const head = { size: this.#edge.size, root: this.#edge.root() };
-    return { runs, disclosures: this.#disclosures, positions: this.positions, accepted: this.#accepted, head };
+    const shared = [...this.#shared.values()];
+    return { runs, disclosures: this.#disclosures, shared, positions: this.positions, accepted: this.#accepted, head };
   }
 }

@@ -43,13 +43,13 @@ t.test("disclosures: vectors", async (t) => {
     // An entry in which the value is sealed at the name that the disclosure has.
     const sealed: Record<string, unknown> = { sealed: disclosureDigest(disclosure), bytes: 1 };
     const entry = (name ?? "sql").split(".").reduceRight((value: unknown, part) => ({ [part]: value }), sealed);
-    const check = (): void => checkDisclosures(block(disclosure), entry as EntryValue, 5);
+    const check = () => checkDisclosures(block(disclosure), entry as EntryValue, 5);
     if (wantErr === undefined) t.doesNotThrow(check, desc);
     else t.throws(check, { code: "bad_disclosure", details: { entry: 5 } }, desc);
   }
   for (const { desc, entry, disclosure, wantErr } of matches) {
     const value = parseEntry(Buffer.from(entry), 0);
-    const check = (): void => checkDisclosures(block(Buffer.from(disclosure, "base64url")), value, 0);
+    const check = () => checkDisclosures(block(Buffer.from(disclosure, "base64url")), value, 0);
     if (wantErr === undefined) t.doesNotThrow(check, desc);
     else t.throws(check, { code: "bad_disclosure" }, desc);
   }

@@ -20,7 +20,7 @@ t.test("in order", async (t) => {
   t.match(checkHealth(good, 1500), {
     status: "ok",
     size: 5,
-    published_size: 5,
+    tree_size: 5,
     publish_check_age_ms: 500,
     index_lag: 3,
   });

@@ -263,8 +263,12 @@ t.test("write_failed: a guard that cannot be written ends the log", async (t) =>
   t.equal(failure.code, "write_failed");
   t.match(lines.join("\n"), /^error write_failed: the checkpoint of size 1 cannot be kept/);
   const health = await get(log.url, "/healthz");
-  t.equal(health.status, 503);
-  t.match(health.json(), { status: "failing", checks: { writing: /cannot be kept/ } });
+  t.equal(health.status, 500);
+  t.match(health.json(), {
+    error: { code: "internal", message: /^writing: / },
+    status: "failing",
+    checks: { writing: /cannot be kept/ },
+  });
   t.match((await submit(log.url, source.fill(1).submission(ORIGIN, 1))).json(), { error: { code: "internal" } });
   t.equal((await published(log.url, 0)).size, 0, "nothing was served that was not kept");
   await log.close();

@@ -17,6 +17,7 @@ function append(changes: Partial<Append>): Append {
   return {
     runs: [],
     disclosures: [],
+    shared: [],
     positions: new Map(),
     accepted: [],
     head: { size: 0, root: EMPTY_ROOT },
@@ -33,6 +34,7 @@ export function storeContract(t: Test, factory: StoreFactory): void {
     t.same(await store.tile(0, 0), Buffer.alloc(0));
     t.same(await store.tile("entries", 5), Buffer.alloc(0));
     t.equal(await store.disclosures(0), undefined);
+    t.equal(await store.sharedDisclosure(root(0)), undefined);
     t.same(await store.positions(), new Map());
     t.same(await store.accepted("s", 1, 0, 10), []);
     t.equal(await store.checkpoint(), undefined);
@@ -49,6 +51,7 @@ export function storeContract(t: Test, factory: StoreFactory): void {
           { level: "entries", first: 0, bytes: Buffer.from("abc") },
         ],
         disclosures: [{ index: 1, block: Buffer.from("block") }],
+        shared: [{ digest: root(9), disclosure: Buffer.from("shared") }],
         positions: new Map([["s", position]]),
         accepted: [{ source: "s", epoch: 2, seq: 5, index: 0, count: 3 }],
         head: { size: 3, root: root(1) },
@@ -60,6 +63,8 @@ export function storeContract(t: Test, factory: StoreFactory): void {
       t.same(await store.tile("entries", 0), Buffer.from("abc"));
       t.same(await store.disclosures(1), Buffer.from("block"));
       t.equal(await store.disclosures(0), undefined);
+      t.same(await store.sharedDisclosure(root(9)), Buffer.from("shared"));
+      t.equal(await store.sharedDisclosure(root(8)), undefined);
       t.same(await store.positions(), new Map([["s", position]]));
       t.same(await store.accepted("s", 2, 0, 100), [{ source: "s", epoch: 2, seq: 5, index: 0, count: 3 }]);
       store = await again(store);

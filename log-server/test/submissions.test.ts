@@ -1,11 +1,13 @@
+import { hash } from "node:crypto";
 import { writeFile } from "node:fs/promises";
 import { request } from "node:http";
+import { join } from "node:path";
 import t from "tap";
 import { createKey } from "../src/keys.ts";
 import { startLogServer } from "../src/start.ts";
 import { auditLog, get, published, send, submit } from "./client.ts";
 import { makeLogFolder, ORIGIN } from "./folder.ts";
-import { TestSource } from "./source.ts";
+import { seal, TestSource } from "./source.ts";
 import { type Bytes, bytesOf, vectors } from "./vectors.ts";
 
 const OCTETS = { "content-type": "application/octet-stream" };
@@ -77,6 +79,36 @@ t.test("many sources at once: every entry once, in order, where its receipt says
     entries,
     Array.from({ length: 1600 }, (_, index) => places.get(index)),
   );
+  await log.close();
+});
+
+t.test("an address that is sealed once is disclosed with every entry that has its digest", async (t) => {
+  const source = new TestSource("s").start();
+  const address = seal("client.address", "192.0.2.1:5000");
+  const sql = [seal("sql", "one"), seal("sql", "two")];
+  const client = { address: address.sealed };
+  source.add({ ...source.head("test.event"), client }, [address.disclosure, address.disclosure]);
+  source.add({ ...source.head("test.event"), client, sql: sql[0]!.sealed }, [sql[0]!.disclosure, sql[0]!.disclosure]);
+  source.add({ ...source.head("test.event"), client, sql: sql[1]!.sealed }, [sql[1]!.disclosure, address.disclosure]);
+  const other = seal("client.address", "192.0.2.2:5000").sealed;
+  source.add({ ...source.head("test.event"), client: { address: other } });
+  const folder = await makeLogFolder([source.key.vkey]);
+  t.after(() => folder.remove());
+  const auditorTokens = join(folder.path, "tokens");
+  await writeFile(auditorTokens, hash("sha256", "token"));
+  const log = await startLogServer(folder.config({ auditorTokens, checkpointIntervalMs: 10 }), { log: () => {} });
+  t.equal((await submit(log.url, source.submission(ORIGIN))).status, 200);
+  await published(log.url, 5);
+  const read = async (index: number): Promise<string[]> => {
+    const path = `/api/v1/entries/${index}/disclosures`;
+    const { disclosures } = (await get(log.url, path, { authorization: "Bearer token" })).json();
+    return disclosures.map((each: string) => Buffer.from(each, "base64url").toString());
+  };
+  t.same(await read(0), []);
+  t.same(await read(1), [address.disclosure.toString()]);
+  t.same(await read(2), [sql[0]!.disclosure.toString(), address.disclosure.toString()]);
+  t.same(await read(3), [sql[1]!.disclosure.toString(), address.disclosure.toString()]);
+  t.same(await read(4), [], "a sealed value without a disclosure has none");
   await log.close();
 });
 

@@ -10,7 +10,6 @@ import { frameEntry, type TestEntry } from "./source.ts";
 export function checked(source: string, epoch: number, seq: number, entries: readonly TestEntry[]): CheckedSubmission {
   const starts: number[] = [];
   const ends: number[] = [];
-  const blockEnds: number[] = [];
   const leaves = Buffer.alloc(entries.length * 32);
   const frames = entries.map(frameEntry);
   let offset = 0;
@@ -18,10 +17,9 @@ export function checked(source: string, epoch: number, seq: number, entries: rea
     starts.push(offset + 2);
     ends.push(offset + 2 + bytes.length);
     offset += frames[i]!.length;
-    blockEnds.push(offset);
     leafHashInto(leaves, i * 32, bytes);
   }
-  const base = { source, vkey: "", epoch, seq, count: entries.length, starts, ends, blockEnds, leaves };
+  const base = { source, vkey: "", epoch, seq, count: entries.length, starts, ends, disclosures: [], leaves };
   const payload = Buffer.concat(frames);
   if (seq > 0) return { ...base, payload };
   return { ...base, payload, previous: JSON.parse(entries[0]!.bytes.toString()).previous };

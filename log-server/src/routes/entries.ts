@@ -1,6 +1,6 @@
 import type { FastifyInstance } from "fastify";
 import type { ServerContext } from "../context.ts";
-import { blockDisclosures } from "../disclosure.ts";
+import { blockDisclosures, sharedDigest } from "../disclosure.ts";
 import { LogServerError } from "../errors.ts";
 import { evidenceBundle, formatProof } from "../evidence.ts";
 import { authorize } from "../tokens.ts";
@@ -11,9 +11,12 @@ import { route } from "./route.ts";
 export function entryRoutes(app: FastifyInstance, context: ServerContext): void {
   const { reader, store, tokens } = context;
 
-  const disclosuresOf = async (index: number): Promise<Buffer[]> => {
+  const disclosuresOf = async (index: number, entry: Buffer): Promise<Buffer[]> => {
     const block = await store.disclosures(index);
-    return block === undefined ? [] : blockDisclosures(block);
+    const own = block === undefined ? [] : blockDisclosures(block);
+    const digest = sharedDigest(entry);
+    const shared = digest === undefined ? undefined : await store.sharedDisclosure(digest);
+    return shared === undefined ? own : [...own, shared];
   };
 
   route(app, "GET", "/api/v1/entries/:index/bundle", async (request, reply) => {
@@ -24,7 +27,7 @@ export function entryRoutes(app: FastifyInstance, context: ServerContext): void 
     const [entry] = await reader.entries(index, index + 1);
     const proof = formatProof(index, await reader.inclusionProof(index, size), note);
     reply.header("cache-control", "no-store");
-    return evidenceBundle(entry!, proof, auditor ? await disclosuresOf(index) : []);
+    return evidenceBundle(entry!, proof, auditor ? await disclosuresOf(index, entry!) : []);
   });
 
   route(app, "GET", "/api/v1/entries/:index/disclosures", async (request, reply) => {
@@ -34,7 +37,9 @@ export function entryRoutes(app: FastifyInstance, context: ServerContext): void 
     const { size } = context.published();
     const index = decimalParameter(request.params, "index");
     withinTree("index", index, size - 1, size);
+    const [entry] = await reader.entries(index, index + 1);
+    const disclosures = await disclosuresOf(index, entry!);
     reply.header("cache-control", "no-store");
-    return { index, disclosures: (await disclosuresOf(index)).map((bytes) => bytes.toString("base64url")) };
+    return { index, disclosures: disclosures.map((bytes) => bytes.toString("base64url")) };
   });
 }
