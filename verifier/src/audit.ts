@@ -55,19 +55,21 @@ export async function auditLog(reader: LogReader, options: AuditOptions): Promis
   if (head.checkpoint !== undefined) {
     scope = head.checkpoint.size;
     await auditor.advance(reader, head.checkpoint);
-    if (auditor.complete) {
+    if (auditor.established) {
       await waitForSeals(reader, options, auditor, findings, head as Head & { checkpoint: Checkpoint }, scope);
-      auditor.finish(now(), scope);
+      if (auditor.established) auditor.finish(now(), scope);
     }
   }
-  const done = auditor.complete && findings.verdict !== "FAIL" && head.checkpoint !== undefined;
+  // Where a tile is missing that no step needed, the entries are established; but not everything was processed.
+  const processed = head.checkpoint !== undefined && auditor.established && !findings.has("data_missing");
+  const done = processed && findings.verdict !== "FAIL";
   const report: AuditReport = {
     ...finishHead(head, options, findings, done ? auditor.state() : before),
     from,
     size: scope,
     read: auditor.size,
     firstBadIndex: findings.firstBadIndex,
-    sources: reportSources(auditor.sources, options.pins),
+    sources: reportSources(auditor.established ? auditor.sources : (state?.sources ?? []), options.pins),
   };
   report.conclusion = conclude(report, report);
   return report;
@@ -85,7 +87,7 @@ async function waitForSeals(
   const now = options.now ?? Date.now;
   const sleep = options.sleep ?? ((ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms)));
   const deadline = now() + (options.waitMs ?? 0);
-  while (findings.verdict !== "FAIL" && auditor.complete && auditor.hasUnsealed(scope)) {
+  while (findings.verdict !== "FAIL" && auditor.established && auditor.hasUnsealed(scope)) {
     const left = deadline - now();
     if (left <= 0) return;
     options.onWait?.(left);

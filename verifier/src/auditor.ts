@@ -2,7 +2,7 @@ import { decodeBase64, encodeBase64 } from "./base64.ts";
 import type { Checkpoint } from "./checkpoint.ts";
 import { type Entry, parseEntry, salvageEntry } from "./entry.ts";
 import { isFindingCode, VerifierError } from "./errors.ts";
-import type { Findings } from "./findings.ts";
+import { Findings } from "./findings.ts";
 import { Frontier } from "./frontier.ts";
 import type { VerifierKey } from "./key.ts";
 import { locateInTiles } from "./locate.ts";
@@ -22,7 +22,10 @@ export type AuditState = {
   sources: SourceRecord[];
 };
 
-/** Called for each entry in order; the entry is undefined when it failed E1 or E2. */
+/**
+ * Called for each entry in order, as it is read; the entry is undefined when it failed E1 or E2. That it is the entry
+ * which was signed is established at the end only, when the report has no finding of T.
+ */
 export type EntryListener = (index: number, entry: Entry | undefined) => void;
 
 /**
@@ -58,10 +61,13 @@ type UnitRead = {
 export class Auditor {
   readonly #options: AuditorOptions;
   readonly #findings: Findings;
+  /** Those of E, S and N. They wait for T4: of entries that are not the ones signed, nothing is said. */
+  readonly #waiting: Findings = new Findings();
   readonly #frontier: Frontier;
   readonly #sources = new Map<string, Source>();
   readonly #tiles: TileCheck;
   #complete = true;
+  #established = true;
 
   /** @throws VerifierError `usage` when the state is not one that an audit gave */
   constructor(options: AuditorOptions) {
@@ -75,7 +81,7 @@ export class Auditor {
     }
     this.#frontier = frontier;
     for (const record of state.sources) {
-      this.#sources.set(record.name, new Source(record, this.#findings, options.pins?.get(record.name)));
+      this.#sources.set(record.name, new Source(record, this.#waiting, options.pins?.get(record.name)));
     }
     this.#tiles = new TileCheck();
   }
@@ -88,6 +94,11 @@ export class Auditor {
   /** Whether all entries of the checkpoints given could be read. */
   get complete(): boolean {
     return this.#complete;
+  }
+
+  /** Whether the entries read are those that were signed, so that something can be said of the sources. */
+  get established(): boolean {
+    return this.#complete && this.#established;
   }
 
   /**
@@ -103,6 +114,7 @@ export class Auditor {
         // Behind a bundle that cannot be read no chain and no root can be told.
         this.#findings.addError(unit.entries);
         this.#complete = false;
+        this.#waiting.clear();
         return;
       }
       if (unit.tile instanceof VerifierError) this.#findings.addError(unit.tile);
@@ -111,7 +123,9 @@ export class Auditor {
       this.#options.onProgress?.(this.size, checkpoint.size);
     }
     await this.#tiles.checkPartial(reader, checkpoint.size, this.#findings);
-    await this.#checkRoot(reader, checkpoint, from);
+    this.#established = await this.#checkRoot(reader, checkpoint, from);
+    if (this.#established) this.#findings.take(this.#waiting);
+    else this.#waiting.clear();
   }
 
   async #read(reader: LogReader, { n, width }: Unit): Promise<UnitRead> {
@@ -142,7 +156,7 @@ export class Auditor {
     try {
       entry = parseEntry(bytes);
     } catch (error) {
-      this.#findings.addError(error, { index });
+      this.#waiting.addError(error, { index });
       // Its place in its source's chain can often be told all the same; then one bad entry is one finding.
       const salvaged = salvageEntry(bytes);
       if (salvaged !== undefined) this.#sources.get(salvaged.source)?.add(salvaged, leaf, index, true);
@@ -154,25 +168,29 @@ export class Auditor {
   #source(name: string): Source {
     let source = this.#sources.get(name);
     if (source === undefined) {
-      source = new Source(name, this.#findings, this.#options.pins?.get(name));
+      source = new Source(name, this.#waiting, this.#options.pins?.get(name));
       this.#sources.set(name, source);
     }
     return source;
   }
 
-  /** Step T4. */
-  async #checkRoot(reader: LogReader, checkpoint: Checkpoint, from: number): Promise<void> {
+  /**
+   * Step T4.
+   * @returns whether the root is the one signed
+   */
+  async #checkRoot(reader: LogReader, checkpoint: Checkpoint, from: number): Promise<boolean> {
     if (equalBytes(this.#frontier.root(), checkpoint.root)) {
       this.#tiles.report(this.#findings);
-      return;
+      return true;
     }
     const what = `the root rebuilt from the entries is not the one of the checkpoint of size ${checkpoint.size}`;
     if (this.#findings.has("leaf_mismatch")) {
       this.#findings.add("root_mismatch", `${what}; entries differ from the tiles, as leaf_mismatch says`);
-      return;
+      return false;
     }
     const { hint, index } = await this.#locate(reader, checkpoint, from);
     this.#findings.add("root_mismatch", `${what}: ${hint}`, index === undefined ? {} : { index });
+    return false;
   }
 
   async #locate(reader: LogReader, checkpoint: Checkpoint, from: number): Promise<{ hint: string; index?: number }> {
@@ -202,17 +220,19 @@ export class Auditor {
   }
 
   /**
-   * Steps S9 and S10, once all is read.
+   * Steps S9, S10 and S12, once all is read and {@link established}.
    * @param now the verifier's clock, milliseconds since 1970
    * @param scope entries from this index on were read for their seals only
    */
   finish(now: number, scope: number): void {
     for (const source of this.#sources.values()) source.finish(now, scope);
+    // S12
     for (const [name, key] of this.#options.pins ?? []) {
       if (this.#sources.has(name)) continue;
-      const message = `the log has no entry of source ${name}, whose key ${key.id} was given`;
-      this.#findings.add("silent", message, { source: name });
+      const message = `the log has no entry of source ${name}, whose key (${key.id}) was given`;
+      this.#waiting.add("source_missing", message, { source: name });
     }
+    this.#findings.take(this.#waiting);
   }
 
   get sources(): SourceRecord[] {

@@ -25,6 +25,7 @@ export const findingVerdicts = {
   seal_mismatch: "FAIL",
   unsealed: "NOT PROVEN",
   silent: "NOT PROVEN",
+  source_missing: "NOT PROVEN",
   session_break: "FAIL",
   session_totals: "FAIL",
   bundle_malformed: "FAIL",

@@ -44,17 +44,33 @@ export class Findings {
     this.add(error.code, error.message, { ...place, ...error.place });
   }
 
+  /** Adds all findings of the other, which is empty afterwards. */
+  take(other: Findings): void {
+    for (const { code, message, ...place } of other.list) this.add(code, message, place);
+    for (const [code, count] of other.#counts) {
+      const unlisted = Math.max(0, count - keptPerCode);
+      if (unlisted > 0) this.#counts.set(code, this.#counts.get(code)! + unlisted);
+    }
+    other.clear();
+  }
+
+  clear(): void {
+    this.list.length = 0;
+    this.#counts.clear();
+  }
+
   has(code: FindingCode): boolean {
     return this.#counts.has(code);
   }
 
   /**
    * @returns the findings in the order of spec/proof.md: checkpoint, checkpoint kept, tiles, then the entries with
-   * their sources and sessions in the order of the log
+   * their sources and sessions in the order of the log; among these, what contradicts before what is missing
    */
   sorted(): Finding[] {
-    const phase = (finding: Finding): number => phases[finding.code] ?? 2;
-    return [...this.list].sort((a, b) => phase(a) - phase(b)); // stable
+    const phase = ({ code }: Finding): number => phases[code] ?? (findingVerdicts[code] === "FAIL" ? 2 : 3);
+    const place = ({ index }: Finding): number => index ?? Number.MAX_SAFE_INTEGER;
+    return [...this.list].sort((a, b) => phase(a) - phase(b) || (phase(a) < 2 ? 0 : place(a) - place(b))); // stable
   }
 
   get verdict(): Verdict {

@@ -53,6 +53,8 @@ export class Source {
   readonly #findings: Findings;
   readonly #pin: VerifierKey | undefined;
   #key: VerifierKey | undefined;
+  /** S3 failed, so whatever its seals are signed with says nothing; that is reported, and not again at each seal. */
+  #keyRefused = false;
   #chain: Uint8Array | undefined;
   #sessions: Sessions;
 
@@ -71,7 +73,10 @@ export class Source {
     if (pin !== undefined && vkey !== null && vkey !== pin.text) {
       const message = `the key that source ${name} has used (${parseVerifierKey(vkey).id}) is not the one given (${pin.id})`;
       findings.add("source_key_mismatch", message, { source: name, ...position(last) });
+      this.#keyRefused = true;
     }
+    // Nothing mends a declared gap: an audit that goes on behind it says so as the one that found it did.
+    for (const gap of this.#record.gaps) findings.add("declared_gap", gapMessage(gap.epoch), { source: name, ...gap });
   }
 
   /** @param salvaged the entry failed E2, and only its common members can be relied on */
@@ -154,7 +159,7 @@ export class Source {
         `epoch ${entry.epoch} begins with ${entry.kind}, sequence ${entry.seq}, not with source.start`,
       );
     } else {
-      this.#previous(entry.previous as Previous | null, report); // S4
+      this.#previous(entry, report); // S4
     }
     if (record.stopped) record.cleanEnds++;
     else record.uncleanEnds++;
@@ -163,13 +168,13 @@ export class Source {
   }
 
   /** Step S4. */
-  #previous(previous: Previous | null, report: (code: FindingCode, message: string) => void): void {
+  #previous(entry: Entry, report: (code: FindingCode, message: string) => void): void {
     const record = this.#record;
+    const previous = entry.previous as Previous | null;
     if (previous === null) {
       report("epoch_break", `previous is null, and there is an epoch ${record.epoch}`);
       return;
     }
-    const lost = previous.spool === "lost";
     if (previous.epoch !== record.epoch) {
       report("epoch_break", `previous names epoch ${previous.epoch}, and the one before is ${record.epoch}`);
     } else if (previous.next !== record.next) {
@@ -179,17 +184,11 @@ export class Source {
       );
     } else if (this.#chain !== undefined && !equalBytes(decodeBase64(previous.chain)!, this.#chain)) {
       report("epoch_break", `previous has another chain value than the entries of epoch ${record.epoch} give`);
-    } else if (previous.clean !== record.stopped && !(lost && record.stopped)) {
-      // A source that lost its spool cannot know that it had stopped in order.
+    } else if (previous.clean !== record.stopped) {
       const end = record.stopped ? "with source.stop" : "without source.stop";
       report("epoch_break", `previous states clean ${previous.clean}, and epoch ${record.epoch} ended ${end}`);
     }
-    if (lost) {
-      report(
-        "declared_gap",
-        `the source declares that it lost its spool: what it had recorded behind sequence ${record.next - 1} of epoch ${record.epoch} and not yet submitted is gone`,
-      );
-    }
+    if (previous.spool === "lost") report("declared_gap", gapMessage(entry.epoch));
   }
 
   #beginEpoch(entry: Entry): void {
@@ -222,12 +221,13 @@ export class Source {
       record.relaxed = { epochs: record.relaxed.epochs + 1, window_ms: Math.max(record.relaxed.window_ms, window_ms) };
     }
     if ((entry.previous as Previous | null)?.spool === "lost") {
-      record.gaps = [...record.gaps, { index, epoch: entry.epoch, seq: entry.seq }].slice(-keptGaps);
+      record.gaps = [...record.gaps, { index, epoch: entry.epoch, seq: entry.seq }].slice(0, keptGaps);
     }
   }
 
   #checkKey(text: string, report: (code: FindingCode, message: string) => void): void {
     const record = this.#record;
+    this.#keyRefused = true;
     let key: VerifierKey;
     try {
       key = parseVerifierKey(text);
@@ -245,6 +245,7 @@ export class Source {
       report("source_key_mismatch", `the source's key (${key.id}) is not ${which} (${this.#key.id})`);
       return;
     }
+    this.#keyRefused = false;
     this.#key = key;
     record.vkey = key.text;
   }
@@ -252,7 +253,9 @@ export class Source {
   /** Steps S6, S7 and S8. */
   #seal(entry: Entry, index: number, report: (code: FindingCode, message: string) => void): void {
     const record = this.#record;
-    if (this.#key === undefined) return; // S3 found no key that is acceptable
+    // Whether the seal is good or not, the entries before it are spoken of: they are not reported as unsealed as well.
+    record.unsealed = null;
+    if (this.#key === undefined || this.#keyRefused) return;
     try {
       const seal = openSeal(entry.seal as string, this.#key); // S6
       const rebuilt = {
@@ -273,7 +276,6 @@ export class Source {
       return;
     }
     record.lastSeal = { index, epoch: entry.epoch, seq: entry.seq, time: entry.time };
-    record.unsealed = null;
   }
 
   get unsealed(): SourceRecord["unsealed"] {
@@ -306,6 +308,10 @@ export class Source {
     const chain = this.#chain === undefined ? null : encodeBase64(this.#chain);
     return { ...this.#record, chain, sessions: this.#sessions.toJSON() };
   }
+}
+
+function gapMessage(epoch: number): string {
+  return `epoch ${epoch} declares that the source had lost its spool: what it had recorded by then and not yet submitted is gone`;
 }
 
 function position(at: Position | null): Partial<Position> {
