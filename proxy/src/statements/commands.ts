@@ -158,7 +158,10 @@ export const COMMANDS: Commands = {
     tag: (node) => `DISCARD ${(node.target ?? "").replace("DISCARD_", "")}`,
     class: "session",
   },
-  ClosePortalStmt: { tag: (node) => (node.portalname === undefined ? "CLOSE CURSOR ALL" : "CLOSE CURSOR"), class: "session" },
+  ClosePortalStmt: {
+    tag: (node) => (node.portalname === undefined ? "CLOSE CURSOR ALL" : "CLOSE CURSOR"),
+    class: "session",
+  },
   ListenStmt: session("LISTEN"),
   UnlistenStmt: session("UNLISTEN"),
 
@@ -242,7 +245,8 @@ export const COMMANDS: Commands = {
     tag: (node) => objectTag("ALTER", node.renameType === "OBJECT_COLUMN" ? node.relationType : node.renameType),
     class: (node) => objectClass(node.renameType),
     visit: (walk, node) => {
-      if (node.renameType !== "OBJECT_ATTRIBUTE" && node.renameType !== "OBJECT_TYPE") walk.relation(node.relation, "write");
+      if (node.renameType !== "OBJECT_ATTRIBUTE" && node.renameType !== "OBJECT_TYPE")
+        walk.relation(node.relation, "write");
     },
   },
   AlterObjectSchemaStmt: {

@@ -15,17 +15,7 @@
  * | admin | reach beyond the database's data: server files and programs, other servers, other sessions, settings, maintenance |
  * | unknown | a string is executed, or the text could not be understood |
  */
-export const CLASSES = [
-  "read",
-  "session",
-  "copy",
-  "write",
-  "function",
-  "ddl",
-  "role",
-  "admin",
-  "unknown",
-] as const;
+export const CLASSES = ["read", "session", "copy", "write", "function", "ddl", "role", "admin", "unknown"] as const;
 
 export type StatementClass = (typeof CLASSES)[number];
 

@@ -55,7 +55,8 @@ export class Walk {
 
   /** A field whose type is fixed by the node it is in stands there without its type's name. */
   #field(key: string, child: object, scope: Scope | undefined): void {
-    if ("relname" in child) this.relation(child as Nodes["RangeVar"], key === "pktable" || key === "constrrel" ? "read" : "write");
+    if ("relname" in child)
+      this.relation(child as Nodes["RangeVar"], key === "pktable" || key === "constrrel" ? "read" : "write");
     else {
       const type = FIELD_TYPES[key];
       if (type === undefined) this.visit(child, scope);
@@ -65,7 +66,10 @@ export class Walk {
 
   node(type: string, node: object, scope: Scope | undefined): void {
     const expression = EXPRESSIONS[type];
-    if (expression !== undefined) return expression(this, node as never, scope);
+    if (expression !== undefined) {
+      expression(this, node as never, scope);
+      return;
+    }
     const command = COMMANDS[type as keyof typeof COMMANDS] as Command<object> | undefined;
     if (command !== undefined) {
       if (this.mode !== "plan") this.raise(typeof command.class === "function" ? command.class(node) : command.class);
