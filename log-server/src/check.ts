@@ -9,7 +9,7 @@ import type { Sources } from "./sources.ts";
 import { type FramedSubmission, parsePayload } from "./submission.ts";
 
 /** The end of the epoch before, as a `source.start` states it. */
-export interface Previous {
+interface Previous {
   readonly epoch: number;
   readonly next: number;
   readonly chain: string;

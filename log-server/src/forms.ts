@@ -81,9 +81,7 @@ export const timestamp: Form = (value) => {
 export const hashBase64url: Form = matching(/^[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]$/);
 export const hashBase64: Form = matching(/^[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=$/);
 export const sha256Hex: Form = matching(/^[0-9a-f]{64}$/);
-export const base64: Form = matching(
-  /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}[AEIMQUYcgkosw048]=|[A-Za-z0-9+/][AQgw]==)?$/,
-);
+const base64: Form = matching(/^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}[AEIMQUYcgkosw048]=|[A-Za-z0-9+/][AQgw]==)?$/);
 
 const inBase64 = exactly({ base64 });
 const byDigest = exactly({ bytes: count, sha256: sha256Hex });

@@ -18,7 +18,7 @@ import {
 // The members of each kind of entry (spec/entry.md, "Kinds"). A name with `?` stands for a member that its row says
 // may be absent; where absence depends on another member, `statementFault` has the rule.
 
-export type Members = Readonly<Record<string, Form>>;
+type Members = Readonly<Record<string, Form>>;
 
 const epoch = atLeast(1);
 const session = matching(/^(?:0|[1-9][0-9]*)\.(?:0|[1-9][0-9]*)$/);

@@ -58,7 +58,7 @@ function encodeHead({ size, root }: TreeHead): Buffer {
 }
 
 /** The store in LevelDB. */
-export class LevelStore implements Store {
+class LevelStore implements Store {
   readonly #db: Database;
 
   constructor(db: Database) {

@@ -24,7 +24,7 @@ export interface SignerKey extends VerifierKey {
   readonly privateKey: KeyObject;
 }
 
-export interface Signature {
+interface Signature {
   readonly name: string;
   /** 4 bytes. */
   readonly id: Buffer;

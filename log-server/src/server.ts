@@ -1,4 +1,3 @@
-import { STATUS_CODES } from "node:http";
 import type { Socket } from "node:net";
 import Fastify, { type FastifyError, type FastifyInstance, type FastifyReply, type FastifyRequest } from "fastify";
 import type { ServerContext } from "./context.ts";
@@ -11,6 +10,7 @@ import { tileRoutes } from "./routes/tiles.ts";
 
 /** Seconds that `Retry-After` asks for. */
 const RETRY_AFTER = "1";
+const JSON_TYPE = "application/json; charset=utf-8";
 
 function isHttpCode(code: string): code is HttpCode {
   return code in httpStatus;
@@ -57,19 +57,18 @@ function sendError(context: ServerContext, error: unknown, request: FastifyReque
   if (code === "body_too_large") reply.header("connection", "close");
   if (request.method === "POST" && request.routeOptions.url === SUBMISSIONS) context.metrics.submission(code);
   const body = { error: { code, message: answer.message, ...answer.details } };
-  return reply.code(httpStatus[code]).type("application/json; charset=utf-8").send(body);
+  return reply.code(httpStatus[code]).type(JSON_TYPE).send(body);
 }
 
-/** Answers what is not HTTP at all, or took too long to become a request. */
+/** Answers what is not HTTP at all. A request that took too long to arrive is cut off: it may be sent again. */
 function onClientError(error: NodeJS.ErrnoException, socket: Socket): void {
-  if (error.code === "ECONNRESET" || !socket.writable) {
+  if (error.code === "ECONNRESET" || error.code === "ERR_HTTP_REQUEST_TIMEOUT" || !socket.writable) {
     socket.destroy();
     return;
   }
-  const status = error.code === "ERR_HTTP_REQUEST_TIMEOUT" ? 408 : error.code === "HPE_HEADER_OVERFLOW" ? 431 : 400;
-  const message = `this is not a request that can be answered: ${STATUS_CODES[status]}`;
+  const message = `this is not an HTTP request that can be answered: ${error.message}`;
   const body = JSON.stringify({ error: { code: "bad_parameter", message, parameter: "request" } });
-  const head = `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nConnection: close\r\nContent-Type: application/json; charset=utf-8`;
+  const head = `HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Type: ${JSON_TYPE}`;
   socket.end(`${head}\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`);
 }
 

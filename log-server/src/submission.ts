@@ -5,13 +5,13 @@ import { HASH_BYTES } from "./merkle.ts";
 import { isKeyName, type Note, parseNote } from "./note.ts";
 
 /** Entries in one submission, at most (spec/submission.md). */
-export const MAX_ENTRIES = 4096;
+const MAX_ENTRIES = 4096;
 /** Bytes of a note, at most: the limit that a verifier has for a checkpoint. */
-export const MAX_NOTE_BYTES = 65_536;
+const MAX_NOTE_BYTES = 65_536;
 const HEADER = "vitrine/submission/v1";
 
 /** What the note of a submission says. */
-export interface Announcement {
+interface Announcement {
   readonly origin: string;
   readonly source: string;
   readonly epoch: number;

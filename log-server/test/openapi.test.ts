@@ -209,7 +209,8 @@ t.test("the codes of the page are those of the package", async (t) => {
   t.same(error.properties.error.properties.code.enum.toSorted(), Object.keys(httpStatus).sort());
 });
 
-t.test("it closes", async () => {
+t.test("it closes", async (t) => {
   await log.close();
+  await t.rejects(send(log.url, "GET", "/checkpoint"), { code: "ECONNREFUSED" });
   await folder.remove();
 });

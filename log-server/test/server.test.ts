@@ -343,6 +343,7 @@ t.test("nothing in all this was a fault of the log", async (t) => {
   t.same(logged, []);
 });
 
-t.test("it closes", async () => {
+t.test("it closes", async (t) => {
   await log.close();
+  await t.rejects(get(log.url, "/checkpoint"), { code: "ECONNREFUSED" });
 });
