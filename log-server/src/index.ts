@@ -10,4 +10,5 @@ export {
 } from "./errors.ts";
 export { type CrashPoint, crashPoints, type LogServerHooks } from "./hooks.ts";
 export { createKey, readKey, vkeyOf } from "./keys.ts";
+export type { SignerKey, VerifierKey } from "./note.ts";
 export { type RunningLogServer, startLogServer } from "./start.ts";
