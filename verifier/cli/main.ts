@@ -18,8 +18,9 @@ async function run(invocation: Invocation): Promise<number> {
     case "audit":
       return (await import("./commands/audit.ts")).runAudit(invocation);
     case "prove":
+      return (await import("./commands/prove.ts")).runProve(invocation);
     case "verify":
-      throw new Error("not there");
+      return (await import("./commands/verify.ts")).runVerify(invocation);
   }
 }
 

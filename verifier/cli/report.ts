@@ -57,8 +57,9 @@ export function sourceLines(source: SourceReport): string[] {
       : source.key === "learned"
         ? "learned: it is the one that the source's first entry names"
         : "no acceptable key is known";
-  const open = source.stopped ? "the last one stopped in order" : "the last one still runs";
-  const epochs = `${source.epochs} (${source.cleanEnds} ended in order, ${source.uncleanEnds} did not; ${open})`;
+  const ended = source.cleanEnds + (source.stopped ? 1 : 0);
+  const running = source.stopped ? "" : ", the last one goes on";
+  const epochs = `${source.epochs}: ${ended} ended in order, ${source.uncleanEnds} did not${running}`;
   const pairs: [string, string][] = [
     ["  key", source.keyId === undefined ? key : `${source.keyId}, ${key}`],
     ["  epochs", source.epochs === 0 ? "none" : epochs],

@@ -1,0 +1,71 @@
+import { proveEntry } from "../../src/index.ts";
+import type { ProveInvocation } from "../args.ts";
+import { fetchDisclosures, readToken } from "../disclosures.ts";
+import { pathError, writeDurably } from "../files.ts";
+import { evidenceLines, headLines, openLog, saveState, statusOf } from "../log-session.ts";
+import { printResult } from "../output.ts";
+import { escapeJson, printable } from "../printable.ts";
+import { findingLines, headJson, verdictLines } from "../report.ts";
+
+/**
+ * `vitrine-verifier prove`: an evidence bundle of one entry. Nothing is written unless all of it was verified.
+ * @returns the exit status
+ * @throws VerifierError `usage`, `log_unreachable`
+ */
+export async function runProve(options: ProveInvocation): Promise<number> {
+  const { index, output, json } = options;
+  const token = options.token === undefined ? undefined : await readToken(options.token);
+  const session = await openLog(options);
+  const { http, reader, key, state } = session;
+  try {
+    if (token !== undefined && http.exposed) {
+      process.stderr.write(
+        "The token and the disclosed values travel without TLS: whoever is on the way can read them.\n",
+      );
+    }
+    const report = await proveEntry(reader, {
+      key,
+      kept: state.kept,
+      index,
+      ...(token === undefined ? {} : { disclosures: (of) => fetchDisclosures(http, of, token) }),
+    });
+    const { evidence } = await saveState(session, report);
+    // A check made while saving may have taken the verdict back. What is escaped stands in strings: it is the same JSON.
+    const bundle = report.verdict === "PASS" && report.bundle !== undefined ? escapeJson(report.bundle) : undefined;
+    if (bundle !== undefined && output !== undefined) await writeBundle(output, bundle);
+    if (json) {
+      printResult("prove", {
+        log: http.base,
+        vkey: key.text,
+        ...headJson(report),
+        evidence: evidence ?? null,
+        index,
+        entry: report.entry ?? null,
+        output: bundle === undefined ? null : (output ?? null),
+        bundle: bundle === undefined || output !== undefined ? null : JSON.parse(bundle),
+      });
+    } else {
+      if (bundle !== undefined && output === undefined) process.stdout.write(bundle);
+      const lines = [
+        ...headLines(session, report),
+        ...findingLines(report.findings, report.omitted),
+        ...evidenceLines(evidence),
+        ...(bundle === undefined || output === undefined ? [] : [`The evidence bundle is in ${printable(output)}`, ""]),
+        ...verdictLines(report.verdict, report.conclusion),
+      ];
+      process.stderr.write(`${lines.join("\n")}\n`);
+    }
+    return statusOf(report);
+  } finally {
+    http.close();
+  }
+}
+
+/** It may disclose what is secret: only its owner can read it. */
+async function writeBundle(path: string, bundle: string): Promise<void> {
+  try {
+    await writeDurably(path, bundle);
+  } catch (error) {
+    throw pathError(error, `--output ${printable(path)} cannot be written`);
+  }
+}

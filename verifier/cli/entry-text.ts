@@ -1,0 +1,56 @@
+import { printable, printableJson } from "./printable.ts";
+
+/** An entry and the values disclosed with it, written out for people: a member a line, paths joined by dots. */
+
+type Sealed = { sealed: string; bytes: number };
+
+/**
+ * @param entry verified
+ * @param disclosed values by the path of their member
+ * @param sealed the paths of all sealed values
+ */
+export function entryLines(
+  entry: object,
+  disclosed: ReadonlyMap<string, unknown>,
+  sealed: ReadonlySet<string>,
+): string[] {
+  const lines: [string, string[]][] = [];
+  collect(entry, "", disclosed, sealed, lines);
+  const width = Math.max(...lines.map(([path]) => path.length)) + 2;
+  return lines.flatMap(([path, [first, ...more]]) => [
+    `  ${path.padEnd(width)}${first}`,
+    ...more.map((line) => `  ${"".padEnd(width)}${line}`),
+  ]);
+}
+
+function collect(
+  value: object,
+  prefix: string,
+  disclosed: ReadonlyMap<string, unknown>,
+  sealed: ReadonlySet<string>,
+  lines: [string, string[]][],
+): void {
+  for (const [name, member] of Object.entries(value)) {
+    const path = `${prefix}${name}`;
+    const label = printable(path);
+    if (sealed.has(path)) {
+      const { bytes } = member as Sealed;
+      if (!disclosed.has(path)) lines.push([label, [`(sealed, ${bytes} bytes, not disclosed)`]]);
+      else lines.push([label, ["(sealed, disclosed:)", ...valueLines(disclosed.get(path)).map((line) => `| ${line}`)]]);
+    } else if (typeof member === "object" && member !== null && !Array.isArray(member)) {
+      if (Object.keys(member).length === 0) lines.push([label, ["{}"]]);
+      collect(member, `${path}.`, disclosed, sealed, lines);
+    } else lines.push([label, memberLines(member)]);
+  }
+}
+
+/** Text with line ends, such as a seal or a statement, stands on lines of its own. */
+function memberLines(value: unknown): string[] {
+  const lines = valueLines(value);
+  return lines.length > 1 ? ["", ...lines.map((line) => `| ${line}`)] : lines;
+}
+
+function valueLines(value: unknown): string[] {
+  if (typeof value !== "string") return [printableJson(value)];
+  return value.replace(/\n$/, "").split("\n").map(printable);
+}
