@@ -162,7 +162,12 @@ t.test("node-postgres: a result of 50 MB, a statement of 5 MB, parameters of 20 
   );
   const [wide, text, bytes] = statements(entries);
   t.ok((wide!["bytes_out"] as number) > 50_000_000);
-  t.match(text, { operation: "SELECT", outcome: "completed", complete: true, sql: { bytes: long.length + "SELECT length('') AS n".length } });
+  t.match(text, {
+    operation: "SELECT",
+    outcome: "completed",
+    complete: true,
+    sql: { bytes: long.length + "SELECT length('') AS n".length },
+  });
   const all = await stack.entries();
   const at = (entry: Entry): number => all.findIndex(({ seq, epoch }) => seq === entry.seq && epoch === entry.epoch);
   t.equal((await stack.disclosed(at(text!)))["sql"], `SELECT length('${long}') AS n`);

@@ -57,7 +57,11 @@ const SCRIPTS: readonly Script[] = [
     name: "several statements in one string",
     rounds: [
       {
-        send: [send.query("CREATE TABLE several (a int); INSERT INTO several VALUES (1), (2); SELECT a + 0 AS a FROM several")],
+        send: [
+          send.query(
+            "CREATE TABLE several (a int); INSERT INTO several VALUES (1), (2); SELECT a + 0 AS a FROM several",
+          ),
+        ],
         ready: 1,
       },
     ],

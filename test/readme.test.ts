@@ -24,7 +24,11 @@ interface Outcome {
 
 function shell(command: string): Promise<Outcome> {
   return new Promise((resolve) => {
-    const env = { ...process.env, XDG_STATE_HOME: join(folder, "state"), PATH: `${ROOT}/node_modules/.bin:${process.env["PATH"]}` };
+    const env = {
+      ...process.env,
+      XDG_STATE_HOME: join(folder, "state"),
+      PATH: `${ROOT}/node_modules/.bin:${process.env["PATH"]}`,
+    };
     const child = spawn("bash", ["-c", here(command)], { cwd: folder, env });
     let output = "";
     child.stdout.on("data", (chunk) => {

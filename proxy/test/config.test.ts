@@ -85,7 +85,10 @@ t.test("the manual's table has every key with its default", async (t) => {
 t.test("spec/errors.md has every code, and the SQLSTATE it is sent with", async (t) => {
   const errors = page("spec/errors.md");
   const toClient = errors.slice(errors.indexOf("## Proxy, to the client"), errors.indexOf("## Proxy, at start"));
-  const documented = [...toClient.matchAll(/^\| `([a-z_]+)` \| ([0-9A-Z]{5}) \|/gm)].map(([, code, state]) => [code, state]);
+  const documented = [...toClient.matchAll(/^\| `([a-z_]+)` \| ([0-9A-Z]{5}) \|/gm)].map(([, code, state]) => [
+    code,
+    state,
+  ]);
   t.same(documented, Object.entries(SQLSTATE));
   const start = errors.slice(errors.indexOf("## Proxy, at start"), errors.indexOf("## Verifier"));
   const codes = [...start.matchAll(/^\| `([a-z_]+)` \|/gm)].map(([, code]) => code);

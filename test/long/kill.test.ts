@@ -69,7 +69,8 @@ class Load {
         }
       } catch (error) {
         const { code, message } = error as pg.DatabaseError;
-        if (code !== undefined && !["57P01", "ECONNRESET", "EPIPE"].includes(code)) this.unexpected.push(`${code} ${message}`);
+        if (code !== undefined && !["57P01", "ECONNRESET", "EPIPE"].includes(code))
+          this.unexpected.push(`${code} ${message}`);
       } finally {
         await client.end().catch(() => undefined);
       }
@@ -116,13 +117,33 @@ t.test(`${KILLS} kills under load`, { timeout: 600_000 }, async (t) => {
     `${KILLS} kills: ${load.attempted.size} statements, ${load.acknowledged.size} acknowledged, ${executed.size} executed, ` +
       `${outcomes.filter((outcome) => outcome === "unknown").length} with an unknown outcome, ${entries.length} statement entries`,
   );
-  t.same([...executed].filter((id) => !byId.has(id)), [], "nothing was executed that is not in the log");
-  t.same([...load.acknowledged].filter((id) => !executed.has(id)), [], "what was acknowledged was executed");
-  t.same([...byId].filter(([, all]) => all.length > 1).map(([id]) => id), [], "nothing is in the log twice");
-  t.same([...byId.keys()].filter((id) => !load.attempted.has(id)), [], "nothing is in the log that nobody asked for");
+  t.same(
+    [...executed].filter((id) => !byId.has(id)),
+    [],
+    "nothing was executed that is not in the log",
+  );
+  t.same(
+    [...load.acknowledged].filter((id) => !executed.has(id)),
+    [],
+    "what was acknowledged was executed",
+  );
+  t.same(
+    [...byId].filter(([, all]) => all.length > 1).map(([id]) => id),
+    [],
+    "nothing is in the log twice",
+  );
+  t.same(
+    [...byId.keys()].filter((id) => !load.attempted.has(id)),
+    [],
+    "nothing is in the log that nobody asked for",
+  );
   t.same([...new Set(outcomes)].sort(), ["completed", "unknown"], "the interrupted ones have an unknown outcome");
   t.same(
-    [...byId.values()].flat().filter((entry) => entry.outcome === "unknown" && !executed.has(idOf(entry)!) && load.acknowledged.has(idOf(entry)!)),
+    [...byId.values()]
+      .flat()
+      .filter(
+        (entry) => entry.outcome === "unknown" && !executed.has(idOf(entry)!) && load.acknowledged.has(idOf(entry)!),
+      ),
     [],
   );
 

@@ -153,8 +153,7 @@ export function movedEntries(honest: Honest): LogLie[] {
     },
     {
       name: "an entry follows source.stop in its epoch",
-      show: () =>
-        honest.view(entries.toSpliced(at.half, 0, forged(secret, { seq: members(entries[stop2]!).seq + 1 }))),
+      show: () => honest.view(entries.toSpliced(at.half, 0, forged(secret, { seq: members(entries[stop2]!).seq + 1 }))),
       exit: FAIL,
       codes: ["epoch_break"],
       index: at.half,
@@ -362,7 +361,13 @@ export function sealsAndKeys(honest: Honest): LogLie[] {
     {
       name: "another key takes over from one epoch on",
       show: () => {
-        const from = { seals: thief, entry: (entry: Members) => (entry.kind === "source.start" && entry.epoch > 1 ? Buffer.from(JSON.stringify({ ...entry, vkey: thief.vkey })) : undefined) };
+        const from = {
+          seals: thief,
+          entry: (entry: Members) =>
+            entry.kind === "source.start" && entry.epoch > 1
+              ? Buffer.from(JSON.stringify({ ...entry, vkey: thief.vkey }))
+              : undefined,
+        };
         return honest.withBothKeys(entries, { ...from, seal: (_, i) => (i < start2 ? sealAt(i) : undefined) });
       },
       exit: FAIL,

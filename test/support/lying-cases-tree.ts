@@ -83,16 +83,14 @@ export function changedBytes(honest: Honest): LogLie[] {
     },
     {
       name: "a hash of a level 0 tile is changed, and the entries are true",
-      show: () =>
-        honest.view(entries, { answers: { [tilePath(0, tile)]: flipped(level0, (index % 256) * 32) } }),
+      show: () => honest.view(entries, { answers: { [tilePath(0, tile)]: flipped(level0, (index % 256) * 32) } }),
       exit: FAIL,
       codes: ["leaf_mismatch"],
       index,
     },
     {
       name: "a hash of a level 1 tile is changed, and the entries are true",
-      show: () =>
-        honest.view(entries, { answers: { [tilePath(1, 0, level1.length / 32)]: flipped(level1, 3 * 32) } }),
+      show: () => honest.view(entries, { answers: { [tilePath(1, 0, level1.length / 32)]: flipped(level1, 3 * 32) } }),
       exit: FAIL,
       codes: ["tile_malformed"],
     },
@@ -156,7 +154,12 @@ export function forks(honest: Honest): LogLie[] {
     {
       name: "the last entry alone is changed, with both keys; all was audited",
       show: () =>
-        honest.withBothKeys(entries, { entry: (entry) => (entry.epoch === 3 && entry.kind === "source.stop" ? Buffer.from(JSON.stringify({ ...entry, time: "2026-01-01T00:00:00.000000Z" })) : undefined) }),
+        honest.withBothKeys(entries, {
+          entry: (entry) =>
+            entry.epoch === 3 && entry.kind === "source.stop"
+              ? Buffer.from(JSON.stringify({ ...entry, time: "2026-01-01T00:00:00.000000Z" }))
+              : undefined,
+        }),
       kept: "whole",
       exit: FAIL,
       codes: ["split_view"],

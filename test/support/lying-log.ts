@@ -13,6 +13,10 @@ export type Answer =
   | { readonly endless: Uint8Array; readonly headers?: Record<string, string> }
   /** A few bytes of the many announced, and then the connection breaks. */
   | { readonly broken: Uint8Array }
+  /** Nothing at all. */
+  | { readonly silent: true }
+  /** A byte, and another one after so many milliseconds, and so on. */
+  | { readonly trickle: number }
   | { readonly status: number; readonly headers: Record<string, string>; readonly body: Uint8Array | string };
 
 /** What the log shows. */
@@ -85,6 +89,11 @@ function send(response: ServerResponse, answer: Answer): void {
     response.on("drain", more);
     response.on("error", () => undefined); // the reader went away, as it should
     more();
+  } else if ("silent" in answer) {
+    // Until the reader gives up.
+  } else if ("trickle" in answer) {
+    const timer = setInterval(() => response.write("x"), answer.trickle);
+    response.on("close", () => clearInterval(timer));
   } else {
     response.writeHead(answer.status, answer.headers).end(answer.body);
   }

@@ -3,7 +3,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { Postgres } from "@vitrine/cli";
 import pg from "pg";
 import { tilePath } from "./lying-log.ts";
-import { type Entry, Stack, TOKEN } from "./stack.ts";
+import { type Entry, type Stack, TOKEN } from "./stack.ts";
 
 export interface Record {
   readonly entries: readonly Buffer[];

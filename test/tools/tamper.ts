@@ -1,6 +1,7 @@
 // Plays the dishonest operator: changes one byte of an entry in the store of a stopped log, and nothing else.
-import { parseArgs } from "node:util";
+
 import { join } from "node:path";
+import { parseArgs } from "node:util";
 import { Level } from "level";
 
 /**
@@ -8,7 +9,10 @@ import { Level } from "level";
  * @returns the text before and after
  * @throws Error when the log has no such entry
  */
-export async function tamper(store: string, index: number): Promise<{ readonly before: string; readonly after: string }> {
+export async function tamper(
+  store: string,
+  index: number,
+): Promise<{ readonly before: string; readonly after: string }> {
   const db = new Level<Buffer, Buffer>(store, {
     keyEncoding: "buffer",
     valueEncoding: "buffer",
@@ -19,7 +23,12 @@ export async function tamper(store: string, index: number): Promise<{ readonly b
     // Entries lie in runs: the key is "e" and the index of the first, the value each entry behind its u16 length.
     const key = Buffer.alloc(9, "e");
     key.writeBigUInt64BE(BigInt(index), 1);
-    for await (const [runKey, run] of db.iterator({ gte: Buffer.alloc(9, "e").fill(0, 1), lte: key, reverse: true, limit: 1 })) {
+    for await (const [runKey, run] of db.iterator({
+      gte: Buffer.alloc(9, "e").fill(0, 1),
+      lte: key,
+      reverse: true,
+      limit: 1,
+    })) {
       let at = 0;
       let number = Number(runKey.readBigUInt64BE(1));
       for (; at < run.length && number < index; number += 1) at += 2 + run.readUInt16BE(at);

@@ -1,0 +1,52 @@
+// npm run bench [-- --only pgbench,log,copy] [--seconds N] [--rounds N] [--clients N] [--smoke]
+import { rmSync } from "node:fs";
+import { parseArgs } from "node:util";
+import { startDatabase, temporaryFolder } from "../support/stack.ts";
+import { benchCopy } from "./copy.ts";
+import { benchLog } from "./log.ts";
+import { describeMachine } from "./machine.ts";
+import { benchPgbench } from "./pgbench.ts";
+
+const USAGE = `npm run bench -- [options]
+
+  --only NAMES    some of pgbench, log, copy, separated by commas [all]
+  --seconds N     length of a round of pgbench [10]
+  --rounds N      rounds, each way in turn [3]
+  --clients N     of pgbench [16]
+  --entries N     for the log-server and the audit [100000]
+  --smoke         everything once and short: does it run?
+`;
+
+const { values } = parseArgs({
+  options: {
+    only: { type: "string", default: "pgbench,log,copy" },
+    seconds: { type: "string" },
+    rounds: { type: "string" },
+    clients: { type: "string", default: "16" },
+    entries: { type: "string" },
+    smoke: { type: "boolean", default: false },
+    help: { type: "boolean", short: "h", default: false },
+  },
+});
+if (values.help) {
+  console.log(USAGE);
+  process.exit(0);
+}
+const seconds = Number(values.seconds ?? (values.smoke ? 1 : 10));
+const rounds = Number(values.rounds ?? (values.smoke ? 1 : 3));
+const entries = Number(values.entries ?? (values.smoke ? 10_000 : 100_000));
+const only = new Set(values.only.split(","));
+
+console.log(describeMachine());
+const folder = temporaryFolder("bench");
+if (only.has("log")) await benchLog({ entries, submitters: 8 });
+if (only.has("pgbench") || only.has("copy")) {
+  const database = await startDatabase(folder);
+  try {
+    if (only.has("pgbench")) await benchPgbench(database, { seconds, rounds, clients: Number(values.clients) });
+    if (only.has("copy")) await benchCopy(database, { megabytes: values.smoke ? 20 : 500, rounds });
+  } finally {
+    await database.stop();
+    rmSync(folder, { recursive: true, force: true });
+  }
+}

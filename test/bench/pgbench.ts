@@ -1,0 +1,264 @@
+/** pgbench through the proxy in each durability mode, beside PostgreSQL itself and PgBouncer, round by round. */
+import { type ChildProcess, spawn } from "node:child_process";
+import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import type { Postgres } from "@vitrine/cli";
+import pg from "pg";
+import { DATABASE, freePort, PASSWORD, Stack, USER } from "../support/stack.ts";
+import { cpuSeconds, median, percentile, table, version } from "./machine.ts";
+
+export interface PgbenchOptions {
+  readonly seconds: number;
+  readonly rounds: number;
+  readonly clients: number;
+}
+
+interface Way {
+  readonly name: string;
+  readonly port: number;
+  /** Processes whose CPU is counted, by name. */
+  readonly processes: Readonly<Record<string, number>>;
+  readonly stack?: Stack;
+}
+
+interface Sample {
+  readonly tps: number;
+  readonly p50: number;
+  readonly p95: number;
+  readonly p99: number;
+  readonly cpu: Readonly<Record<string, number>>;
+  readonly drainSeconds: number;
+}
+
+const LOADS: readonly { readonly name: string; readonly args: readonly string[]; readonly statements: number }[] = [
+  { name: "pgbench -S, simple", args: ["-S", "-M", "simple"], statements: 1 },
+  { name: "pgbench -S, prepared", args: ["-S", "-M", "prepared"], statements: 1 },
+  { name: "pgbench TPC-B, simple", args: ["-M", "simple"], statements: 7 },
+];
+
+const MODES = {
+  default: { reads: "before-result", others: "before-execute" },
+  "before-execute": { reads: "before-execute", others: "before-execute" },
+  relaxed: { reads: "relaxed", others: "relaxed" },
+} as const;
+
+export async function benchPgbench(database: Postgres, options: PgbenchOptions): Promise<void> {
+  if (version("pgbench", "--version") === undefined) {
+    console.log("\npgbench: skipped, it is not installed");
+    return;
+  }
+  const direct = { host: "127.0.0.1", port: database.port };
+  await pgbench(direct.port, ["-i", "-q", "-s", "10"]);
+  const ways: Way[] = [{ name: "PostgreSQL directly", port: database.port, processes: {} }];
+  const bouncer = await startBouncer(database.port);
+  if (bouncer === undefined) console.log("\nPgBouncer: skipped, it is not installed");
+  else ways.push({ name: "PgBouncer, session", port: bouncer.port, processes: { pgbouncer: bouncer.pid } });
+  for (const [mode, durability] of Object.entries(MODES)) {
+    const stack = await (await Stack.create(database, { durability, checkpointIntervalMs: 1000 })).start();
+    const processes = { proxy: stack.proxy.pid!, log: stack.log.pid! };
+    ways.push({ name: `Vitrine, ${mode}`, port: stack.proxyPort, processes, stack });
+  }
+  try {
+    for (const load of LOADS) await compare(load, ways, options);
+    await report(ways);
+  } finally {
+    for (const { stack } of ways) await stack?.destroy();
+    bouncer?.stop();
+  }
+}
+
+async function compare(load: (typeof LOADS)[number], ways: readonly Way[], options: PgbenchOptions): Promise<void> {
+  const samples = new Map<Way, Sample[]>(ways.map((way) => [way, []]));
+  for (let round = 0; round < options.rounds; round += 1) {
+    for (const way of ways) samples.get(way)!.push(await measure(load, way, options));
+  }
+  const of = (way: Way, value: (sample: Sample) => number): number => median(samples.get(way)!.map(value));
+  const base = of(ways[0]!, ({ tps }) => tps);
+  const peer = ways.find(({ name }) => name.startsWith("PgBouncer"));
+  const rows = [
+    [
+      "",
+      "tps",
+      "min",
+      "max",
+      "of direct",
+      "of PgBouncer",
+      "p50 ms",
+      "p95 ms",
+      "p99 ms",
+      "CPU µs/statement",
+      "log drains in",
+    ],
+  ];
+  for (const way of ways) {
+    const all = samples.get(way)!.map(({ tps }) => tps);
+    const tps = median(all);
+    const cpu = Object.keys(way.processes).map(
+      (name) => `${name} ${of(way, (sample) => sample.cpu[name]!).toFixed(1)}`,
+    );
+    rows.push([
+      way.name,
+      tps.toFixed(0),
+      Math.min(...all).toFixed(0),
+      Math.max(...all).toFixed(0),
+      (tps / base).toFixed(2),
+      peer === undefined ? "-" : (tps / of(peer, (sample) => sample.tps)).toFixed(2),
+      of(way, ({ p50 }) => p50).toFixed(2),
+      of(way, ({ p95 }) => p95).toFixed(2),
+      of(way, ({ p99 }) => p99).toFixed(2),
+      cpu.join(", ") || "-",
+      way.stack === undefined ? "-" : `${of(way, ({ drainSeconds }) => drainSeconds).toFixed(1)} s`,
+    ]);
+  }
+  const { clients, seconds, rounds } = options;
+  console.log(`\n${load.name}: ${clients} clients, ${rounds} rounds of ${seconds} s in turn, medians\n${table(rows)}`);
+}
+
+async function measure(load: (typeof LOADS)[number], way: Way, options: PgbenchOptions): Promise<Sample> {
+  const folder = mkdtempSync(join(tmpdir(), "vitrine-bench-"));
+  try {
+    const before = Object.entries(way.processes).map(([name, pid]) => [name, cpuSeconds(pid)] as const);
+    const prefix = join(folder, "log");
+    const clients = String(options.clients);
+    await pgbench(way.port, [
+      "-n",
+      ...load.args,
+      "-c",
+      clients,
+      "-j",
+      "2",
+      "-T",
+      String(options.seconds),
+      "-l",
+      "--log-prefix",
+      prefix,
+    ]);
+    const ended = performance.now();
+    const latencies = transactions(folder);
+    const drainSeconds = way.stack === undefined ? 0 : await drained(way.stack, ended);
+    const statements = latencies.length * load.statements;
+    const cpu = Object.fromEntries(
+      before.map(([name, used]) => [name, ((cpuSeconds(way.processes[name]!) - used) * 1e6) / statements]),
+    );
+    return {
+      tps: latencies.length / options.seconds,
+      p50: percentile(latencies, 0.5) / 1000,
+      p95: percentile(latencies, 0.95) / 1000,
+      p99: percentile(latencies, 0.99) / 1000,
+      cpu,
+      drainSeconds,
+    };
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+/** Waits until the log's tree has stood still: everything was submitted. */
+async function drained(stack: Stack, since: number): Promise<number> {
+  let size = -1;
+  let changed = performance.now();
+  for (;;) {
+    const metrics = (await (await fetch(`${stack.logUrl}/healthz`)).json()) as { size: number };
+    if (metrics.size !== size) {
+      size = metrics.size;
+      changed = performance.now();
+    } else if (performance.now() - changed > 600) return Math.max(0, changed - since) / 1000;
+    await sleep(50);
+  }
+}
+
+/** Latencies in µs, sorted: the third column of pgbench's transaction log. */
+function transactions(folder: string): Float64Array {
+  const all: number[] = [];
+  for (const name of readdirSync(folder)) {
+    for (const line of readFileSync(join(folder, name), "utf8").split("\n")) {
+      const latency = line.split(" ")[2];
+      if (latency !== undefined) all.push(Number(latency));
+    }
+  }
+  return Float64Array.from(all).sort();
+}
+
+function pgbench(port: number, args: readonly string[]): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const connection = ["-h", "127.0.0.1", "-p", String(port), "-U", USER];
+    const child = spawn("pgbench", [...connection, ...args, DATABASE], {
+      env: { ...process.env, PGPASSWORD: PASSWORD, PGSSLMODE: "disable" },
+    });
+    let output = "";
+    child.stdout.on("data", (chunk) => {
+      output += chunk;
+    });
+    child.stderr.on("data", (chunk) => {
+      output += chunk;
+    });
+    child.once("error", reject);
+    child.once("close", (code) => (code === 0 ? resolve(output) : reject(new Error(`pgbench: ${output}`))));
+  });
+}
+
+async function startBouncer(upstream: number): Promise<{ port: number; pid: number; stop: () => void } | undefined> {
+  if (version("pgbouncer", "--version") === undefined) return undefined;
+  const folder = mkdtempSync(join(tmpdir(), "vitrine-pgbouncer-"));
+  chmodSync(folder, 0o755);
+  const port = await freePort();
+  writeFileSync(join(folder, "users"), `"${USER}" "${PASSWORD}"\n`);
+  writeFileSync(
+    join(folder, "pgbouncer.ini"),
+    [
+      "[databases]",
+      `* = host=127.0.0.1 port=${upstream}`,
+      "[pgbouncer]",
+      "listen_addr = 127.0.0.1",
+      `listen_port = ${port}`,
+      "unix_socket_dir =",
+      "auth_type = scram-sha-256",
+      `auth_file = ${join(folder, "users")}`,
+      "pool_mode = session",
+      "max_client_conn = 500",
+      "default_pool_size = 90",
+      "log_connections = 0",
+      "log_disconnections = 0",
+    ].join("\n"),
+  );
+  const args = process.getuid?.() === 0 ? ["-q", "-u", "nobody"] : ["-q"];
+  const child: ChildProcess = spawn("pgbouncer", [...args, join(folder, "pgbouncer.ini")], { stdio: "ignore" });
+  for (let attempt = 0; attempt < 50; attempt += 1) {
+    const client = new pg.Client({ host: "127.0.0.1", port, user: USER, password: PASSWORD, database: DATABASE });
+    try {
+      await client.connect();
+      await client.end();
+      break;
+    } catch {
+      await sleep(100);
+    }
+  }
+  return {
+    port,
+    pid: child.pid!,
+    stop: () => {
+      child.kill("SIGTERM");
+      rmSync(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+async function report(ways: readonly Way[]): Promise<void> {
+  const rows = [["", "entries", "log bytes/entry", "index bytes/entry"]];
+  for (const { name, stack } of ways) {
+    if (stack === undefined) continue;
+    const { size } = (await (await fetch(`${stack.logUrl}/healthz`)).json()) as { size: number };
+    const per = (folder: string): string => (folderBytes(join(stack.folder, folder)) / size).toFixed(0);
+    rows.push([name, String(size), per("log/store"), per("log/index")]);
+  }
+  console.log(`\ndisk, tree and entries and disclosures\n${table(rows)}`);
+  console.log(
+    "The peer records nothing: PgBouncer stands before PostgreSQL without pgaudit, which this PostgreSQL does not have.",
+  );
+}
+
+function folderBytes(folder: string): number {
+  return readdirSync(folder).reduce((sum, name) => sum + statSync(join(folder, name)).size, 0);
+}

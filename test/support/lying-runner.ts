@@ -1,0 +1,129 @@
+/** Shows lies to the verifier's own command, several at once. */
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import type { BundleLie, Honest, LogLie } from "./lying-honest.ts";
+import { LyingLog, type View } from "./lying-log.ts";
+import { type CommandResult, ROOT, runNode } from "./stack.ts";
+
+const VERIFIER = join(ROOT, "verifier/bin/vitrine-verifier.js");
+
+export interface Heard extends CommandResult {
+  /** The JSON of the report. */
+  readonly report: Report;
+  /** The folder in which the verifier keeps what it keeps. */
+  readonly state: string;
+}
+
+export interface Report {
+  readonly verdict?: string;
+  readonly findings?: readonly { readonly code: string; readonly message: string; readonly index?: number }[];
+  readonly firstBadIndex?: number | null;
+  readonly conclusion?: string;
+  readonly evidence?: string | null;
+  /** In place of a verdict. */
+  readonly error?: { readonly code: string };
+}
+
+/** The codes that were found, each once, in alphabetical order. */
+export function codesOf({ findings, error }: Report): string[] {
+  const codes = findings?.map(({ code }) => code) ?? (error === undefined ? [] : [error.code]);
+  return [...new Set(codes)].sort();
+}
+
+/** Runs the command under a clock that is ahead. */
+function clock(later: number): Record<string, string> {
+  const code = `const now = Date.now; Date.now = () => now() + ${later};`;
+  const option = `--import=data:text/javascript,${encodeURIComponent(code)}`;
+  return { NODE_OPTIONS: `${process.env.NODE_OPTIONS ?? ""} ${option}` };
+}
+
+/** The files of a state folder, each with its text. */
+export function stateFiles(folder: string): Record<string, string> {
+  if (!existsSync(folder)) return {};
+  return Object.fromEntries(readdirSync(folder).map((name) => [name, readFileSync(join(folder, name), "utf8")]));
+}
+
+export class Audience {
+  readonly #folder: string;
+  readonly #honest: Honest;
+  #count = 0;
+
+  constructor(folder: string, honest: Honest) {
+    this.#folder = folder;
+    this.#honest = honest;
+  }
+
+  /** The folder of what a verifier has kept of the honest log. */
+  kept(what: "half" | "whole"): string {
+    return join(this.#folder, `kept-${what}`);
+  }
+
+  /** Lets a verifier audit the honest log, half of it and all of it, and keep what it keeps. */
+  async prepare(): Promise<void> {
+    const { entries, at } = this.#honest;
+    for (const [what, size] of [
+      ["half", at.half],
+      ["whole", at.size],
+    ] as const) {
+      const view = this.#honest.view(entries.slice(0, size));
+      const heard = await this.#ask(view, "audit", this.kept(what), ["--wait", "0"]);
+      if (heard.code !== 0) throw new Error(`the honest log does not pass: ${heard.stdout}${heard.stderr}`);
+    }
+  }
+
+  async hear(lie: LogLie): Promise<Heard> {
+    const state = this.#fresh("state");
+    if (lie.kept === undefined) mkdirSync(state);
+    else cpSync(this.kept(lie.kept), state, { recursive: true });
+    const command = lie.command ?? "audit";
+    const args = [...(command === "audit" ? ["--wait", "0"] : []), ...(lie.args ?? [])];
+    return this.#ask(lie.show(), command, state, args, lie.later === undefined ? {} : clock(lie.later));
+  }
+
+  async examine(lie: BundleLie): Promise<Heard> {
+    const file = this.#fresh("bundle");
+    writeFileSync(file, lie.file());
+    return this.#run(["verify", file], "");
+  }
+
+  async #ask(view: View, command: string, state: string, args: readonly string[], env = {}): Promise<Heard> {
+    const log = await LyingLog.serve(view);
+    try {
+      return await this.#run([command, "--log", log.url, "--state", state, ...args], state, env);
+    } finally {
+      await log.close();
+    }
+  }
+
+  async #run(args: readonly string[], state: string, env: Record<string, string> = {}): Promise<Heard> {
+    const result = await runNode(VERIFIER, [...args, "--vkey", this.#honest.log.vkey, "--json"], env);
+    try {
+      return { ...result, state, report: JSON.parse(result.stdout) as Report };
+    } catch {
+      throw new Error(`no JSON from ${args.join(" ")}: ${result.stdout}${result.stderr}`);
+    }
+  }
+
+  #fresh(name: string): string {
+    this.#count += 1;
+    return join(this.#folder, `${name}-${this.#count}`);
+  }
+}
+
+/** Does `work` for each of the list, so many at once, and gives the results in the list's order. */
+export async function inParallel<T, R>(
+  list: readonly T[],
+  atOnce: number,
+  work: (item: T) => Promise<R>,
+): Promise<R[]> {
+  const results: R[] = [];
+  let next = 0;
+  const worker = async (): Promise<void> => {
+    while (next < list.length) {
+      const i = next++;
+      results[i] = await work(list[i]!);
+    }
+  };
+  await Promise.all(Array.from({ length: atOnce }, worker));
+  return results;
+}
