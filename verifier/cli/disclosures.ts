@@ -45,7 +45,9 @@ export async function fetchDisclosures(http: HttpClient, index: number, token: s
   const path = `api/v1/entries/${index}/disclosures`;
   const answer = await http.get(path, { limit: maxAnswerLength, headers: { authorization: `Bearer ${token}` } });
   if (answer.status === 401 || answer.status === 403) {
-    const message = `the log refuses the token (${answer.status})${sentence(answer)}: ask its operator for one that is valid, or leave --token out to prove the entry without its sealed values`;
+    // A log that repeats the token does not get it printed.
+    const said = sentence(answer).replaceAll(token, "...");
+    const message = `the log refuses the token (${answer.status})${said}: ask its operator for one that is valid, or leave --token out to prove the entry without its sealed values`;
     throw new VerifierError("usage", message);
   }
   const body = contentOf(answer, path);

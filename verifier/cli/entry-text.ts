@@ -2,6 +2,9 @@ import { printable, printableJson } from "./printable.ts";
 
 /** An entry and the values disclosed with it, written out for people: a member a line, paths joined by dots. */
 
+/** The names of entries are shorter; one that a log made up must not push all values to the side. */
+const longestLabel = 40;
+
 type Sealed = { sealed: string; bytes: number };
 
 /**
@@ -16,9 +19,9 @@ export function entryLines(
 ): string[] {
   const lines: [string, string[]][] = [];
   collect(entry, "", disclosed, sealed, lines);
-  const width = Math.max(...lines.map(([path]) => path.length)) + 2;
+  const width = Math.min(longestLabel, Math.max(...lines.map(([path]) => path.length))) + 2;
   return lines.flatMap(([path, [first, ...more]]) => [
-    `  ${path.padEnd(width)}${first}`,
+    `  ${path.padEnd(width - 1)} ${first}`,
     ...more.map((line) => `  ${"".padEnd(width)}${line}`),
   ]);
 }

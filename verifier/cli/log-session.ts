@@ -1,21 +1,20 @@
 import {
   type Checkpoint,
+  checkHead,
   type Evidence,
-  findingVerdicts,
   type HeadReport,
-  isFindingCode,
   type Kept,
+  type LogReader,
   VerifierError,
   type VerifierKey,
 } from "../src/index.ts";
-import { compareWithKept } from "../src/kept.ts";
 import type { LogOptions } from "./args.ts";
-import { verdictStatus } from "./exit-status.ts";
+import { faultStatus, verdictStatus } from "./exit-status.ts";
 import { HttpClient } from "./http.ts";
 import { HttpReader } from "./http-reader.ts";
 import { readKey } from "./keys.ts";
 import { printable } from "./printable.ts";
-import { aligned, describeCheckpoint } from "./report.ts";
+import { aligned, describeCheckpoint, headJson } from "./report.ts";
 import { defaultFolder, State } from "./state.ts";
 
 /** What the commands that read a log begin and end with. */
@@ -33,27 +32,40 @@ export async function openLog(options: LogOptions): Promise<LogSession> {
 export type Saved = {
   /** Where the two notes of a fork were written. */
   evidence: string | undefined;
+  /** Why nothing could be written. The verdict stands all the same. */
+  problem: string | undefined;
 };
 
 /**
  * Advances the state as the report says, or keeps the evidence of a fork.
  * @param report a finding is added to it when another run, meanwhile, kept a checkpoint that contradicts this one
- * @throws VerifierError `usage` when the state cannot be written, `log_unreachable`
+ * @throws VerifierError `log_unreachable`
  */
-export async function saveState({ state, reader }: LogSession, report: HeadReport): Promise<Saved> {
+export async function saveState(session: LogSession, report: HeadReport): Promise<Saved> {
+  try {
+    return { evidence: await save(session, report), problem: undefined };
+  } catch (error) {
+    // After a long audit the verdict must not be lost because the disk is full.
+    if (!(error instanceof VerifierError) || error.code !== "usage") throw error;
+    return { evidence: undefined, problem: error.message };
+  }
+}
+
+async function save(session: LogSession, report: HeadReport): Promise<string | undefined> {
+  const { state } = session;
   let evidence = report.evidence;
   let keep = evidence === undefined ? report.keep : undefined;
   // Another run can come in between again and again only if it makes progress each time.
   while (keep !== undefined && !(await state.save(keep))) {
     const other: Kept | undefined = state.kept;
     if (other === undefined) continue; // it was taken away: this is the first contact again
-    const compared = await compareWithOther(other.checkpoint, keep.checkpoint, report, reader);
+    const compared = await compareWithOther(other.checkpoint, keep.checkpoint, report, session);
     evidence = compared.evidence;
     keep = compared.consistent ? further(other, keep) : undefined;
   }
-  if (evidence === undefined) return { evidence: undefined };
+  if (evidence === undefined) return undefined;
   const found = report.findings.find(({ code }) => ["rolled_back", "split_view", "inconsistent"].includes(code));
-  return { evidence: await state.keepEvidence(evidence, found?.code ?? "inconsistent") };
+  return state.keepEvidence(evidence, found?.code ?? "inconsistent");
 }
 
 /** @returns what two runs know together, once their trees are known to be consistent */
@@ -68,23 +80,24 @@ async function compareWithOther(
   other: Checkpoint,
   mine: Checkpoint,
   report: HeadReport,
-  reader: HttpReader,
+  { key, reader }: LogSession,
 ): Promise<{ consistent: boolean; evidence: Evidence | undefined }> {
   // That the other run saw a larger tree is no rollback: whichever is smaller came first.
   const [first, second] = other.size <= mine.size ? [other, mine] : [mine, other];
-  try {
-    await compareWithKept(first, second, reader);
-    return { consistent: true, evidence: undefined };
-  } catch (error) {
-    if (!(error instanceof VerifierError) || !isFindingCode(error.code)) throw error;
-    const message = `${error.message} (the other one was seen by another run of the verifier at the same time)`;
-    report.findings.push({ code: error.code, message, ...error.place });
-    if (report.verdict !== "FAIL") report.verdict = findingVerdicts[error.code];
-    report.conclusion =
-      "Another run of the verifier saw a tree that this one is not shown to agree with; the state was not advanced.";
-    const fork = findingVerdicts[error.code] === "FAIL" && error.code !== "tile_malformed";
-    return { consistent: false, evidence: fork ? { kept: first, seen: second } : undefined };
+  const both: LogReader = {
+    checkpoint: () => Promise.resolve(second.note),
+    tile: (level, n, width) => reader.tile(level, n, width),
+  };
+  const { verdict, findings, evidence } = await checkHead(both, { key, kept: { checkpoint: first, audit: null } });
+  if (verdict === "PASS") return { consistent: true, evidence: undefined };
+  for (const finding of findings) {
+    const message = `${finding.message} (one of the two was seen by another run of the verifier at the same time)`;
+    report.findings.push({ ...finding, message });
   }
+  if (report.verdict !== "FAIL") report.verdict = verdict;
+  report.conclusion =
+    "Another run of the verifier saw a tree that this one is not shown to agree with; the state was not advanced.";
+  return { consistent: false, evidence };
 }
 
 /** @returns the lines at the top of a report */
@@ -102,13 +115,28 @@ export function headLines({ http, key, state }: LogSession, report: HeadReport):
   ];
 }
 
-/** @returns lines about the evidence of a fork, if there is any */
-export function evidenceLines(path: string | undefined): string[] {
-  if (path === undefined) return [];
-  return [`Both signed checkpoints are kept in ${printable(path)}`, "The state was not advanced.", ""];
+/** @returns lines about the evidence of a fork, and about a state that could not be written */
+export function savedLines({ evidence, problem }: Saved): string[] {
+  const lines: string[] = [];
+  if (evidence !== undefined) {
+    lines.push(`Both signed checkpoints are kept in ${printable(evidence)}`, "The state was not advanced.", "");
+  }
+  if (problem !== undefined) lines.push("The state was not advanced:", `  ${printable(problem)}`, "");
+  return lines;
 }
 
-/** @returns the exit status of the report's verdict */
-export function statusOf(report: HeadReport): number {
-  return verdictStatus[report.verdict];
+/** The members that the JSON of every command over a log has. */
+export function sessionJson({ http, key }: LogSession, report: HeadReport, saved: Saved): Record<string, unknown> {
+  return {
+    log: http.base,
+    vkey: key.text,
+    ...headJson(report),
+    evidence: saved.evidence ?? null,
+    stateError: saved.problem ?? null,
+  };
+}
+
+/** @returns the exit status: that of the verdict, but a state that could not be kept must not look like success */
+export function statusOf(report: HeadReport, saved: Saved): number {
+  return saved.problem !== undefined && report.verdict !== "FAIL" ? faultStatus.usage : verdictStatus[report.verdict];
 }

@@ -2,11 +2,21 @@ import { type AuditReport, auditLog } from "../../src/index.ts";
 import type { AuditInvocation } from "../args.ts";
 import { isFiltering, makeFilter } from "../filter.ts";
 import { readPins } from "../keys.ts";
+import { LeafPool } from "../leaf-pool.ts";
 import { Listing, layListing } from "../listing.ts";
-import { evidenceLines, headLines, type LogSession, openLog, saveState, statusOf } from "../log-session.ts";
+import {
+  headLines,
+  type LogSession,
+  openLog,
+  type Saved,
+  savedLines,
+  saveState,
+  sessionJson,
+  statusOf,
+} from "../log-session.ts";
 import { outputWidth, printLines, printResult } from "../output.ts";
 import { Progress } from "../progress.ts";
-import { count, findingLines, headJson, sourceLines, verdictLines } from "../report.ts";
+import { count, findingLines, sourceLines, verdictLines } from "../report.ts";
 
 /** How many entries are listed when the caller does not say: at a glance, and when something was looked for. */
 const glance = 50;
@@ -23,6 +33,7 @@ export async function runAudit(options: AuditInvocation): Promise<number> {
   const listing = new Listing(options.limit ?? (options.all || isFiltering(options.filter) ? search : glance));
   const matches = makeFilter(options.filter);
   const progress = new Progress();
+  const pool = new LeafPool();
   try {
     const report = await auditLog(session.reader, {
       key: session.key,
@@ -35,13 +46,15 @@ export async function runAudit(options: AuditInvocation): Promise<number> {
       },
       onProgress: (done, size) => progress.entries(done, size),
       onWait: (leftMs) => progress.waiting(leftMs),
+      hashLeaves: pool.hash,
     }).finally(() => progress.end());
-    const { evidence } = await saveState(session, report);
-    if (options.json) printResult("audit", auditJson(session, report, listing, evidence));
-    else printLines(auditLines(session, report, listing, evidence));
-    return statusOf(report);
+    const saved = await saveState(session, report);
+    if (options.json) printResult("audit", auditJson(session, report, listing, saved));
+    else printLines(auditLines(session, report, listing, saved));
+    return statusOf(report, saved);
   } finally {
     session.http.close();
+    await pool.close();
   }
 }
 
@@ -53,18 +66,13 @@ function isSigned(report: AuditReport): boolean {
   return report.checkpoint !== undefined && !report.findings.some(({ code }) => unsigned.has(code));
 }
 
-function auditLines(
-  session: LogSession,
-  report: AuditReport,
-  listing: Listing,
-  evidence: string | undefined,
-): string[] {
+function auditLines(session: LogSession, report: AuditReport, listing: Listing, saved: Saved): string[] {
   return [
     ...headLines(session, report),
     ...listingLines(report, listing),
     ...report.sources.flatMap(sourceLines),
     ...findingLines(report.findings, report.omitted),
-    ...evidenceLines(evidence),
+    ...savedLines(saved),
     ...verdictLines(report.verdict, report.conclusion),
   ];
 }
@@ -91,17 +99,9 @@ function listingLines(report: AuditReport, listing: Listing): string[] {
   return [...lines, ""];
 }
 
-function auditJson(
-  session: LogSession,
-  report: AuditReport,
-  listing: Listing,
-  evidence: string | undefined,
-): Record<string, unknown> {
+function auditJson(session: LogSession, report: AuditReport, listing: Listing, saved: Saved): Record<string, unknown> {
   return {
-    log: session.http.base,
-    vkey: session.key.text,
-    ...headJson(report),
-    evidence: evidence ?? null,
+    ...sessionJson(session, report, saved),
     from: report.from,
     size: report.size,
     read: report.read,

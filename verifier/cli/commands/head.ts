@@ -1,8 +1,8 @@
 import { checkHead } from "../../src/index.ts";
 import type { HeadInvocation } from "../args.ts";
-import { evidenceLines, headLines, openLog, saveState, statusOf } from "../log-session.ts";
+import { headLines, openLog, savedLines, saveState, sessionJson, statusOf } from "../log-session.ts";
 import { printLines, printResult } from "../output.ts";
-import { findingLines, headJson, verdictLines } from "../report.ts";
+import { findingLines, verdictLines } from "../report.ts";
 
 /**
  * `vitrine-verifier head`: steps C and K.
@@ -13,23 +13,17 @@ export async function runHead(options: HeadInvocation): Promise<number> {
   const session = await openLog(options);
   try {
     const report = await checkHead(session.reader, { key: session.key, kept: session.state.kept });
-    const { evidence } = await saveState(session, report);
-    if (options.json) {
-      printResult("head", {
-        log: session.http.base,
-        vkey: session.key.text,
-        ...headJson(report),
-        evidence: evidence ?? null,
-      });
-    } else {
+    const saved = await saveState(session, report);
+    if (options.json) printResult("head", sessionJson(session, report, saved));
+    else {
       printLines([
         ...headLines(session, report),
         ...findingLines(report.findings, report.omitted),
-        ...evidenceLines(evidence),
+        ...savedLines(saved),
         ...verdictLines(report.verdict, report.conclusion),
       ]);
     }
-    return statusOf(report);
+    return statusOf(report, saved);
   } finally {
     session.http.close();
   }

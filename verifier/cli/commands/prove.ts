@@ -2,10 +2,10 @@ import { proveEntry } from "../../src/index.ts";
 import type { ProveInvocation } from "../args.ts";
 import { fetchDisclosures, readToken } from "../disclosures.ts";
 import { pathError, writeDurably } from "../files.ts";
-import { evidenceLines, headLines, openLog, saveState, statusOf } from "../log-session.ts";
+import { headLines, openLog, savedLines, saveState, sessionJson, statusOf } from "../log-session.ts";
 import { printResult } from "../output.ts";
 import { escapeJson, printable } from "../printable.ts";
-import { findingLines, headJson, verdictLines } from "../report.ts";
+import { findingLines, verdictLines } from "../report.ts";
 
 /**
  * `vitrine-verifier prove`: an evidence bundle of one entry. Nothing is written unless all of it was verified.
@@ -29,16 +29,13 @@ export async function runProve(options: ProveInvocation): Promise<number> {
       index,
       ...(token === undefined ? {} : { disclosures: (of) => fetchDisclosures(http, of, token) }),
     });
-    const { evidence } = await saveState(session, report);
+    const saved = await saveState(session, report);
     // A check made while saving may have taken the verdict back. What is escaped stands in strings: it is the same JSON.
     const bundle = report.verdict === "PASS" && report.bundle !== undefined ? escapeJson(report.bundle) : undefined;
     if (bundle !== undefined && output !== undefined) await writeBundle(output, bundle);
     if (json) {
       printResult("prove", {
-        log: http.base,
-        vkey: key.text,
-        ...headJson(report),
-        evidence: evidence ?? null,
+        ...sessionJson(session, report, saved),
         index,
         entry: report.entry ?? null,
         output: bundle === undefined ? null : (output ?? null),
@@ -49,13 +46,13 @@ export async function runProve(options: ProveInvocation): Promise<number> {
       const lines = [
         ...headLines(session, report),
         ...findingLines(report.findings, report.omitted),
-        ...evidenceLines(evidence),
+        ...savedLines(saved),
         ...(bundle === undefined || output === undefined ? [] : [`The evidence bundle is in ${printable(output)}`, ""]),
         ...verdictLines(report.verdict, report.conclusion),
       ];
       process.stderr.write(`${lines.join("\n")}\n`);
     }
-    return statusOf(report);
+    return statusOf(report, saved);
   } finally {
     http.close();
   }
