@@ -19,11 +19,6 @@ export class Bounds {
     this.#maxAgeMs = maxAgeMs;
   }
 
-  /** Bytes from which on the state may have to change. */
-  get watch(): number {
-    return this.#maxBytes * RESTRICT;
-  }
-
   /** Entries up to the address `through`, written at `since` by the monotonic clock, are not acknowledged. */
   wrote(through: number, since: number): void {
     const last = this.#samples.at(-1);

@@ -1,4 +1,5 @@
 export { formatTimestamp, nowMicros } from "./clock.ts";
+export { type Intent, MAX_DISCLOSED_BYTES, MAX_INTENT_BYTES } from "./intents.ts";
 export { readSourceKey } from "./key-file.ts";
 export {
   CRASH_POINTS,
@@ -8,6 +9,6 @@ export {
   type SealIntervals,
   type SpoolState,
 } from "./options.ts";
-export { type Intent, MAX_DISCLOSED_BYTES, MAX_INTENT_BYTES, Recorder, type RecorderStats } from "./recorder.ts";
+export { Recorder, type RecorderStats } from "./recorder.ts";
 export { type Sealed, sealValue } from "./sealed.ts";
 export type { SubmitterStats } from "./submitter.ts";

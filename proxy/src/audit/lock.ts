@@ -6,7 +6,8 @@
  * and it leaves nothing behind, but it is seen only within one network namespace. The second stands in the folder, as
  * `lock`, and is seen from other containers that mount it; its file stays behind after a crash, and is taken over when
  * nobody answers on it. Elsewhere there is only the second. A folder shared between machines is not protected: the
- * spool belongs on a local disk.
+ * spool belongs on a local disk. Whoever else has an account on the machine can take the abstract name and so keep a
+ * proxy from starting, but not make two of them start.
  */
 import { open, stat, unlink } from "node:fs/promises";
 import { connect, createServer, type Server } from "node:net";

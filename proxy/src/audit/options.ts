@@ -71,3 +71,13 @@ export interface RecorderOptions {
   /** The folder to write to; the real one when left out. */
   readonly disk?: (dir: string) => Promise<Disk>;
 }
+
+const DEFAULT_SEALS: SealIntervals = { everyEntries: 1000, everyMs: 10_000, idleMs: 60_000 };
+
+export function sealsOf({ seals = DEFAULT_SEALS }: RecorderOptions): SealIntervals {
+  return seals;
+}
+
+export function isRelaxed({ durability: { reads, others } }: RecorderOptions): boolean {
+  return reads === "relaxed" || others === "relaxed";
+}

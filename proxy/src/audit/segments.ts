@@ -49,11 +49,12 @@ export class Segments {
   ): Promise<Segments> {
     const segments = new Segments(disk, source, segmentBytes, hooks);
     let base = 0;
-    for (const { number, nonce, size, end } of scan?.segments ?? []) {
-      segments.#all.push({ number, nonce, size, base, end });
+    const last = scan?.segments.at(-1);
+    for (const one of scan?.segments ?? []) {
+      const { number, nonce, end } = one;
+      segments.#all.push({ number, nonce, size: one === last ? end : one.size, base, end });
       base += end - SEGMENT_HEAD;
     }
-    const last = segments.#all.at(-1);
     if (last !== undefined && last.end < last.size) {
       // Restart after restart, each with a segment of its own, would otherwise fill the disk with empty segments.
       await disk.truncate(segmentName(last.number), last.end);

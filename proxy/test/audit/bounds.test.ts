@@ -1,7 +1,7 @@
 import t from "tap";
 import { Bounds } from "../../src/audit/bounds.ts";
 import { ProxyError } from "../../src/errors.ts";
-import { run, setUp, statement, until } from "./help.ts";
+import { durable, run, setUp, statement, until } from "./help.ts";
 
 t.test("the states follow bytes and age, and are left only some way below", (t) => {
   const bounds = new Bounds(1000, 1000);
@@ -96,7 +96,9 @@ t.test("open intents reserve the room that their entries will need", async (t) =
   const intents = [];
   for (let i = 0; recorder.state !== "closed"; i++) {
     const { members, disclosures } = statement(`s${i}`, 5000);
-    intents.push(recorder.intend("statement", members, disclosures));
+    const intent = recorder.intend("statement", members, disclosures);
+    intents.push(intent);
+    await durable(recorder, intent.position);
   }
   for (const intent of intents) recorder.complete(intent, '"outcome":"failed","sqlstate":"57P03"', []);
   await until("all is written", () => recorder.stats().openIntents === 0);
@@ -105,4 +107,20 @@ t.test("open intents reserve the room that their entries will need", async (t) =
   t.same(await recorder.stop("shutdown", 10_000), { unsubmitted: 0 });
   t.equal(bench.log.ofKind("statement").length, intents.length);
   t.same(bench.log.violations, []);
+});
+
+t.test("not even within one turn does a spool take more intents than it has room for", async (t) => {
+  const bench = await setUp(t);
+  const spool = { dir: bench.dir, maxBytes: 1_000_000, maxAgeMs: 1e9 };
+  const recorder = await bench.open({ spool });
+  const { members, disclosures } = statement("s", 5000);
+  let count = 0;
+  const intend = (): void => {
+    for (; count < 10_000; count++) recorder.intend("statement", members, disclosures);
+  };
+  t.throws(intend, { code: "spool_full" });
+  t.ok(count > 50 && count < 100, `${count} had room`);
+  t.ok(recorder.stats().bytes < 1_020_000);
+  await until("the state follows", () => recorder.state === "closed");
+  await recorder.stop("shutdown", 5000);
 });

@@ -68,7 +68,7 @@ t.test("keys", async (t) => {
   const key = parseSigningKey(`${skey}\n`);
   t.same([key.name, key.vkey], ["käse.example/1", vkey]);
   t.equal(verifierKeyName(vkey), "käse.example/1");
-  const secret = skey.slice(skey.lastIndexOf("+") + 1);
+  const secret = skey.split("+").slice(4).join("+");
   const bad = [
     "",
     skey.slice(1),

@@ -174,3 +174,24 @@ t.test("disclosures larger than a submission travel alone", async (t) => {
   t.same(bench.log.violations, []);
   t.equal(JSON.parse(bench.log.ofKind("statement")[1]!.disclosures[0]!)[2].length, 3 * 1024 * 1024 + 14);
 });
+
+t.test("what is still open at the end is recorded as unknown by the next start", async (t) => {
+  const bench = await setUp(t);
+  const first = await bench.open({ durability: { reads: "relaxed", others: "relaxed", windowMs: 10_000 } });
+  const [a, b] = ["a", "b"].map((name) => {
+    const { members, disclosures } = statement(name);
+    return first.intend("statement", members, disclosures, name === "b");
+  });
+  await first.stop("shutdown", 5000);
+  // Too late: the epoch has ended.
+  first.complete(a!, '"outcome":"completed"', []);
+  first.drop(b!);
+  const second = await bench.open();
+  await second.stop("shutdown", 5000);
+  t.match(
+    bench.log.ofKind("statement").map(({ json }) => json),
+    ["a", "b"].map((name) => ({ name, epoch: 2, outcome: "unknown", recovered: { epoch: 1 } })),
+  );
+  t.match(bench.log.ofKind("source.start")[1]!.json.previous, { clean: true });
+  t.same(bench.log.violations, []);
+});
