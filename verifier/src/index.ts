@@ -26,7 +26,7 @@ export {
 } from "./errors.ts";
 export type { Finding, Verdict } from "./findings.ts";
 export { checkHead, type Evidence, type HeadOptions, type HeadReport } from "./head.ts";
-export { type Kept, keptName, parseKept, serializeKept } from "./kept.ts";
+export { compareWithKept, type Kept, keptName, parseKept, serializeKept } from "./kept.ts";
 export { isKeyName, makeVerifierKey, parseVerifierKey, type VerifierKey } from "./key.ts";
 export type { LogReader } from "./log-reader.ts";
 export { hashLength, leafHash, maxEntryLength, nodeHash, verifyConsistency, verifyInclusion } from "./merkle.ts";

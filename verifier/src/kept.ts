@@ -66,10 +66,24 @@ function bad(why: string): VerifierError {
  * Steps K1 to K3.
  * @param kept a checkpoint verified before
  * @param seen the one verified now
+ * @param reader the log, for the proof of K3
  * @throws VerifierError `rolled_back`, `split_view`, `inconsistent`; `data_missing`, `tile_malformed` when the tiles
- * for the proof of K3 cannot be had
+ * for the proof cannot be had; `log_unreachable`
  */
-export async function compareWithKept(kept: Checkpoint, seen: Checkpoint, reader: LogReader): Promise<void> {
+export function compareWithKept(kept: Checkpoint, seen: Checkpoint, reader: LogReader): Promise<void> {
+  return checkContinues(kept, seen, () => new TileTree(reader, seen.size).consistencyProof(kept.size));
+}
+
+/**
+ * Steps K1 to K3.
+ * @param prove gives the consistency proof from the one to the other; called for K3 only
+ * @throws VerifierError `rolled_back`, `split_view`, `inconsistent`, and what `prove` throws
+ */
+export async function checkContinues(
+  kept: Checkpoint,
+  seen: Checkpoint,
+  prove: () => Promise<readonly Uint8Array[]>,
+): Promise<void> {
   // K1
   if (seen.size < kept.size) {
     const message = `the log shows a tree of ${seen.size} entries, and has signed one of ${kept.size} before`;
@@ -81,16 +95,7 @@ export async function compareWithKept(kept: Checkpoint, seen: Checkpoint, reader
     throw new VerifierError("split_view", `the log has signed two different trees of ${seen.size} entries`);
   }
   // K3
-  const proof = await new TileTree(reader, seen.size).consistencyProof(kept.size);
-  checkConsistency(kept, seen, proof);
-}
-
-/**
- * Step K3 for a given proof.
- * @throws VerifierError `inconsistent`
- */
-export function checkConsistency(kept: Checkpoint, seen: Checkpoint, proof: readonly Uint8Array[]): void {
-  if (verifyConsistency(kept.size, seen.size, proof, kept.root, seen.root)) return;
+  if (verifyConsistency(kept.size, seen.size, await prove(), kept.root, seen.root)) return;
   const message = `the tree of ${seen.size} entries is not shown to begin with the ${kept.size} entries signed before`;
   throw new VerifierError("inconsistent", message);
 }
