@@ -63,7 +63,7 @@ export class Source {
    * @param pin the key that the verifier was given for it, if any
    */
   constructor(start: string | SourceRecord, findings: Findings, pin?: VerifierKey) {
-    this.#record = typeof start === "string" ? newRecord(start) : { ...start };
+    this.#record = typeof start === "string" ? newRecord(start) : structuredClone(start);
     this.#findings = findings;
     this.#pin = pin;
     this.#sessions = new Sessions(this.#record.sessions);
