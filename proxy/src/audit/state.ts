@@ -11,7 +11,6 @@ export const KIND_SESSION = 1;
 export const KIND_STATEMENT = 2;
 export const KIND_REFUSED = 3;
 export const KIND_START = 4;
-export const KIND_SEAL = 5;
 export const KIND_STOP = 6;
 
 /** A place in a source's history: `next` is the number of entries of `epoch`. */
