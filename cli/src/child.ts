@@ -3,7 +3,8 @@ import { closeSync, openSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { CliError } from "./errors.ts";
 import { lastLine, sizeOf } from "./log-file.ts";
-import { isPartMessage, type PartMessage } from "./part-messages.ts";
+import { isPartMessage, type PartMessage, type UpMessage } from "./part-messages.ts";
+import { processIdentity } from "./processes.ts";
 
 /** A part that could not start, in its own words: with a code of its own list (spec/errors.md). */
 export class PartError extends Error {
@@ -25,6 +26,8 @@ export interface Child {
   readonly ready: Promise<string>;
   /** Resolves when the process is gone, asked for or not, with its last line of error. */
   readonly ended: Promise<string>;
+  /** Makes it outlive another process, should this one die: who gives to it must be gone before it stops. */
+  outlive(pid: number): void;
   /** @returns how many entries were left unsubmitted; `undefined` when it had to be killed or failed */
   stop(): Promise<number | undefined>;
 }
@@ -40,8 +43,15 @@ const STOP_TIMEOUT_MS = 120_000;
 /**
  * Starts a part in a process of its own, which leads its own process group so that a Ctrl-C in the terminal does not
  * reach it, and which stops by itself should this process die.
+ *
+ * @param onNotice told what a person should know while the part runs
  */
-export function startChild(name: "log-server" | "proxy", configFile: string, logFile: string): Child {
+export function startChild(
+  name: "log-server" | "proxy",
+  configFile: string,
+  logFile: string,
+  onNotice: (line: string) => void,
+): Child {
   const logFrom = sizeOf(logFile);
   // A file rather than a pipe: a pipe would break, and take the part along, when this process dies.
   const log = openSync(logFile, "a", 0o600);
@@ -55,7 +65,8 @@ export function startChild(name: "log-server" | "proxy", configFile: string, log
   let unsubmitted: number | undefined;
   const lastWord = (): string => {
     if (failure?.type === "failed") return `${failure.code}: ${failure.message}`;
-    return lastLine(logFile, logFrom, CRASHED) ?? `it ended with ${child.signalCode ?? `status ${child.exitCode}`}`;
+    if (child.signalCode !== null) return `killed by ${child.signalCode}`;
+    return lastLine(logFile, logFrom, CRASHED) ?? `status ${child.exitCode}`;
   };
   const ended = new Promise<string>((resolve) => {
     child.once("error", (error) => resolve(error.message));
@@ -66,6 +77,7 @@ export function startChild(name: "log-server" | "proxy", configFile: string, log
     child.on("message", (message) => {
       if (!isPartMessage(message)) return;
       if (message.type === "ready") resolve(message.at);
+      if (message.type === "notice") onNotice(message.line);
       if (message.type === "stopped") unsubmitted = message.unsubmitted;
       if (message.type !== "failed") return;
       failure = message;
@@ -86,5 +98,12 @@ export function startChild(name: "log-server" | "proxy", configFile: string, log
     clearTimeout(timer);
     return child.exitCode === 0 ? (unsubmitted ?? 0) : undefined;
   };
-  return { name, pid: child.pid, ready, ended, stop };
+  const outlive = (pid: number): void => {
+    const identity = processIdentity(pid);
+    if (identity === undefined || !child.connected) return;
+    const message: UpMessage = { type: "outlive", identity };
+    // An error says that it is gone, which `ended` says as well.
+    child.send(message, () => {});
+  };
+  return { name, pid: child.pid, ready, ended, outlive, stop };
 }

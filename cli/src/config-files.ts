@@ -1,5 +1,5 @@
 import { readFileSync, renameSync, writeFileSync } from "node:fs";
-import { isMap, parseDocument } from "yaml";
+import { isMap, isScalar, parseDocument, stringify } from "yaml";
 import { CliError } from "./errors.ts";
 
 /** The first log-server.yaml of a data folder. `listen` is set at each start. */
@@ -55,21 +55,32 @@ export function setInYaml(file: string, values: Record<string, string>): void {
   if (error !== undefined) {
     throw new CliError("bad_config", `${file}: ${error.message.split("\n", 1)[0]?.replace(/:$/, "")}; correct it`);
   }
-  let changed = false;
+  // Values are replaced in the text itself: written out anew, the document would lose a person's layout.
+  const edits: { from: number; to: number; text: string }[] = [];
+  const missing: [string[], string][] = [];
   for (const [key, value] of Object.entries(values)) {
     const at = key.split(".");
     const parent = at.length > 1 ? document.getIn(at.slice(0, -1)) : document.contents;
     if (!isMap(parent)) {
-      throw new CliError(
-        "bad_config",
-        `${file}: ${at.slice(0, -1).join(".") || "the file"} is not a mapping; correct it`,
-      );
+      const what = at.slice(0, -1).join(".") || "the file";
+      throw new CliError("bad_config", `${file}: ${what} is not a mapping; correct it`);
     }
-    if (document.getIn(at) === value) continue;
-    document.setIn(at, value);
-    changed = true;
+    const node = document.getIn(at, true);
+    if (isScalar(node) && node.value === value) continue;
+    if (isScalar(node) && node.range && node.range[1] > node.range[0]) {
+      edits.push({ from: node.range[0], to: node.range[1], text: stringify(value, { lineWidth: 0 }).trim() });
+    } else missing.push([at, value]);
   }
-  if (!changed) return;
-  writeFileSync(`${file}.new`, document.toString({ lineWidth: 0 }), { mode: 0o600, flush: true });
+  if (edits.length === 0 && missing.length === 0) return;
+  let after = before;
+  for (const { from, to, text } of edits.sort((a, b) => b.from - a.from)) {
+    after = after.slice(0, from) + text + after.slice(to);
+  }
+  if (missing.length > 0) {
+    const completed = parseDocument(after);
+    for (const [at, value] of missing) completed.setIn(at, value);
+    after = completed.toString({ lineWidth: 0 });
+  }
+  writeFileSync(`${file}.new`, after, { mode: 0o600, flush: true });
   renameSync(`${file}.new`, file);
 }

@@ -48,14 +48,20 @@ export interface DataFolder {
  * Opens the data folder for this process alone, and creates what a first start needs: keys, tokens, configuration.
  *
  * @param waiting told when an earlier `up` was killed and what it started is still stopping
+ * @param signal gives up the wait for that
  * @throws CliError `data_unwritable`, `data_foreign`, `data_version`, `data_in_use`
  */
-export async function openDataFolder(folder: string, createKey: CreateKey, waiting: () => void): Promise<DataFolder> {
+export async function openDataFolder(
+  folder: string,
+  createKey: CreateKey,
+  waiting: () => void,
+  signal?: AbortSignal,
+): Promise<DataFolder> {
   let lock: FolderLock;
   try {
     mkdirSync(folder, { recursive: true, mode: 0o700 });
     refuseForeign(folder);
-    lock = await lockFolder(folder, waiting);
+    lock = await lockFolder(folder, waiting, signal);
   } catch (error) {
     throw unwritable(folder, error);
   }

@@ -16,9 +16,15 @@ export interface FolderLock {
  * have gone.
  *
  * @param waiting told once, when parts of a dead `up` must be waited for
- * @throws CliError `data_in_use`
+ * @param signal gives up that wait
+ * @throws CliError `data_in_use`; the signal's reason
  */
-export async function lockFolder(folder: string, waiting: () => void, timeoutMs = 120_000): Promise<FolderLock> {
+export async function lockFolder(
+  folder: string,
+  waiting: () => void,
+  signal?: AbortSignal,
+  timeoutMs = 120_000,
+): Promise<FolderLock> {
   const file = path.join(folder, "up.lock");
   const mine = path.join(folder, `up.lock.${process.pid}`);
   const self = processIdentity(process.pid);
@@ -49,6 +55,7 @@ export async function lockFolder(folder: string, waiting: () => void, timeoutMs 
           `${folder} is still used by what an earlier \`vitrine up\` started (process ${pids.join(", ")}); stop it first`,
         );
       }
+      signal?.throwIfAborted();
       await sleep(100);
     }
   } finally {

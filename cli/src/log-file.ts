@@ -15,7 +15,7 @@ export function sizeOf(file: string): number {
 }
 
 /**
- * What a program said last in its log: the last line that `telling` knows for the cause of an end, or else the last.
+ * Why a program ended, by its log: the last line that `telling` knows for the cause of an end, or else the last line.
  *
  * @param from where this run's part of the log begins, in bytes
  */

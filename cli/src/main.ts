@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import { type Invocation, readCommandLine } from "./args.ts";
 import { codeOf, EXIT_STATUS, oneLine } from "./errors.ts";
 import { COMMAND_HELP, GENERAL_HELP } from "./help.ts";
+import { Interrupted } from "./interrupt.ts";
 
 /** Each command's module is loaded when it runs: `--help` needs none of them. */
 async function run(invocation: Invocation): Promise<number> {
@@ -31,6 +32,7 @@ function packageVersion(): string {
 
 /** An error with a code is somebody's mistake or misfortune and reads as one line; without, it is a bug and has its stack. */
 function report(error: unknown): number {
+  if (error instanceof Interrupted) return 0;
   const code = codeOf(error);
   if (code === undefined) {
     process.stderr.write(`vitrine: internal error: ${error instanceof Error ? error.stack : String(error)}\n`);

@@ -32,7 +32,7 @@ export function childPiece(child: Child): Piece {
     "log-server": "the log-server to sign its last checkpoint",
   };
   return {
-    label: child.name,
+    label: `the ${child.name}`,
     stopping: stopping[child.name],
     ended: child.ended,
     stop: async () => {

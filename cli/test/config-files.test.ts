@@ -20,7 +20,7 @@ t.test("the first files are YAML with the keys that the parts need", async (t) =
 
 t.test("what comes from options is set, and a person's edits stay", async (t) => {
   const file = path.join(t.testdir(), "proxy.yaml");
-  const edited = `${initialProxyYaml()}  max_age_s: 7 # not longer\n\n# mine\ndurability: { reads: relaxed, window_ms: 50 }\n`;
+  const edited = `${initialProxyYaml()}  max_age_s: 7 # not longer\n\n# mine\ndurability: {reads: relaxed,   window_ms: 50}\n`;
   writeFileSync(file, edited);
   setInYaml(file, { listen: "[::]:7000", upstream: "postgres://127.0.0.1:40123", "log.url": "http://127.0.0.1:7001" });
   const text = readFileSync(file, "utf8");
@@ -32,9 +32,15 @@ t.test("what comes from options is set, and a person's edits stay", async (t) =>
     durability: { reads: "relaxed", window_ms: 50 },
   });
   t.ok(text.includes("max_age_s: 7 # not longer"));
-  t.ok(text.includes("# mine\ndurability: { reads: relaxed, window_ms: 50 }"));
+  t.ok(text.includes("# mine\ndurability: {reads: relaxed,   window_ms: 50}"));
   const lines = (text: string): string[] => text.split("\n").filter((line) => !/^( *url|listen|upstream):/.test(line));
   t.same(lines(text), lines(edited), "no other line changed");
+});
+
+t.test("a key that was taken out is put back", async (t) => {
+  const file = path.join(t.testdir({ "a.yaml": "log: { vkey: x }\nspool:\n" }), "a.yaml");
+  setInYaml(file, { listen: "[::]:1", "log.url": "http://x" });
+  t.same(parse(readFileSync(file, "utf8")), { log: { vkey: "x", url: "http://x" }, spool: null, listen: "[::]:1" });
 });
 
 t.test("a file that says it already is not written again", async (t) => {

@@ -36,7 +36,7 @@ t.test("what a dead holder started is waited for", async (t) => {
   const identity = processIdentity(part.pid as number) as string;
   writeFileSync(path.join(dir, "up.lock"), `1 gone/1\n${identity}\n`);
   await t.rejects(
-    lockFolder(dir, () => {}, 150),
+    lockFolder(dir, () => {}, undefined, 150),
     { code: "data_in_use", message: new RegExp(`process ${part.pid}\\b`) },
   );
   const lock = await lockFolder(dir, () => part.stdin?.end());

@@ -1,6 +1,8 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { formatAddress } from "../address.ts";
 import { codeOf, EXIT_STATUS, oneLine } from "../errors.ts";
-import { type PartMessage, waiting } from "../part-messages.ts";
+import { isUpMessage, type PartMessage, waiting } from "../part-messages.ts";
+import { isAlive } from "../processes.ts";
 
 interface Part {
   /** Where it serves, as told to `up`: a URL, or HOST:PORT. */
@@ -27,7 +29,10 @@ const START: Record<"log-server" | "proxy", (config: string) => Promise<Part>> =
   },
   proxy: async (config) => {
     const { readProxyConfig, startProxy } = await import("@vitrine/proxy");
-    const notice = (line: string): void => void process.stderr.write(`vitrine: proxy: ${line}\n`);
+    const notice = (line: string): void => {
+      process.stderr.write(`vitrine: proxy: ${line}\n`);
+      void tell({ type: "notice", line });
+    };
     const proxy = await startProxy(await readProxyConfig(config), { notice });
     const at = formatAddress(proxy.address);
     // A proxy that cannot record stays, to tell its clients so.
@@ -36,6 +41,9 @@ const START: Record<"log-server" | "proxy", (config: string) => Promise<Part>> =
   },
 };
 
+const OUTLIVE_MS = 60_000;
+let outlive: string | undefined;
+
 /**
  * Runs one part in this process until it is told to stop, by a signal or by the end of the `up` that started it.
  *
@@ -43,6 +51,9 @@ const START: Record<"log-server" | "proxy", (config: string) => Promise<Part>> =
  */
 export async function runPart(name: "log-server" | "proxy", config: string): Promise<number> {
   const stop = stopRequested();
+  process.on("message", (message) => {
+    if (isUpMessage(message)) outlive = message.identity;
+  });
   try {
     const part = await START[name](config);
     await tell({ type: "ready", at: part.at });
@@ -68,13 +79,18 @@ function stopRequested(): Promise<undefined> {
   return new Promise((resolve) => {
     const stop = (): void => resolve(undefined);
     // Kept for good: a second signal must not end the process in the middle of its stop.
-    for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, stop);
-    if (process.connected) {
-      process.on("disconnect", stop);
-      // The terminal is `up`'s business; this process learns of its end by the channel.
-      process.on("SIGHUP", () => {});
-    }
+    for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const) process.on(signal, stop);
+    if (process.connected) process.on("disconnect", () => void outlived().then(stop));
   });
+}
+
+/**
+ * When `up` died, the log-server waits for the proxy, which hands over its last entries. They are safe in the spool
+ * either way, so the wait is bounded.
+ */
+async function outlived(): Promise<void> {
+  const deadline = Date.now() + OUTLIVE_MS;
+  while (outlive !== undefined && isAlive(outlive) && Date.now() < deadline) await sleep(100);
 }
 
 async function tell(message: PartMessage): Promise<void> {

@@ -5,7 +5,7 @@ import type { UpOptions } from "../args.ts";
 import { type Child, PartError, startChild } from "../child.ts";
 import { setInYaml } from "../config-files.ts";
 import { type DataFolder, isDataFolder, openDataFolder } from "../data-folder.ts";
-import { CliError } from "../errors.ts";
+import { CliError, oneLine } from "../errors.ts";
 import { Interrupted, orInterrupted, watchSignals } from "../interrupt.ts";
 import { childPiece, databasePiece, firstEnded, type Piece } from "../pieces.ts";
 import { ensureSample, SAMPLE_DATABASE, SAMPLE_ROLE } from "../postgres/sample.ts";
@@ -36,10 +36,11 @@ export async function up(options: UpOptions, version: string): Promise<number> {
   const isNew = !isDataFolder(folder);
   if (isNew) await checkAddresses(options);
   const { createKey } = await import("@vitrine/log-server");
-  const data = await openDataFolder(folder, createKey, () =>
-    say("vitrine: an earlier start was killed; waiting until what it left running has stopped"),
-  );
+  const leftovers = (): void =>
+    say("vitrine: an earlier start was killed; waiting until what it left running has stopped");
+  const data = await openDataFolder(folder, createKey, leftovers, interrupt.signal);
   const pieces: Piece[] = [];
+  const dead = new Set<Piece>();
   let clean = true;
   let problem: unknown;
   try {
@@ -47,20 +48,29 @@ export async function up(options: UpOptions, version: string): Promise<number> {
     const report = await bringUp(options, data, pieces, interrupt.signal);
     say(`Vitrine ${version}\n${report}\nvitrine: ready`);
     const death = await Promise.race([interrupt.received.then(() => undefined), ...pieces.map(diedByItself)]);
-    if (death !== undefined) problem = death;
+    if (death !== undefined) {
+      // At once: to stop the others may take a while.
+      complain(death.error);
+      dead.add(death.piece);
+      clean = false;
+    }
   } catch (error) {
     if (!(error instanceof Interrupted)) problem = (await causeAmong(pieces, error)) ?? error;
   }
-  if (problem === undefined) say("vitrine: stopping");
+  if (problem === undefined) say(clean ? "vitrine: stopping" : "vitrine: stopping the others");
   for (const piece of pieces.toReversed()) {
     waitingFor = piece.stopping;
     const stopped = await piece.stop();
-    if (problem === undefined) say(`vitrine: ${stopped.note}`);
+    if (problem === undefined && !dead.has(piece)) say(`vitrine: ${stopped.note}`);
     clean &&= stopped.clean;
   }
   data.lock.release();
   if (problem !== undefined) throw problem;
   return clean ? 0 : 1;
+}
+
+function complain(error: CliError): void {
+  process.stderr.write(`vitrine: ${error.code}: ${oneLine(error)}\n`);
 }
 
 async function checkAddresses(options: UpOptions): Promise<void> {
@@ -76,6 +86,10 @@ async function causeAmong(pieces: readonly Piece[], error: unknown): Promise<Cli
   return ended === undefined ? undefined : deathOf(ended.piece, ended.lastLine);
 }
 
+function notice(part: string): (line: string) => void {
+  return (line) => say(`vitrine: ${part}: ${line}`);
+}
+
 /** Starts everything; `pieces` holds, at every moment, what must be stopped. */
 async function bringUp(options: UpOptions, data: DataFolder, pieces: Piece[], signal: AbortSignal): Promise<string> {
   signal.throwIfAborted();
@@ -84,7 +98,12 @@ async function bringUp(options: UpOptions, data: DataFolder, pieces: Piece[], si
   if (upstream === undefined) throw new Error("no upstream");
 
   setInYaml(data.file("logServerYaml"), { listen: formatAddress(options.log) });
-  const logServer = startChild("log-server", data.file("logServerYaml"), data.file("logServerLog"));
+  const logServer = startChild(
+    "log-server",
+    data.file("logServerYaml"),
+    data.file("logServerLog"),
+    notice("log-server"),
+  );
   const logUrl = new URL(await startPiece(logServer, data, pieces, signal));
   const log = `http://${formatAddress({ host: reachableHost(options.log.host), port: Number(logUrl.port || 80) })}`;
 
@@ -93,7 +112,8 @@ async function bringUp(options: UpOptions, data: DataFolder, pieces: Piece[], si
     upstream: connectionString(upstream, {}),
     "log.url": log,
   });
-  const proxy = startChild("proxy", data.file("proxyYaml"), data.file("proxyLog"));
+  const proxy = startChild("proxy", data.file("proxyYaml"), data.file("proxyLog"), notice("proxy"));
+  if (proxy.pid !== undefined) logServer.outlive(proxy.pid);
   const { port } = parseAddress(await startPiece(proxy, data, pieces, signal), "the proxy's address");
   const address = { host: reachableHost(options.proxy.host), port };
   const connect =
@@ -137,10 +157,10 @@ async function startPiece(child: Child, data: DataFolder, pieces: Piece[], signa
   return orInterrupted(child.ready, signal);
 }
 
-async function diedByItself(piece: Piece): Promise<CliError> {
-  return deathOf(piece, await piece.ended);
+async function diedByItself(piece: Piece): Promise<{ piece: Piece; error: CliError }> {
+  return { piece, error: deathOf(piece, await piece.ended) };
 }
 
 function deathOf(piece: Piece, lastLine: string): CliError {
-  return new CliError("part_failed", `the ${piece.label} ended by itself, and the others were stopped: ${lastLine}`);
+  return new CliError("part_failed", `${piece.label} ended by itself: ${lastLine}`);
 }

@@ -68,10 +68,8 @@ export async function startPostgres(config: PostgresConfig): Promise<Postgres> {
   const ended = new Promise<string>((resolve) => {
     child.once("error", (error) => resolve(oneLine(error)));
     child.once("exit", (code, signal) => {
-      resolve(
-        lastLine(config.logFile, logFrom, isUp ? WHY_STOPPED : WHY_NOT_STARTED) ??
-          `PostgreSQL ended with ${signal ?? `status ${code}`}`,
-      );
+      if (signal !== null) resolve(`killed by ${signal}`);
+      else resolve(lastLine(config.logFile, logFrom, isUp ? WHY_STOPPED : WHY_NOT_STARTED) ?? `status ${code}`);
     });
   });
   const stop = async (): Promise<void> => {
