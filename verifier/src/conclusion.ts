@@ -9,6 +9,15 @@ export function conclude(head: HeadReport, audit?: AuditReport): string {
   return `${audit === undefined ? establishedByHead(head) : establishedByAudit(head, audit)} ${limits(head, audit)}`;
 }
 
+/** The sentence under a proof of one entry. */
+export function concludeProof(head: HeadReport, proof: { index: number; bundle?: string }): string {
+  if (proof.bundle === undefined) {
+    return `Entry ${proof.index} is not proven, and no bundle was made: the findings say why.`;
+  }
+  const size = head.checkpoint!.size;
+  return `Established: the log's key signed a tree of ${size} entries${history(head)}; it has entry ${proof.index} as the bundle shows it. ${limits(head)}`;
+}
+
 function history(head: HeadReport): string {
   if (head.keptSize === undefined) return "";
   return `, and that it continues the tree of ${head.keptSize} entries kept from before`;

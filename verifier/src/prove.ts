@@ -1,5 +1,6 @@
 import { checkInclusion, formatEvidenceBundle, verifyBundle } from "./bundle.ts";
 import type { Checkpoint } from "./checkpoint.ts";
+import { concludeProof } from "./conclusion.ts";
 import { verifyDisclosure } from "./disclosure.ts";
 import { type Entry, parseEntry } from "./entry.ts";
 import { VerifierError } from "./errors.ts";
@@ -65,7 +66,7 @@ export async function proveEntry(reader: LogReader, options: ProveOptions): Prom
     index,
     ...proved,
   };
-  report.conclusion = `${concludeProof(report)} ${report.conclusion}`;
+  report.conclusion = concludeProof(report, report);
   return report;
 }
 
@@ -83,9 +84,4 @@ async function readEntry(reader: LogReader, index: number, { size }: Checkpoint)
 
 async function readProof(reader: LogReader, index: number, { size, note }: Checkpoint): Promise<TlogProof> {
   return { index, hashes: await new TileTree(reader, size).inclusionProof(index), checkpoint: note };
-}
-
-function concludeProof(report: ProveReport): string {
-  if (report.bundle !== undefined) return `Entry ${report.index} is in the signed tree, and the bundle proves it.`;
-  return `Entry ${report.index} is not proven: no bundle was made.`;
 }

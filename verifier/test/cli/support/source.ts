@@ -70,6 +70,8 @@ export class TestSource {
       protocol: "simple",
       operation: "SELECT",
       class: "read",
+      relations: [],
+      functions: [],
       complete: true,
       sql: "SELECT 1",
       tx: "I",
