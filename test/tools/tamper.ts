@@ -1,5 +1,6 @@
 // Plays the dishonest operator: changes one byte of an entry in the store of a stopped log, and nothing else.
 
+import { realpathSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { Level } from "level";
@@ -46,7 +47,7 @@ export async function tamper(
   throw new Error(`the log in ${store} has no entry ${index}`);
 }
 
-if (import.meta.filename === process.argv[1]) {
+if (process.argv[1] !== undefined && import.meta.filename === realpathSync(process.argv[1])) {
   const { values } = parseArgs({ options: { data: { type: "string" }, index: { type: "string" } } });
   if (values.data === undefined || values.index === undefined) {
     console.error("usage: npm run tamper -- --data DIR --index N    (stop vitrine first)");
