@@ -55,6 +55,12 @@ export class ProxyServer {
 
   #accept(client: Socket): void {
     this.#context.metrics.connections.inc();
+    const { recorder } = this.#context.shared;
+    if (recorder.state === "closed" && recorder.stats().bytes >= recorder.stats().maxBytes) {
+      // Even the room that is kept for refusals is used up: who asks now is not heard, so there is nothing to record.
+      client.resetAndDestroy();
+      return;
+    }
     const connection: Connection = new Connection(client, this.#context, () => {
       this.#connections.delete(connection);
       if (this.#connections.size === 0) this.#onEmpty?.();
