@@ -104,6 +104,8 @@ export class Analyzer {
         if (lasting && key !== undefined) this.#shapes.set(key, only, size(key, statements));
         return [moved(only, shape)];
       }
+      // What is too deep in the sample is so in the text; the attempt has cost an instance of the grammar.
+      if (!lasting) return [whole(text, "analysis")];
     }
     if (text.length > SHORT && manyTokens(text, this.#maxTokens)) return [whole(text, "too-large")];
     return this.#read(text).statements;
@@ -125,7 +127,9 @@ export class Analyzer {
       const { start, end } = extent(text, tree);
       try {
         const facts = factsOf(tree.stmt);
-        const fingerprint = this.#grammar.fingerprint(trees.length === 1 ? text : text.subarray(start, end));
+        // One that cannot be had costs an instance of the grammar; the next statement's would be no better.
+        const own = trees.length === 1 ? text : text.subarray(start, end);
+        const fingerprint = lasting ? this.#grammar.fingerprint(own) : undefined;
         lasting &&= fingerprint !== undefined;
         return statement(start, end, facts, fingerprint);
       } catch (error) {

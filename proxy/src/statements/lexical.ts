@@ -57,7 +57,10 @@ export function wordEnd(text: Uint8Array, from: number): number {
 /** Setting bit 5 makes a lower-case letter of that letter in either case, and of no other byte. */
 export function isKeyword(text: Uint8Array, from: number, to: number, word: string): boolean {
   if (to - from !== word.length) return false;
-  for (let i = 0; i < word.length; i++) if ((text[from + i]! | 0x20) !== word.charCodeAt(i)) return false;
+  for (let i = 0; i < word.length; i++) {
+    const byte = text[from + i]!;
+    if (byte !== word.charCodeAt(i) && (byte | 0x20) !== word.charCodeAt(i)) return false;
+  }
   return true;
 }
 

@@ -42,10 +42,10 @@ export function likeAnother(rows: Rows, shape: Buffer, o: number, tokens: number
   rows.comma = false;
   if (rows.kept >= 2) {
     if (sameBytes(shape, start, o, previous, end)) return true;
-    rows.seen ??= new Set();
-    rows.seen.add(shape.toString("latin1", previous, end));
+    rows.seen ??= new Set([shape.toString("latin1", previous, end)]);
     const key = shape.toString("latin1", start, o);
     if (rows.seen.has(key)) return true;
+    rows.seen.add(key);
   }
   rows.kept++;
   rows.previous = start;

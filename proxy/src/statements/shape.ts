@@ -7,7 +7,8 @@
  * and gives up on everything else: comments, dollar quotes, E'', U&'', B'', X'' and N'' strings, several
  * statements, other commands than the five below. What it accepts is parsed by PostgreSQL's grammar, once for a shape.
  * Why a constant's value cannot change what is said of a statement: where these commands take a constant, the tree has
- * an A_Const (or nothing), nobody here looks into one, and fingerprints leave them out.
+ * an A_Const, nobody here looks into one, and fingerprints leave them out. The exceptions (found by asking the grammar
+ * about every place in gram.y that takes one) are PRECISE and the bounds of array types, which are left as they are.
  */
 import {
   INTEGER,
@@ -38,6 +39,13 @@ export interface Shape {
   readonly high: boolean;
 }
 
+/** What the last token was, where that matters to the next. */
+const VALUES = 1;
+const IN = 2;
+const BRACKET = 3;
+
+/** Their precision goes into the tree as a number, or (float) decides what type it is. */
+const PRECISE = ["current_time", "current_timestamp", "float", "localtime", "localtimestamp"];
 const COMMANDS = ["select", "insert", "update", "delete", "with"];
 /** A shape is never longer than its text; larger texts have a buffer of their own. Bytes. */
 const SCRATCH = Buffer.allocUnsafeSlow(64 * 1024);
@@ -81,11 +89,14 @@ export function shapeOf(text: Uint8Array): Shape | undefined {
         if (text[i] === 0x27) return undefined;
         if (isKeyword(text, from, i, "values")) opens = VALUES;
         else if (isKeyword(text, from, i, "in")) opens = IN;
+        else if (text[spaceEnd(text, i)] === 0x28 && PRECISE.some((word) => isKeyword(text, from, i, word)))
+          return undefined;
         break;
       case Kind.digit:
         i = numberEnd(text, i);
         if (text[i] === 0x27) return undefined;
-        constant = numberKind(text, from, i);
+        // The bound of an array type is no A_Const, and looks like a subscript.
+        constant = opening === BRACKET && text[spaceEnd(text, i)] === 0x5d ? 0 : numberKind(text, from, i);
         break;
       case Kind.quote:
         i = stringEnd(text, i);
@@ -131,6 +142,7 @@ export function shapeOf(text: Uint8Array): Shape | undefined {
       case Kind.bad:
         return undefined;
       default:
+        if (text[i] === 0x5b) opens = BRACKET;
         i++;
     }
 
@@ -175,10 +187,6 @@ export function shapeOf(text: Uint8Array): Shape | undefined {
   }
   return { bytes: out.subarray(0, o), tokens, start, end, changed, high };
 }
-
-/** What the last word opens when a parenthesis follows. */
-const VALUES = 1;
-const IN = 2;
 
 function hasHigh(text: Uint8Array, from: number, to: number): boolean {
   for (let i = from; i < to; i++) if (text[i]! > 127) return true;

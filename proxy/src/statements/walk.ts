@@ -58,7 +58,7 @@ export class Walk {
     if ("relname" in child)
       this.relation(child as Nodes["RangeVar"], key === "pktable" || key === "constrrel" ? "read" : "write");
     else {
-      const type = FIELD_TYPES[key];
+      const type = FIELD_TYPES.get(key);
       if (type === undefined) this.visit(child, scope);
       else this.node(type, child, scope);
     }
@@ -166,13 +166,15 @@ export class Walk {
   }
 }
 
-const FIELD_TYPES: Readonly<Record<string, string>> = {
-  larg: "SelectStmt",
-  rarg: "SelectStmt",
-  typeName: "TypeName",
-  funccall: "FuncCall",
-  base: "CreateStmt",
-};
+/** A Map, because fields may be called like what every object inherits (JsonObjectAgg has a `constructor`). */
+const FIELD_TYPES: ReadonlyMap<string, string> = new Map([
+  ["larg", "SelectStmt"],
+  ["rarg", "SelectStmt"],
+  ["typeName", "TypeName"],
+  ["funccall", "FuncCall"],
+  ["base", "CreateStmt"],
+  ["pubtable", "PublicationTable"],
+]);
 
 const nothing: Handler = () => {};
 
