@@ -91,18 +91,19 @@ export class HttpClient {
 
   async #once(url: string, options: GetOptions): Promise<Answer> {
     try {
-      return await this.#exchange(url, options);
+      return await this.#exchange(url, options, this.#agent);
     } catch (error) {
       // A kept connection may be closed by the other side just as it is used again: that says nothing about the log.
-      if (error instanceof StaleConnection) return this.#exchange(url, options);
+      if (error instanceof StaleConnection) return this.#exchange(url, options, false);
       throw error;
     }
   }
 
-  #exchange(url: string, { limit, headers = {} }: GetOptions): Promise<Answer> {
+  /** @param agent false opens a connection for this request alone */
+  #exchange(url: string, { limit, headers = {} }: GetOptions, agent: HttpAgent | HttpsAgent | false): Promise<Answer> {
     return new Promise((resolve, reject) => {
       const request = this.#request(url, {
-        agent: this.#agent,
+        agent,
         headers: { accept: "*/*", "accept-encoding": "identity", ...headers },
       });
       let began = false;
