@@ -96,7 +96,8 @@ export function startChild(
     const timer = setTimeout(() => child.kill("SIGKILL"), STOP_TIMEOUT_MS);
     await ended;
     clearTimeout(timer);
-    return child.exitCode === 0 ? (unsubmitted ?? 0) : undefined;
+    // SIGTERM ends only a process that had not yet begun: from its first line on it handles that signal.
+    return child.exitCode === 0 || child.signalCode === "SIGTERM" ? (unsubmitted ?? 0) : undefined;
   };
   const outlive = (pid: number): void => {
     const identity = processIdentity(pid);

@@ -11,6 +11,7 @@ export const EXIT_STATUS = {
   data_version: 1,
   data_in_use: 1,
   key_exists: 1,
+  key_unwritable: 1,
   port_in_use: 1,
   address_unusable: 1,
   upstream_unreachable: 1,

@@ -1,13 +1,13 @@
 import { writeFileSync } from "node:fs";
 import { createKey } from "@vitrine/log-server";
-import { CliError, codeOf } from "../errors.ts";
+import { CliError, codeOf, oneLine } from "../errors.ts";
 
 /**
  * Makes a key pair: the signing key into a file of its own, the verifier key to standard output.
  *
  * @param output the file; by default the last part of the name, and `.key`, in the current folder
  * @returns the exit status
- * @throws CliError `key_exists`
+ * @throws CliError `key_exists`, `key_unwritable`
  */
 export function makeKey(name: string, output: string | undefined): number {
   const file = output ?? `${name.replace(/^.*\//s, "") || "vitrine"}.key`;
@@ -15,8 +15,10 @@ export function makeKey(name: string, output: string | undefined): number {
   try {
     writeFileSync(file, `${skey.trimEnd()}\n`, { mode: 0o600, flag: "wx", flush: true });
   } catch (error) {
-    if (codeOf(error) !== "EEXIST") throw error;
-    throw new CliError("key_exists", `${file} exists, and a key is never replaced; name another file with -o FILE`);
+    if (codeOf(error) === "EEXIST") {
+      throw new CliError("key_exists", `${file} exists, and a key is never replaced; name another file with -o FILE`);
+    }
+    throw new CliError("key_unwritable", `cannot write the key: ${oneLine(error)}; name another file with -o FILE`);
   }
   process.stdout.write(`${vkey.trimEnd()}\n`);
   process.stderr.write(`The signing key is in ${file}. Keep it secret, and keep a copy: it cannot be made again.\n`);
