@@ -18,7 +18,7 @@ export class MemoryLog implements LogReader {
 
   constructor(entries: readonly (string | Uint8Array)[] = [], key: TestKey = testKey("log.example/vitrine")) {
     this.key = key;
-    this.append(...entries);
+    for (const entry of entries) this.append(entry);
   }
 
   get size(): number {
