@@ -9,6 +9,7 @@ import type pg from "pg";
 import copy from "pg-copy-streams";
 import postgres from "postgres";
 import t, { type Test } from "tap";
+import { schemaErrors } from "./support/schema.ts";
 import { type Entry, Stack, startDatabase, statements, temporaryFolder } from "./support/stack.ts";
 
 const folder = temporaryFolder("drivers");
@@ -264,6 +265,7 @@ t.test("psql", { skip: psql ? false : "psql is not installed" }, async (t) => {
 
 t.test("the audit passes, and the log's search that trusts nobody finds who did what", async (t) => {
   await stack.proxy.end("SIGTERM");
+  t.same(schemaErrors(await stack.entries()), [], "every entry is as the schema says");
   const audit = await stack.verifier("audit", "--json");
   t.equal(audit.code, 0, audit.stdout + audit.stderr);
   const filtered = await stack.verifier(

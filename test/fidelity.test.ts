@@ -4,6 +4,7 @@ import { join } from "node:path";
 import type { Postgres } from "@vitrine/cli";
 import t from "tap";
 import { errorField, type Message, message, RawClient, send, startupPacket } from "./support/raw-client.ts";
+import { schemaErrors } from "./support/schema.ts";
 import { DATABASE, type Entry, Stack, startDatabase, statements, temporaryFolder } from "./support/stack.ts";
 
 const folder = temporaryFolder("fidelity");
@@ -469,6 +470,7 @@ t.test("what cannot be passed on is refused with a clear error, and recorded", a
 
 t.test("the audit passes over all of it", async (t) => {
   await stack.proxy.end("SIGTERM");
+  t.same(schemaErrors(await stack.entries()), [], "every entry is as the schema says");
   const audit = await stack.verifier("audit");
   t.equal(audit.code, 0, audit.stdout + audit.stderr);
 });
