@@ -6,6 +6,7 @@ import {
   type SourceReport,
   type Verdict,
 } from "../src/index.ts";
+import { outputWidth } from "./output.ts";
 import { printable } from "./printable.ts";
 
 /** Lines that say what was found, for people. Whatever comes from a log is made fit for a terminal here. */
@@ -29,7 +30,7 @@ export function findingLines(findings: readonly Finding[], omitted: Readonly<Rec
   const lines: string[] = [];
   for (const finding of findings) {
     const place = placeOf(finding);
-    lines.push(`  ${finding.code}${place === "" ? "" : `  at ${place}`}`, `    ${printable(finding.message)}`);
+    lines.push(`  ${finding.code}${place === "" ? "" : `  at ${place}`}`, ...paragraph(finding.message, "    "));
   }
   for (const [code, more] of Object.entries(omitted)) lines.push(`  ${code}  ${more} more of these`);
   return lines.length === 0 ? [] : ["Findings", ...lines, ""];
@@ -47,7 +48,23 @@ function placeOf({ index, source, epoch, seq, where }: Finding): string {
 
 /** @returns the end of every report: the verdict, and what it means */
 export function verdictLines(verdict: Verdict, conclusion: string): string[] {
-  return [verdict, printable(conclusion)];
+  return [verdict, ...paragraph(conclusion)];
+}
+
+/** @returns sentences, broken between words on a terminal; a file gets them on one line, which a search finds whole */
+function paragraph(text: string, indent = ""): string[] {
+  const words = printable(text).split(" ");
+  const width = process.stdout.isTTY ? Math.min(100, outputWidth()) : Number.POSITIVE_INFINITY;
+  const lines: string[] = [];
+  let line = indent + words[0]!;
+  for (const word of words.slice(1)) {
+    if (line.length + 1 + word.length <= width) line += ` ${word}`;
+    else {
+      lines.push(line);
+      line = indent + word;
+    }
+  }
+  return [...lines, line];
 }
 
 export function sourceLines(source: SourceReport): string[] {

@@ -1,0 +1,25 @@
+import { readFileSync } from "node:fs";
+import t from "tap";
+import { faultStatus, internalStatus, verdictStatus } from "../../cli/exit-status.ts";
+import { commandHelp, commandNames } from "../../cli/help.ts";
+
+const manual = readFileSync(new URL("../../../README.md", import.meta.url), "utf8");
+
+t.test("the manual has every option that the help has, and no other", (t) => {
+  const optionsIn = (text: string): string[] => [...new Set(text.match(/--[a-z]+/g))].sort();
+  const commands = manual.slice(manual.indexOf("## Commands"));
+  const helped = optionsIn(Object.values(commandHelp).join("\n"));
+  const general = new Set(["--help", "--version", "--output"]);
+  t.same(
+    optionsIn(commands).filter((option) => !general.has(option)),
+    helped.filter((option) => !general.has(option)),
+  );
+  for (const name of commandNames) t.match(commands, `\n### ${name}\n`);
+  t.end();
+});
+
+t.test("the manual has every exit status", (t) => {
+  const rows = [...manual.matchAll(/^\| ([0-9]+) \| `([^`]+)` \|/gm)].map((row) => [row[2], Number(row[1])]);
+  t.same(Object.fromEntries(rows), { ...verdictStatus, ...faultStatus, internal: internalStatus });
+  t.end();
+});
