@@ -7,7 +7,8 @@ const manual = readFileSync(new URL("../../../README.md", import.meta.url), "utf
 
 t.test("the manual has every option that the help has, and no other", (t) => {
   const optionsIn = (text: string): string[] => [...new Set(text.match(/--[a-z]+/g))].sort();
-  const commands = manual.slice(manual.indexOf("## Commands"));
+  const start = manual.indexOf("\n## Commands\n");
+  const commands = manual.slice(start, manual.indexOf("\n## ", start + 1));
   const helped = optionsIn(Object.values(commandHelp).join("\n"));
   const general = new Set(["--help", "--version", "--output"]);
   t.same(
