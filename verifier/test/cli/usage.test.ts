@@ -72,9 +72,14 @@ t.test("a command line that is wrong says what is, and where to look", async (t)
     t.match(result.stderr, message);
     t.notMatch(result.stderr, /secret@/);
     t.equal(result.stdout, "");
-    const json = await run([...args, "--json"]);
-    t.equal(json.status, 64);
-    if (args.length > 0) t.match(json.json, { error: { code: "usage", message: String } });
+  }
+});
+
+t.test("with --json the error is an object, even when the command line cannot be read", async (t) => {
+  for (const args of [["frobnicate"], ["head", "--nonsense"], ["verify", "none", "--vkey", vectors.vkey]]) {
+    const { status, json } = await run([...args, "--json"]);
+    t.equal(status, 64);
+    t.match(json, { error: { code: "usage", message: String } });
   }
 });
 
