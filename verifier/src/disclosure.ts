@@ -28,7 +28,7 @@ export function parseDisclosure(text: string): Disclosure {
   if (bytes === undefined) throw mismatch("it is not strict base64url");
   const json = decodeUtf8(bytes);
   if (json === undefined) throw mismatch("it is not UTF-8");
-  const parsed = parseCompact(json);
+  const parsed = parseCompact(json, false);
   if ("wrong" in parsed) throw mismatch(parsed.wrong);
   const parts = parsed.value;
   if (!Array.isArray(parts) || parts.length !== 3) throw mismatch("it is not an array of salt, name and value");

@@ -1,7 +1,9 @@
 import t from "tap";
 import { type AuditOptions, type AuditReport, auditLog } from "../src/audit.ts";
+import { VerifierError } from "../src/errors.ts";
 import { type Kept, parseKept, serializeKept } from "../src/kept.ts";
 import { parseVerifierKey } from "../src/key.ts";
+import type { LogReader } from "../src/log-reader.ts";
 import { testKey } from "./support/keys.ts";
 import { MemoryLog } from "./support/memory-log.ts";
 import { TestSource } from "./support/test-source.ts";
@@ -128,6 +130,27 @@ t.test("a lie in the part audited before: K3, with where it is, and both notes a
   // It is read from its beginning, for nothing of it is known.
   t.equal(report.from, 0);
   t.ok(report.findings.some(({ code }) => code === "seal_mismatch"));
+});
+
+t.test("a fork is reported also when the tiles do not tell where", async (t) => {
+  const source = new TestSource();
+  source.run(400);
+  const first = await audit(new MemoryLog(source.entries), source.now);
+  const log = new MemoryLog(source.entries.with(300, source.entries[300]!.replace("alice", "mallo")));
+  log.served.set("tile/0/001.p/152", "missing");
+  const report = await audit(log, source.now, { kept: kept(first) });
+  t.match(report, { verdict: "FAIL", keep: undefined });
+  t.match(report.findings[0], { code: "split_view", index: undefined });
+  t.ok(report.evidence);
+  const gone: LogReader = {
+    checkpoint: () => log.checkpoint(),
+    tile: () => Promise.reject(new VerifierError("log_unreachable", "connection reset")),
+  };
+  await t.rejects(
+    auditLog(gone, { key, kept: kept(first) }),
+    { code: "log_unreachable" },
+    "a log that breaks off then",
+  );
 });
 
 t.test("K1, K2: smaller, or another at the same size", async (t) => {
