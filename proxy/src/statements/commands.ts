@@ -59,7 +59,7 @@ function option(list: readonly unknown[] | undefined, name: string): Nodes["DefE
 }
 
 /** Whatever is not surely off counts as on; the server takes the last of several. */
-export function isAnalyze(options: readonly unknown[] | undefined): boolean {
+function isAnalyze(options: readonly unknown[] | undefined): boolean {
   return option(options, "analyze").some(({ arg }) => {
     const value = arg === undefined ? "true" : (constant(arg) ?? integer(arg) ?? boolean(arg) ?? "true");
     return !["0", "false", "off"].includes(value.toLowerCase());
