@@ -39,6 +39,9 @@ function report(error: unknown, json: boolean): number {
 for (const stream of [process.stdout, process.stderr]) stream.on("error", () => undefined);
 
 const argv = process.argv.slice(2);
+// Node would end with 1, which is the verdict FAIL. What nobody awaited comes here as well.
+process.on("uncaughtException", (error) => process.exit(report(error, argv.includes("--json"))));
+
 let status: number;
 try {
   status = await run(readCommandLine(argv));

@@ -129,10 +129,16 @@ export class Auditor {
   }
 
   async #read(reader: LogReader, { n, width }: Unit): Promise<UnitRead> {
-    const tile = settle(readHashes(reader, 0, n, width));
-    const entries = await settle(readEntries(reader, n, width));
-    const hash = entries instanceof VerifierError ? undefined : this.#options.hashLeaves?.(entries);
-    return { n, entries, tile: await tile, leaves: await hash };
+    const readBundle = async (): Promise<Pick<UnitRead, "entries" | "leaves">> => {
+      const entries = await settle(readEntries(reader, n, width));
+      return {
+        entries,
+        leaves: entries instanceof VerifierError ? undefined : await this.#options.hashLeaves?.(entries),
+      };
+    };
+    // Both are awaited at once: a fault of the one that comes first must not go unhandled while the other is waited for.
+    const [tile, bundle] = await Promise.all([settle(readHashes(reader, 0, n, width)), readBundle()]);
+    return { n, tile, ...bundle };
   }
 
   #bundle(unit: UnitRead, entries: readonly Uint8Array[]): void {
