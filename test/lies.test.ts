@@ -7,9 +7,10 @@ import { join } from "node:path";
 import type { Postgres } from "@vitrine/cli";
 import t, { type Test } from "tap";
 import { bundleOf, bundles, disclosed, proofs } from "./support/lying-cases-bundle.ts";
+import { movedEntries } from "./support/lying-cases-order.ts";
+import { sealsAndKeys } from "./support/lying-cases-seal.ts";
 import { answers, checkpoints, silences } from "./support/lying-cases-server.ts";
 import { forms, sessions } from "./support/lying-cases-session.ts";
-import { movedEntries, sealsAndKeys } from "./support/lying-cases-source.ts";
 import { changedBytes, forks } from "./support/lying-cases-tree.ts";
 import { limits, truths } from "./support/lying-cases-true.ts";
 import { remake } from "./support/lying-history.ts";
@@ -55,7 +56,7 @@ t.test("the recorded log is as rich as the lies need it, and rebuilt here to the
   );
   const kinds = entries.map((entry) => JSON.parse(entry.toString()) as { kind: string; outcome?: string });
   const seals = kinds.filter(({ kind }) => kind === "source.seal" || kind === "source.stop");
-  t.ok(seals.length >= 4, `${seals.length} seals`);
+  t.ok(seals.length >= 3, `${seals.length} seals`);
   for (const outcome of ["completed", "failed", "unknown"])
     t.ok(
       kinds.some((entry) => entry.outcome === outcome),
@@ -64,27 +65,30 @@ t.test("the recorded log is as rich as the lies need it, and rebuilt here to the
   t.ok(record.disclosures.size >= 10, `disclosures of ${record.disclosures.size} entries`);
 });
 
-function matches(t: Test, lie: LogLie | BundleLie, { code, report, stdout }: Heard): void {
+function matches(t: Test, lie: LogLie | BundleLie, { code, report }: Heard): void {
   const found = codesOf(report);
-  const expected = [...lie.codes, ...(lie.also ?? []).filter((also) => found.includes(also))].sort();
-  const seen = { exit: code, verdict: report.verdict, found };
-  if (!t.match(seen, { exit: lie.exit, verdict: VERDICTS[lie.exit], found: expected }, stdout.slice(0, 3000))) return;
-  t.same(found, expected);
+  const codes = [...lie.codes, ...(lie.also ?? []).filter((also) => found.includes(also))].sort();
   const first = report.firstBadIndex ?? report.findings?.find(({ index }) => index !== undefined)?.index;
-  if (lie.index !== undefined) t.equal(first, lie.index, "the first bad index");
+  const index = lie.index === undefined ? {} : { index: lie.index };
+  t.same(
+    { exit: code, verdict: report.verdict, codes: found, ...(lie.index === undefined ? {} : { index: first }) },
+    { exit: lie.exit, verdict: VERDICTS[lie.exit], codes, ...index },
+    "exit, verdict, findings and first bad index",
+    { report: { ...report, entries: undefined, sources: undefined } },
+  );
 }
 
 /** Both notes are kept as evidence, and what was kept before stays. */
 function keepsEvidence(t: Test, lie: LogLie, { report, state }: Heard): void {
-  const before = stateFiles(audience.kept(lie.kept!));
+  const before = lie.kept === undefined ? {} : stateFiles(audience.kept(lie.kept));
   const after = stateFiles(state);
   const view = lie.show();
   for (const [name, text] of Object.entries(before)) t.equal(after[name], text, "the state is not advanced");
   if (!t.ok(typeof report.evidence === "string" && existsSync(report.evidence), "the evidence is kept")) return;
   const evidence = JSON.parse(readFileSync(report.evidence as string, "utf8")) as { kept: string; seen: string };
   const size = lie.kept === "half" ? honest.at.half : honest.at.size;
-  t.equal(evidence.kept, honest.signed(size, honest.tree.root(size)));
-  t.equal(evidence.seen, view.checkpoint);
+  t.equal(evidence.kept, lie.kept === undefined ? view.checkpoint : honest.signed(size, honest.tree.root(size)));
+  t.equal(evidence.seen, (view.afterwards ?? view).checkpoint);
 }
 
 async function tell(t: Test, lies: readonly LogLie[]): Promise<void> {
@@ -159,9 +163,11 @@ t.test("the bundle that is made of the honest log is the one that was made here"
     exit: 0,
     codes: [],
   });
-  t.equal(heard.code, 0, heard.stdout + heard.stderr);
+  t.equal(heard.code, 0, heard.stderr);
   const { disclosures, ...made } = JSON.parse(readFileSync(file, "utf8")) as ReturnType<typeof bundleOf>;
   const { disclosures: ours, ...expected } = bundleOf(honest, index);
   t.same(made, expected);
   t.same([...disclosures].sort(), [...ours].sort());
 });
+
+t.end();

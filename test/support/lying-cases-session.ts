@@ -3,8 +3,9 @@ import { bytes, changed, find, type Members, members } from "./lying-history.ts"
 import { FAIL, type Honest, type LogLie } from "./lying-honest.ts";
 
 export function sessions(honest: Honest): LogLie[] {
-  const { entries, at } = honest;
-  const { statement, sessionStart, sessionEnd, stop2, recovered } = at;
+  const { at } = honest;
+  const { early: statement, sessionStart, sessionEnd, stop2, recovered } = at;
+  const entries = honest.entries.slice(0, at.half);
   const other = find(
     entries,
     ({ epoch, kind, session }) => epoch === 2 && kind === "session.start" && session === "2.4",
@@ -44,7 +45,6 @@ export function sessions(honest: Honest): LogLie[] {
       }),
       ...totals,
     },
-    { name: "a statement returns a row more", show: change(statement, more("rows")), ...totals },
     { name: "a statement takes another number", show: change(statement, more("n")), ...broken, index: statement },
     {
       name: "a statement is left out, and its number is missing",
@@ -104,12 +104,6 @@ export function sessions(honest: Honest): LogLie[] {
       index: sessionEnd + 1,
     },
     {
-      name: "a session starts twice",
-      show: list(entries.toSpliced(other, 0, entries[sessionStart]!)),
-      ...broken,
-      index: other,
-    },
-    {
       name: "a session's start is left out",
       show: list(entries.toSpliced(sessionStart, 1)),
       ...broken,
@@ -143,9 +137,9 @@ export function sessions(honest: Honest): LogLie[] {
 }
 
 export function forms(honest: Honest): LogLie[] {
-  const { entries, at, source } = honest;
-  const index = at.statement;
-  const entry = members(entries[index]!);
+  const { at, source } = honest;
+  const entries = honest.entries.slice(0, at.half);
+  const index = at.early;
   /** The entry has other bytes, and everything else is made to fit them. */
   const as = (make: (text: string) => string | Buffer) => () =>
     honest.withBothKeys(entries, {
@@ -160,37 +154,25 @@ export function forms(honest: Honest): LogLie[] {
   const nested = `${"[".repeat(64)}${"]".repeat(64)}`;
   const malformed: readonly (readonly [string, LogLie["show"]])[] = [
     ["has white space between its members", replaced(",", ", ")],
-    ["ends in a newline", as((text) => `${text}\n`)],
     ["has a member twice", replaced('"v":1,', '"v":1,"v":1,')],
     ["has a number with a fraction", replaced(/"rows":(\d+)/, '"rows":$1.0')],
-    ["has a number with an exponent", replaced(/"rows":1\b/, '"rows":1e0')],
-    ["has a negative number", replaced(/"rows":(\d+)/, '"rows":-1')],
     ["has a number above 2^53 - 1", replaced(/"rows":(\d+)/, '"rows":9007199254740992')],
     ["has a string with an escape it does not need", replaced('"alice"', '"\\u0061lice"')],
-    ["has an escape in upper case", replaced('"alice"', '"\\u001F"')],
     ["is nested 65 deep", replaced(/}$/, `,"more":${nested}}`)],
-    ["has its kind before its version", replaced(/^{("v":1),("kind":"statement")/, "{$2,$1")],
-    ["has another version", replaced('"v":1', '"v":2')],
-    ["has a time of milliseconds", replaced(/("time":"[^"]*\.\d{3})\d{3}Z/, "$1Z")],
-    ["has a day that is not in the calendar", replaced(/("time":"\d{4})-\d\d-\d\d/, "$1-02-30")],
     ["has an outcome that is not in the list", replaced('"outcome":"completed"', '"outcome":"done"')],
     ["lacks a member of its kind", replaced(/"operation":"[^"]*",/, "")],
-    ["has a member of a wrong type", replaced(/"rows":(\d+)/, '"rows":"$1"')],
     ["has null where nothing says so", replaced('"tx":"I"', '"tx":null')],
-    [
-      "has a member that its outcome excludes",
-      replaced('"outcome":"completed"', '"outcome":"completed","sqlstate":"22012"'),
-    ],
     ["has a sealed value with a third member", replaced(/("sql":\{"sealed":"[^"]*")/, '$1,"salt":""')],
-    ["has a sealed value where none may be", replaced(/"database":"[^"]*"/, `"database":${JSON.stringify(entry.sql)}`)],
   ];
   const unreadable: readonly (readonly [string, LogLie["show"]])[] = [
     ["is not UTF-8", as((text) => Buffer.from(text.replace("alice", "al\u00ffce"), "latin1"))],
     ["begins with a byte order mark", as((text) => `\ufeff${text}`)],
-    ["is an array", as((text) => `[${text}]`)],
-    ["is cut off", as((text) => text.slice(0, -1))],
-    ["is empty", as(() => "")],
     ["belongs to a source that is no name", replaced(`"source":"${source.name}"`, '"source":"a b"')],
+  ];
+  const misplaced: readonly (readonly [string, LogLie["show"]])[] = [
+    ["has its kind before its version", replaced(/^{("v":1),("kind":"statement")/, "{$2,$1")],
+    ["has another version", replaced('"v":1', '"v":2')],
+    ["has a time of milliseconds", replaced(/("time":"[^"]*\.\d{3})\d{3}Z/, "$1Z")],
   ];
   const lie = ([what, show]: readonly [string, LogLie["show"]], also: readonly string[]): LogLie => ({
     name: `an entry ${what}`,
@@ -202,7 +184,8 @@ export function forms(honest: Honest): LogLie[] {
   });
   return [
     ...malformed.map((one) => lie(one, [])),
-    // Whose it is cannot be told, so that its source has a gap there.
+    // Where a common member is wrong, or nothing can be read, the source may be said to have a gap there.
+    ...misplaced.map((one) => lie(one, ["sequence_gap"])),
     ...unreadable.map((one) => lie(one, ["sequence_gap"])),
   ];
 }

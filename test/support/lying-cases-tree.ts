@@ -118,12 +118,12 @@ export function changedBytes(honest: Honest): LogLie[] {
 /** Everything is made anew and signed by the log's key; who kept a checkpoint sees it all the same. */
 export function forks(honest: Honest): LogLie[] {
   const { entries, at, source } = honest;
-  const before = at.statement;
+  const before = at.early;
   const twisted = (): Buffer[] => twist(entries, before);
-  const refused = entries[at.refused]!;
+  const refused = entries[at.earlyRefused]!;
   /** The refused access never was, and others were, so that the tree is of `more` entries more. */
   const regrown = (more: number): Buffer[] => [
-    ...entries.toSpliced(at.refused, 1).slice(0, -2),
+    ...entries.toSpliced(at.earlyRefused, 1).slice(0, -2),
     ...Array.from({ length: more + 1 }, () => Buffer.from(JSON.stringify({ ...members(refused), epoch: 3 }))),
     ...entries.slice(-2),
   ];
@@ -175,6 +175,7 @@ export function forks(honest: Honest): LogLie[] {
       name: "the last entry is cut; all was audited",
       show: () => cut(at.size - 1),
       kept: "whole",
+      later: 1000,
       exit: FAIL,
       codes: ["rolled_back"],
       also: ["unsealed"],
@@ -210,6 +211,24 @@ export function forks(honest: Honest): LogLie[] {
       exit: FAIL,
       codes: ["inconsistent"],
       also: ["epoch_break"],
+    },
+    {
+      name: "the log shows another history while the verifier waits for a seal of the first",
+      show: () => ({ ...cut(before + 10), afterwards: honest.withBothKeys(twisted()) }),
+      args: ["--wait", "5"],
+      later: 1000,
+      exit: FAIL,
+      codes: ["inconsistent"],
+      also: ["unsealed"],
+    },
+    {
+      name: "the log takes entries back while the verifier waits for a seal of them",
+      show: () => ({ ...cut(before + 10), afterwards: cut(before + 5) }),
+      args: ["--wait", "5"],
+      later: 1000,
+      exit: FAIL,
+      codes: ["rolled_back"],
+      also: ["unsealed"],
     },
     {
       name: "head: same size, other root",

@@ -1,5 +1,5 @@
 /** What is true and must pass, lest a verifier that rejects everything looks good; and what nobody could tell at first contact. */
-import { bytes, changed, members } from "./lying-history.ts";
+import { bytes, changed, members, remake } from "./lying-history.ts";
 import type { Honest, LogLie } from "./lying-honest.ts";
 import { tilePath } from "./lying-log.ts";
 import { checkpointText, newSigner, note, signedBy } from "./lying-note.ts";
@@ -8,9 +8,10 @@ const PASS = { exit: 0, codes: [] } as const;
 
 export function truths(honest: Honest): LogLie[] {
   const { entries, at, origin, log, tree, source } = honest;
+  const short = entries.slice(0, at.half);
   const last = Math.floor(at.size / 256);
   const rest = at.size % 256;
-  const { v, kind, ...others } = members(entries[at.refused]!);
+  const { v, kind, ...others } = members(entries[at.earlyRefused]!);
   return [
     { name: "the log", show: () => honest.view(), ...PASS },
     { name: "the log; half was audited", show: () => honest.view(), kept: "half", ...PASS },
@@ -52,14 +53,21 @@ export function truths(honest: Honest): LogLie[] {
       ...PASS,
     },
     {
+      name: "the source seals while the verifier waits for it",
+      show: () => ({ ...honest.view(entries.slice(0, at.statement)), afterwards: honest.view() }),
+      args: ["--wait", "5"],
+      later: 1000,
+      ...PASS,
+    },
+    {
       name: "an entry of a kind that is not known yet",
-      show: () => honest.withBothKeys(entries.toSpliced(at.statement, 0, bytes({ v, kind: "later.kind", ...others }))),
+      show: () => honest.withBothKeys(short.toSpliced(at.early, 0, bytes({ v, kind: "later.kind", ...others }))),
       ...PASS,
     },
     {
       name: "an entry with a member that is not known yet",
       show: () =>
-        honest.withBothKeys(changed(entries, at.statement, (entry) => Object.assign(entry, { later: [{ a: "b" }] }))),
+        honest.withBothKeys(changed(short, at.early, (entry) => Object.assign(entry, { later: [{ a: "b" }] }))),
       ...PASS,
     },
   ];
@@ -73,6 +81,7 @@ export interface Limit extends LogLie {
 export function limits(honest: Honest): Limit[] {
   const { entries, at, source } = honest;
   const other = newSigner(source.name);
+  const invented = newSigner("test.example/log/invented");
   const renamed = {
     entry: (entry: object & { kind?: string }) =>
       entry.kind === "source.start" ? bytes({ ...entry, vkey: other.vkey }) : undefined,
@@ -82,6 +91,23 @@ export function limits(honest: Honest): Limit[] {
       name: "a log that ends where its source once stopped",
       show: () => honest.view(entries.slice(0, at.half)),
       says: /first contact/,
+      ...PASS,
+    },
+    {
+      name: "a source that the log has invented, between the entries of the true one",
+      show: () => {
+        const copy = entries.slice(at.start3).map((entry) => {
+          const { session, vkey, previous, ...rest } = members(entry);
+          const start = vkey === undefined ? {} : { vkey: invented.vkey, ...rest, previous: null };
+          const more = session === undefined ? start : { session: session.replace(/^3/, "1") };
+          return bytes({ ...rest, ...more, source: invented.name, epoch: 1 });
+        });
+        const theirs = remake(copy, { seals: invented });
+        const between = entries.slice(at.start3).flatMap((entry, i) => [entry, theirs[i]!]);
+        return honest.view([...entries.slice(0, at.start3), ...between]);
+      },
+      kept: "half",
+      says: new RegExp(`the key of .*${invented.name}.* its own first entry names`),
       ...PASS,
     },
     {

@@ -13,6 +13,11 @@ export function bytes(entry: Members): Buffer {
   return Buffer.from(JSON.stringify(entry));
 }
 
+/** An entry with some members changed, each where it stood. */
+export function forged(entry: Uint8Array, change: Members): Buffer {
+  return bytes({ ...members(entry), ...change });
+}
+
 /** A copy of the list with one entry's members changed in place. */
 export function changed(entries: readonly Buffer[], index: number, change: (entry: Members) => void): Buffer[] {
   const entry = members(entries[index]!);

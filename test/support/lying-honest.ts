@@ -5,47 +5,47 @@ import { checkpointText, note, type Signer, signerFrom } from "./lying-note.ts";
 import type { Record } from "./lying-record.ts";
 import { Tree } from "./lying-tree.ts";
 
-/** Where things stand in the recorded log, by index. */
+/** Where things stand in the recorded log, by index. Epoch 1 was killed, epoch 2 is short, epoch 3 has a seal. */
 export interface Marks {
   readonly size: number;
   /** The size of the tree when epoch 2 had ended: everything below is sealed and stopped. */
   readonly half: number;
   readonly start2: number;
-  readonly start3: number;
-  readonly seal1: number;
-  readonly seal2: number;
   readonly stop2: number;
+  readonly start3: number;
+  readonly seal3: number;
   readonly stop3: number;
-  /** A completed statement with another behind it in the same session, far from any seal, in a full bundle. */
-  readonly statement: number;
-  readonly refused: number;
-  /** A session's start and end, in epoch 2. */
+  /** In epoch 2: a completed statement in the middle of a session, that session's start and end, a refused access. */
+  readonly early: number;
   readonly sessionStart: number;
   readonly sessionEnd: number;
+  readonly earlyRefused: number;
   /** The statement that the proxy was killed in. */
   readonly recovered: number;
+  /** In epoch 3, before its seal: a completed statement in the middle of a session and of a full bundle. */
+  readonly statement: number;
 }
 
 function marksOf(entries: readonly Buffer[]): Marks {
-  const at = (epoch: number, kind: string, more: (entry: Members) => boolean = () => true, from = 0): number =>
-    find(entries, (entry) => entry.epoch === epoch && entry.kind === kind && more(entry), from);
-  const statement = at(2, "statement", ({ n, outcome }) => n === 400 && outcome === "completed");
-  const { session } = members(entries[statement]!);
+  const at = (epoch: number, kind: string, more: (entry: Members) => boolean = () => true): number =>
+    find(entries, (entry) => entry.epoch === epoch && entry.kind === kind && more(entry));
+  const early = at(2, "statement", ({ n, outcome }) => n === 20 && outcome === "completed");
+  const { session } = members(entries[early]!);
   const same = (entry: Members): boolean => entry.session === session;
   return {
     size: entries.length,
     half: at(2, "source.stop") + 1,
     start2: at(2, "source.start"),
-    start3: at(3, "source.start"),
-    seal1: at(1, "source.seal"),
-    seal2: at(2, "source.seal", () => true, statement),
     stop2: at(2, "source.stop"),
+    start3: at(3, "source.start"),
+    seal3: at(3, "source.seal"),
     stop3: at(3, "source.stop"),
-    statement,
-    refused: at(2, "access.refused"),
+    early,
     sessionStart: at(2, "session.start", same),
     sessionEnd: at(2, "session.end", same),
+    earlyRefused: at(2, "access.refused"),
     recovered: at(2, "statement", ({ recovered }) => recovered !== undefined),
+    statement: at(3, "statement", ({ n, outcome }) => n === 400 && outcome === "completed"),
   };
 }
 
@@ -68,6 +68,11 @@ export class Honest {
     this.source = signerFrom(sourceKey);
     this.origin = this.log.name;
     this.at = marksOf(record.entries);
+  }
+
+  /** When the last entry was written, in milliseconds since 1970. */
+  get lastTime(): number {
+    return Date.parse(members(this.entries.at(-1)!).time);
   }
 
   signed(size: number | string, root: Uint8Array): string {
@@ -107,7 +112,7 @@ export interface LogLie extends Expectation {
   /** What the verifier has kept: the log audited up to `half`, or all of it. */
   readonly kept?: "half" | "whole";
   readonly args?: readonly string[];
-  /** How far the verifier's clock is ahead. */
+  /** How long after the log's last entry the verifier's clock says that it is, in milliseconds. Else it is right. */
   readonly later?: number;
 }
 

@@ -30,6 +30,8 @@ export interface View {
   readonly answers?: Readonly<Record<string, Answer>>;
   /** By index, in base64url. */
   readonly disclosures?: ReadonlyMap<number, readonly string[]>;
+  /** What it shows to who asks for the checkpoint a second time, and from then on. */
+  readonly afterwards?: View;
 }
 
 const TILE = /^\/tile\/(entries|0|[1-9][0-9]?)\/((?:x[0-9]{3}\/)*[0-9]{3})(?:\.p\/([1-9][0-9]{0,2}))?$/;
@@ -101,14 +103,14 @@ function send(response: ServerResponse, answer: Answer): void {
 
 export class LyingLog {
   readonly #server: Server;
-  /** The paths asked for. */
-  readonly asked: string[] = [];
 
   private constructor(view: View) {
+    let now = view;
+    let heads = 0;
     this.#server = createServer((request, response) => {
       const path = request.url ?? "";
-      this.asked.push(path);
-      send(response, answerTo(view, path));
+      if (path === "/checkpoint" && heads++ > 0) now = view.afterwards ?? view;
+      send(response, answerTo(now, path));
     });
   }
 

@@ -89,13 +89,13 @@ async function readDisclosures(stack: Stack, entries: readonly Buffer[]): Promis
 /** @param stack not started; stopped afterwards */
 export async function recordLog(stack: Stack, database: Postgres): Promise<Record> {
   await stack.start();
-  await epoch(stack, MANY);
+  await epoch(stack, 30);
   await killedMidway(stack, database);
   await stack.proxy.start();
-  await epoch(stack, MANY);
+  await epoch(stack, 30);
   await stack.proxy.end("SIGTERM");
   await stack.proxy.start();
-  await epoch(stack, 30);
+  await epoch(stack, MANY);
   await stack.proxy.end("SIGTERM");
 
   const stopped = ({ kind, epoch }: Entry): boolean => kind === "source.stop" && epoch === 3;

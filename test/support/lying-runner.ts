@@ -30,9 +30,9 @@ export function codesOf({ findings, error }: Report): string[] {
   return [...new Set(codes)].sort();
 }
 
-/** Runs the command under a clock that is ahead. */
-function clock(later: number): Record<string, string> {
-  const code = `const now = Date.now; Date.now = () => now() + ${later};`;
+/** Runs the command under a clock that shows this time when it starts. */
+function clock(start: number): Record<string, string> {
+  const code = `const now = Date.now, begin = now(); Date.now = () => now() - begin + ${start};`;
   const option = `--import=data:text/javascript,${encodeURIComponent(code)}`;
   return { NODE_OPTIONS: `${process.env.NODE_OPTIONS ?? ""} ${option}` };
 }
@@ -77,7 +77,8 @@ export class Audience {
     else cpSync(this.kept(lie.kept), state, { recursive: true });
     const command = lie.command ?? "audit";
     const args = [...(command === "audit" ? ["--wait", "0"] : []), ...(lie.args ?? [])];
-    return this.#ask(lie.show(), command, state, args, lie.later === undefined ? {} : clock(lie.later));
+    const env = lie.later === undefined ? {} : clock(this.#honest.lastTime + lie.later);
+    return this.#ask(lie.show(), command, state, args, env);
   }
 
   async examine(lie: BundleLie): Promise<Heard> {
