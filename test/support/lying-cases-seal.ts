@@ -146,6 +146,14 @@ export function sealsAndKeys(honest: Honest): LogLie[] {
       index: start2,
     },
     {
+      name: "the first source.start names a key of another name",
+      show: withKey(newSigner("test.example/log/other").vkey, 0),
+      exit: FAIL,
+      codes: ["source_key_mismatch"],
+      also: ["seal_mismatch"],
+      index: 0,
+    },
+    {
       name: "the source.start of an epoch names a key of another name",
       show: withKey(newSigner("test.example/log/other").vkey, start3, entries),
       exit: FAIL,

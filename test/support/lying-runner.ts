@@ -34,8 +34,11 @@ export function codesOf({ findings, error }: Report): string[] {
 function clock(start: number): Record<string, string> {
   const code = `const now = Date.now, begin = now(); Date.now = () => now() - begin + ${start};`;
   const option = `--import=data:text/javascript,${encodeURIComponent(code)}`;
-  return { NODE_OPTIONS: `${process.env.NODE_OPTIONS ?? ""} ${option}` };
+  return { NODE_OPTIONS: option };
 }
+
+/** What a test runner wants loaded into every process is not for this one: there are hundreds. */
+const PLAIN = { NODE_OPTIONS: "" };
 
 /** The files of a state folder, each with its text. */
 export function stateFiles(folder: string): Record<string, string> {
@@ -77,7 +80,7 @@ export class Audience {
     else cpSync(this.kept(lie.kept), state, { recursive: true });
     const command = lie.command ?? "audit";
     const args = [...(command === "audit" ? ["--wait", "0"] : []), ...(lie.args ?? [])];
-    const env = lie.later === undefined ? {} : clock(this.#honest.lastTime + lie.later);
+    const env = lie.later === undefined ? PLAIN : clock(this.#honest.lastTime + lie.later);
     return this.#ask(lie.show(), command, state, args, env);
   }
 
@@ -87,7 +90,13 @@ export class Audience {
     return this.#run(["verify", file], "");
   }
 
-  async #ask(view: View, command: string, state: string, args: readonly string[], env = {}): Promise<Heard> {
+  async #ask(
+    view: View,
+    command: string,
+    state: string,
+    args: readonly string[],
+    env: Record<string, string> = PLAIN,
+  ): Promise<Heard> {
     const log = await LyingLog.serve(view);
     try {
       return await this.#run([command, "--log", log.url, "--state", state, ...args], state, env);
@@ -96,7 +105,7 @@ export class Audience {
     }
   }
 
-  async #run(args: readonly string[], state: string, env: Record<string, string> = {}): Promise<Heard> {
+  async #run(args: readonly string[], state: string, env: Record<string, string> = PLAIN): Promise<Heard> {
     const result = await runNode(VERIFIER, [...args, "--vkey", this.#honest.log.vkey, "--json"], env);
     try {
       return { ...result, state, report: JSON.parse(result.stdout) as Report };
