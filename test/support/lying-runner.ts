@@ -34,11 +34,8 @@ export function codesOf({ findings, error }: Report): string[] {
 function clock(start: number): Record<string, string> {
   const code = `const now = Date.now, begin = now(); Date.now = () => now() - begin + ${start};`;
   const option = `--import=data:text/javascript,${encodeURIComponent(code)}`;
-  return { NODE_OPTIONS: option };
+  return { NODE_OPTIONS: `${process.env.NODE_OPTIONS ?? ""} ${option}` };
 }
-
-/** What a test runner wants loaded into every process is not for this one: there are hundreds. */
-const PLAIN = { NODE_OPTIONS: "" };
 
 /** The files of a state folder, each with its text. */
 export function stateFiles(folder: string): Record<string, string> {
@@ -80,7 +77,7 @@ export class Audience {
     else cpSync(this.kept(lie.kept), state, { recursive: true });
     const command = lie.command ?? "audit";
     const args = [...(command === "audit" ? ["--wait", "0"] : []), ...(lie.args ?? [])];
-    const env = lie.later === undefined ? PLAIN : clock(this.#honest.lastTime + lie.later);
+    const env = lie.later === undefined ? {} : clock(this.#honest.lastTime + lie.later);
     return this.#ask(lie.show(), command, state, args, env);
   }
 
@@ -95,7 +92,7 @@ export class Audience {
     command: string,
     state: string,
     args: readonly string[],
-    env: Record<string, string> = PLAIN,
+    env: Record<string, string> = {},
   ): Promise<Heard> {
     const log = await LyingLog.serve(view);
     try {
@@ -105,7 +102,7 @@ export class Audience {
     }
   }
 
-  async #run(args: readonly string[], state: string, env: Record<string, string> = PLAIN): Promise<Heard> {
+  async #run(args: readonly string[], state: string, env: Record<string, string> = {}): Promise<Heard> {
     const result = await runNode(VERIFIER, [...args, "--vkey", this.#honest.log.vkey, "--json"], env);
     try {
       return { ...result, state, report: JSON.parse(result.stdout) as Report };
