@@ -1,6 +1,6 @@
 import type { Socket } from "node:net";
 import type { CancelKeys } from "./cancel.ts";
-import { type ClientErrorCode, ProxyError, SQLSTATE } from "./errors.ts";
+import { ProxyError, toldAs } from "./errors.ts";
 import { HeldQueue } from "./held.ts";
 import type { Metrics } from "./metrics.ts";
 import { BackendSide } from "./session/backend-side.ts";
@@ -32,6 +32,8 @@ export interface ConnectionContext {
 const HELD_LIMIT = 1 << 18;
 /** Bytes of answer that a vanished client may leave unread before its statement is cancelled, as a failed send would. */
 const UNREAD_LIMIT = 1 << 20;
+/** How long a client that was told the end may take nothing more and not close either. */
+const LINGER_MS = 30_000;
 
 /** One client and its server connection: sockets, back-pressure, and the order in which either may see bytes. */
 export class Connection {
@@ -48,11 +50,13 @@ export class Connection {
   #toServer: HeldQueue | undefined;
   #toClient: HeldQueue;
   #reason: EndReason = "client-closed";
+  #serverClosed = false;
   #clientEnded = false;
   #clientGone = false;
   #unreadBytes = 0;
   #cancelled = false;
   #endClient = false;
+  #linger: NodeJS.Timeout | undefined;
   #failing = false;
   #draining = false;
   #finished = false;
@@ -80,38 +84,52 @@ export class Connection {
     this.#closeIfDrained();
   }
 
-  /** Stop now. */
+  /** Stop now. A statement under way is cancelled, as the server's own shutdown would do. */
   stop(): void {
     this.fail(new ProxyError("shutting_down", "terminating connection: the proxy is being stopped"));
+    if (this.#session?.phase === "ready" && !this.#session.tracker.idle) this.#cancel();
+  }
+
+  /** Ends it now, whatever the peers do: when this returns its record is closed. */
+  abandon(): void {
+    this.#client.destroy();
+    this.#server?.destroy();
+    this.#finish();
   }
 
   /** Tells the client, if the stream allows it, and closes both sides. */
   fail(error: ProxyError): void {
+    const spoolFailed = this.#context.shared.recorder.state === "failed";
     if (this.#failing || this.#finished) {
       // Its last bytes may wait for a spool that will never take them.
-      if (this.#context.shared.recorder.state === "failed") this.#client.destroy();
+      if (spoolFailed) this.#client.destroy();
       return;
     }
     this.#failing = true;
     clearTimeout(this.#loginTimer);
+    this.#context.metrics.errors.inc({ code: error.code });
     this.#reason = reasonOf(error);
-    const wait = this.#session?.refuse(error) ?? 0;
+    // What stands before a bad message in the same read goes its way, as if it had come alone.
+    if (!spoolFailed) this.#toServer?.flush();
+    this.#session?.unsent();
     this.#toServer?.clear();
+    const wait = this.#session?.refuse(error) ?? 0;
     // When the spool cannot be written nothing becomes durable any more: what is held stays unsaid, but not why.
-    const spoolFailed = this.#context.shared.recorder.state === "failed";
     if (spoolFailed) this.#toClient.clear();
     // In the middle of a message of the server's, an ErrorResponse would be taken for its content.
-    if (this.#fromServer === undefined || this.#fromServer.atBoundary) {
-      const code = error.code in SQLSTATE ? (error.code as ClientErrorCode) : "spool_failed";
-      this.#toClient.push(errorResponse("FATAL", code, error.message), spoolFailed ? 0 : wait);
+    if (this.#toClient.atBoundary) {
+      this.#toClient.push(errorResponse("FATAL", toldAs(error), error.message), spoolFailed ? 0 : wait, true);
       this.#toClient.flush();
     }
-    if (this.#server !== undefined) {
-      if (this.#fromClient?.atBoundary === true) this.#server.end(TERMINATE);
-      else this.#server.destroy();
-    }
     this.#endClientWhenReleased();
-    if (this.#server === undefined) this.#finish();
+    if (this.#server === undefined || this.#serverClosed) {
+      this.#finish();
+    } else if (!this.#toServer!.atBoundary) {
+      this.#server.destroy();
+    } else if (!this.#server.writableEnded) {
+      this.#server.end(TERMINATE);
+    }
+    this.#updateFlow();
   }
 
   // --- the client's bytes ------------------------------------------------------------------------------------------
@@ -145,16 +163,20 @@ export class Connection {
         return;
       case "cancel":
         clearTimeout(this.#loginTimer);
-        this.#context.keys.cancel(packet.pid, packet.key).finally(() => this.#client.end());
+        // Whatever else it sends is not heard.
+        this.#failing = true;
+        this.#context.keys.cancel(packet.pid, packet.key).finally(() => {
+          this.#endClientWhenReleased();
+          this.#finish();
+        });
         return;
+      case "refused":
       case "startup": {
         const { shared, nextSessionId } = this.#context;
         this.#session = new Session(shared, packet.startup, addressOf(this.#client), nextSessionId);
+        if (packet.kind === "refused") throw packet.error;
         const refusal = this.#refusal(packet.startup.parameters);
-        if (refusal !== undefined) {
-          this.fail(refusal);
-          return;
-        }
+        if (refusal !== undefined) throw refusal;
         this.#client.pause();
         this.#connect(packet.raw).catch((error: unknown) => this.#guardError(error));
       }
@@ -184,7 +206,8 @@ export class Connection {
       new FrontendSide(
         session,
         {
-          forward: (bytes, wait) => this.#toServer!.push(bytes, wait),
+          forward: (bytes, wait, whole) => this.#toServer!.push(bytes, wait, whole),
+          completed: (wait) => this.#toServer!.complete(wait),
           terminated: () => {
             this.#reason = "client-terminated";
           },
@@ -210,11 +233,10 @@ export class Connection {
     this.#fromServer!.feed(chunk);
     if (!wasReady && session.phase === "ready") this.#onReady(session);
     this.#context.metrics.bytesOut.inc(chunk.length);
-    if (this.#failing) return;
-    if (this.#clientGone) {
+    if (this.#failing || this.#clientGone) {
       this.#discard(chunk.length);
     } else {
-      this.#toClient.push(chunk, session.gate);
+      this.#toClient.push(chunk, session.gate, this.#fromServer!.atBoundary);
       this.#toClient.flush();
       this.#updateFlow();
     }
@@ -228,8 +250,12 @@ export class Connection {
 
   #discard(bytes: number): void {
     this.#unreadBytes += bytes;
+    if (this.#unreadBytes >= UNREAD_LIMIT) this.#cancel();
+  }
+
+  #cancel(): void {
     const key = this.#session?.key;
-    if (this.#unreadBytes < UNREAD_LIMIT || this.#cancelled || key === undefined) return;
+    if (this.#cancelled || key === undefined) return;
     this.#cancelled = true;
     const { upstream, connectTimeoutMs } = this.#context.settings;
     // Nobody waits for this answer; if the cancel does not arrive the statement runs to its end.
@@ -251,11 +277,14 @@ export class Connection {
 
   /** A side is read only while the other one takes what it is sent, and while not too much is held for the spool. */
   #updateFlow(): void {
-    if (this.#server === undefined) return;
-    const readClient = !this.#server.writableNeedDrain && this.#toServer!.heldBytes < HELD_LIMIT;
-    if (readClient === this.#client.isPaused()) readClient ? this.#client.resume() : this.#client.pause();
-    const readServer = this.#clientGone || (!this.#client.writableNeedDrain && this.#toClient.empty);
-    if (readServer === this.#server.isPaused()) readServer ? this.#server.resume() : this.#server.pause();
+    // Towards the end both are read, so that their ends are seen; what still comes is not passed on.
+    const ending = this.#failing || this.#serverClosed;
+    if (this.#server === undefined) {
+      if (ending) flow(this.#client, true);
+      return;
+    }
+    flow(this.#client, ending || (!this.#server.writableNeedDrain && this.#toServer!.heldBytes < HELD_LIMIT));
+    flow(this.#server, ending || this.#clientGone || (!this.#client.writableNeedDrain && this.#toClient.empty));
   }
 
   #closeIfDrained(): void {
@@ -278,10 +307,12 @@ export class Connection {
 
   #onClientClose(): void {
     clearTimeout(this.#loginTimer);
+    clearInterval(this.#linger);
     this.#clientGone = true;
     this.#toClient.clear();
     if (this.#server === undefined) {
-      if (this.#session === undefined || this.#failing) this.#finish();
+      // While it connects, #connect sees to the end.
+      if (this.#session === undefined) this.#finish();
       return;
     }
     this.#clientEnded = true;
@@ -290,27 +321,37 @@ export class Connection {
   }
 
   #onServerClose(): void {
+    this.#serverClosed = true;
+    if (this.#finished) return;
     if (!this.#clientEnded && !this.#failing && this.#reason === "client-closed") this.#reason = "server-closed";
-    const cutOff = this.#fromServer?.atBoundary === false;
     const session = this.#session!;
     if (session.phase !== "ready" && session.gate === 0 && !this.#clientEnded && !this.#failing) {
       // It went away in the middle of the login without a word.
       this.fail(new ProxyError("upstream_lost", "the database server closed the connection during the login"));
       return;
     }
-    const lost = this.#reason === "server-closed" && session.phase === "ready" && !session.tracker.idle;
+    const { phase, tracker } = session;
+    const lost = this.#reason === "server-closed" && phase === "ready" && !tracker.idle && !tracker.fatal;
     this.#finish();
-    if (lost && !cutOff && !this.#clientGone) {
+    if (lost && !this.#clientGone && this.#toClient.atBoundary) {
       const error = errorResponse("FATAL", "upstream_lost", "the connection to the database server was lost");
-      this.#toClient.push(error, 0);
+      this.#toClient.push(error, 0, true);
       this.#toClient.flush();
     }
     this.#endClientWhenReleased();
+    this.#updateFlow();
   }
 
   #endClientWhenReleased(): void {
     this.#endClient = true;
-    if (!this.#clientGone && this.#toClient.empty) this.#client.end();
+    if (this.#clientGone || !this.#toClient.empty || this.#linger !== undefined) return;
+    this.#client.end();
+    let left = this.#client.writableLength;
+    this.#linger = setInterval(() => {
+      const before = left;
+      left = this.#client.writableLength;
+      if (left === 0 || left === before) this.#client.destroy();
+    }, LINGER_MS).unref();
   }
 
   /** No more answers can come: the session's record is closed. */
@@ -334,9 +375,14 @@ export class Connection {
 
   #guardError(error: unknown): void {
     if (!(error instanceof ProxyError)) throw error;
-    this.#context.metrics.errors.inc({ code: error.code });
     this.fail(error);
   }
+}
+
+function flow(socket: Socket, on: boolean): void {
+  if (on !== socket.isPaused()) return;
+  if (on) socket.resume();
+  else socket.pause();
 }
 
 function reasonOf(error: ProxyError): EndReason {
@@ -350,7 +396,8 @@ function reasonOf(error: ProxyError): EndReason {
     case "upstream_lost":
       return "server-closed";
     default:
-      return "protocol-error";
+      // The log's refusals: nothing can be recorded there any more.
+      return toldAs(error) === error.code ? "protocol-error" : "spool-full";
   }
 }
 

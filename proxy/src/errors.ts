@@ -41,3 +41,8 @@ export class ProxyError extends Error {
     this.code = code;
   }
 }
+
+/** The code under which a client is told of an error: one that only a start knows means that nothing can be recorded. */
+export function toldAs({ code }: ProxyError): ClientErrorCode {
+  return code in SQLSTATE ? (code as ClientErrorCode) : "spool_failed";
+}

@@ -7,6 +7,12 @@ export interface Sink {
   uncork(): void;
 }
 
+interface Item {
+  bytes: Buffer;
+  wait: number;
+  whole: boolean;
+}
+
 /**
  * Bytes on their way to one side, in order, each held until its spool position is durable. What need not wait, and
  * stands behind nothing that waits, is written at once.
@@ -14,15 +20,17 @@ export interface Sink {
 export class HeldQueue {
   /** Bytes that wait for the spool. */
   heldBytes = 0;
-  readonly #recorder: Recorder;
+  readonly #recorder: Pick<Recorder, "isDurable" | "whenDurable">;
   readonly #sink: Sink;
   readonly #onRelease: () => void;
   readonly #flush: () => void;
-  #items: { bytes: Buffer; wait: number }[] = [];
+  #items: Item[] = [];
   #waiting = false;
+  /** Whether what was written ends with a message. */
+  #wrote = true;
 
   /** @param onRelease called after held bytes were written */
-  constructor(recorder: Recorder, sink: Sink, onRelease: () => void) {
+  constructor(recorder: Pick<Recorder, "isDurable" | "whenDurable">, sink: Sink, onRelease: () => void) {
     this.#recorder = recorder;
     this.#sink = sink;
     this.#onRelease = onRelease;
@@ -37,8 +45,16 @@ export class HeldQueue {
     return this.#items.length === 0;
   }
 
-  /** Queues; call `flush` after the last piece of a chunk. */
-  push(bytes: Buffer, wait: number): void {
+  /** Whether a message can be added: what was written and what is held ends with a whole one. */
+  get atBoundary(): boolean {
+    return this.#items.at(-1)?.whole ?? this.#wrote;
+  }
+
+  /**
+   * Queues; call `flush` after the last piece of a chunk.
+   * @param whole whether a message ends with these bytes
+   */
+  push(bytes: Buffer, wait: number, whole: boolean): void {
     this.heldBytes += bytes.length;
     const last = this.#items.at(-1);
     // Pieces of one chunk that touch go out as one write, and wait as one.
@@ -49,9 +65,18 @@ export class HeldQueue {
     ) {
       last.bytes = Buffer.from(bytes.buffer, last.bytes.byteOffset, last.bytes.length + bytes.length);
       last.wait = Math.max(last.wait, wait);
+      last.whole = whole;
       return;
     }
-    this.#items.push({ bytes, wait });
+    this.#items.push({ bytes, wait, whole });
+  }
+
+  /** The message whose last piece was pushed, and not flushed yet, ends there, and that piece has to wait for this. */
+  complete(wait: number): void {
+    const last = this.#items.at(-1);
+    if (last === undefined) throw new Error("the last piece of a message is gone");
+    last.wait = Math.max(last.wait, wait);
+    last.whole = true;
   }
 
   /** Writes what may go. */
@@ -65,6 +90,7 @@ export class HeldQueue {
     if (ready > 0) {
       const items = ready === this.#items.length ? this.#items : this.#items.slice(0, ready);
       this.#items = ready === this.#items.length ? [] : this.#items.slice(ready);
+      this.#wrote = items.at(-1)!.whole;
       if (items.length > 1) this.#sink.cork();
       for (const { bytes } of items) {
         this.heldBytes -= bytes.length;

@@ -7,6 +7,10 @@ export class Metrics {
   readonly connections: Counter = this.#counter("vitrine_proxy_connections_total", "Client connections accepted");
   readonly bytesIn: Counter = this.#counter("vitrine_proxy_client_bytes_total", "Bytes received from clients");
   readonly bytesOut: Counter = this.#counter("vitrine_proxy_server_bytes_total", "Bytes received from the server");
+  readonly acceptErrors: Counter = this.#counter(
+    "vitrine_proxy_accept_errors_total",
+    "Client connections that could not be accepted",
+  );
   readonly errors: Counter<"code"> = new Counter({
     name: "vitrine_proxy_errors_total",
     help: "Errors the proxy itself reported to clients, by code",

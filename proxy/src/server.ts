@@ -2,6 +2,9 @@ import { createServer, type Server, type Socket } from "node:net";
 import { Connection, type ConnectionContext } from "./connection.ts";
 import type { ProxyError } from "./errors.ts";
 
+/** How long a session that was told to stop has for it: until the server has cancelled and rolled back. */
+const STOPPED_MS = 2_000;
+
 /** Accepts clients and knows which are here. */
 export class ProxyServer {
   readonly #context: ConnectionContext;
@@ -25,6 +28,8 @@ export class ProxyServer {
       this.#server.once("error", reject);
       this.#server.listen({ host, port, backlog: 1024 }, () => {
         this.#server.off("error", reject);
+        // A client that could not be accepted, for want of descriptors, say: there is nobody to tell, and others to serve.
+        this.#server.on("error", () => this.#context.metrics.acceptErrors.inc());
         const address = this.#server.address() as { address: string; port: number };
         resolve({ host: address.address, port: address.port });
       });
@@ -48,9 +53,11 @@ export class ProxyServer {
       for (const connection of this.#connections) connection.stop();
     }, timeoutMs);
     // A peer that does not even close its socket is not waited for.
-    const end = new Promise<void>((resolve) => setTimeout(resolve, timeoutMs + 2_000).unref());
+    const end = new Promise<void>((resolve) => setTimeout(resolve, timeoutMs + STOPPED_MS).unref());
     await Promise.race([empty, end]);
     clearTimeout(late);
+    // Their last entries belong before the source's own.
+    for (const connection of this.#connections) connection.abandon();
   }
 
   #accept(client: Socket): void {

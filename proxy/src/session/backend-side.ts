@@ -1,5 +1,5 @@
 import { ProxyError } from "../errors.ts";
-import { parseTag } from "../wire/backend.ts";
+import { parseReady, parseTag } from "../wire/backend.ts";
 import type { FrameSink } from "../wire/framer.ts";
 import { BACKEND, BACKEND_NAMES, showType } from "../wire/messages.ts";
 import type { Session } from "./session.ts";
@@ -52,7 +52,7 @@ export class BackendSide implements FrameSink {
         else session.tracker.answer(name, size, type === BACKEND.commandComplete ? parseTag(head) : undefined);
         return;
       case "ready":
-        session.readyForQuery(String.fromCharCode(head[5] ?? 0x49));
+        session.readyForQuery(parseReady(head));
         return;
       case "error":
         session.errorResponse(head);

@@ -11,10 +11,13 @@ export interface Subject {
   readonly functionOid: number | undefined;
 }
 
-/** A statement that was prepared by Parse. `empty` text executes nothing. */
+/** A statement that was prepared by Parse. */
 export interface Prepared {
   readonly subject: Subject;
-  readonly empty: boolean;
+  /** Number of the segment (what stands between two Syncs) that its Parse was sent in. */
+  readonly segment: number;
+  /** Whether the session's settings were known for certain when its text was read. */
+  readonly settled: boolean;
 }
 
 export interface Parameters {
@@ -24,7 +27,11 @@ export interface Parameters {
 
 /** A portal: a prepared statement bound to parameters. */
 export interface Portal {
+  /** The prepared statement's name. */
+  readonly statement: string;
   readonly prepared: Prepared | undefined;
+  /** Number of the segment that its Bind was sent in. */
+  readonly segment: number;
   readonly parameters: Parameters | undefined;
   /** Size of the Bind; counted with its first execution. */
   bytes: number;
@@ -37,6 +44,8 @@ export interface Execution {
   readonly subject: Subject;
   readonly parameters: Parameters | undefined;
   intent: Intent | undefined;
+  /** Its outcome is recorded, or its intent dropped: neither happens twice. */
+  ended: boolean;
   /** RFC 3339, and the monotonic clock in milliseconds. */
   readonly start: string;
   readonly startedAt: number;
@@ -62,7 +71,10 @@ export const COMMIT_AT_SYNC: Subject = {
 };
 
 /** A statement that the proxy would not take in. */
-export const TOO_LARGE: Subject = { protocol: "simple", statement: undefined, sql: undefined, functionOid: undefined };
+export const TOO_LARGE: Readonly<Record<"simple" | "extended", Subject>> = {
+  simple: { protocol: "simple", statement: undefined, sql: undefined, functionOid: undefined },
+  extended: { protocol: "extended", statement: undefined, sql: undefined, functionOid: undefined },
+};
 
 /** The members that an intent states: everything but the outcome (spec/entry.md, kind `statement`). */
 export function intentMembers(who: string, execution: Execution, sql: Member | undefined): string {
@@ -79,7 +91,7 @@ export function intentMembers(who: string, execution: Execution, sql: Member | u
 function grammarMembers(subject: Subject): string {
   if (subject.statement !== undefined) return subject.statement.members;
   if (subject === COMMIT_AT_SYNC) return IMPLICIT_COMMIT;
-  if (subject === TOO_LARGE) return NOT_TAKEN;
+  if (subject === TOO_LARGE.simple || subject === TOO_LARGE.extended) return NOT_TAKEN;
   return subject.protocol === "function" ? FUNCTION_CALL : NOT_KNOWN;
 }
 

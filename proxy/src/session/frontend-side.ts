@@ -24,8 +24,13 @@ const HEAD = 16_384 + 2 * 65_535 + 4;
 
 /** Where the client's bytes go. */
 export interface Outlet {
-  /** Pass these bytes on to the server, not before `wait` (a spool position, 0 for none) is durable. */
-  forward(bytes: Buffer, wait: number): void;
+  /**
+   * Pass these bytes on to the server, not before `wait` (a spool position, 0 for none) is durable. `whole`: a message
+   * ends with them.
+   */
+  forward(bytes: Buffer, wait: number, whole: boolean): void;
+  /** The message whose pieces were forwarded ends here: its last piece must wait for this. */
+  completed(wait: number): void;
   /** The client said Terminate; it is forwarded like the rest. */
   terminated(): void;
 }
@@ -39,6 +44,7 @@ export class FrontendSide implements FrameSink {
   #digest: Hash | undefined;
   #digestSkip = 0;
   #dropping = false;
+  #terminated = false;
 
   constructor(session: Session, outlet: Outlet, limits: { readonly statementBytes: number }) {
     this.#session = session;
@@ -53,12 +59,14 @@ export class FrontendSide implements FrameSink {
     if (action === "refuse") {
       throw new ProxyError("protocol_violation", `unexpected ${name} message while ${this.#session.phase}`);
     }
-    this.#dropping = action === "drop";
+    // Nothing that stands behind a Terminate is read by the server.
+    this.#dropping = action === "drop" || this.#terminated;
     if (this.#dropping) return 0;
     switch (name) {
       case "query":
       case "parse":
         if (size > this.#statementBytes) {
+          this.#session.tracker.oversized(name === "query" ? "simple" : "extended");
           throw new ProxyError(
             "statement_too_large",
             `the statement has ${size} bytes, and the proxy's limit is ${this.#statementBytes}`,
@@ -70,7 +78,8 @@ export class FrontendSide implements FrameSink {
         if (size <= this.#session.values.limit) return size;
         this.#digest = createHash("sha256");
         this.#digestSkip = HEADER_BYTES;
-        return Math.min(size, HEAD);
+        // Never all of it: a message that is asked for whole is not passed by in pieces.
+        return Math.min(size - 1, HEAD);
       case "copyData":
         return 0;
       case "password":
@@ -87,21 +96,21 @@ export class FrontendSide implements FrameSink {
       this.#digestSkip -= skip;
       this.#digest.update(piece.subarray(skip));
     }
-    this.#outlet.forward(piece, 0);
+    this.#outlet.forward(piece, 0, false);
   }
 
   end(type: number, size: number, head: Buffer): void {
     if (this.#dropping) return;
     const name = FRONTEND_NAMES[type]!;
-    if (name === "copyData") {
-      this.#session.tracker.copyData(size);
-      return;
-    }
-    const streamed = this.#digest !== undefined;
+    const streamed = this.#digest !== undefined || name === "copyData";
     const wait = this.#tell(name, size, head);
     this.#digest = undefined;
-    if (!streamed) this.#outlet.forward(head, wait);
-    if (name === "terminate") this.#outlet.terminated();
+    if (streamed) this.#outlet.completed(wait);
+    else this.#outlet.forward(head, wait, true);
+    if (name === "terminate") {
+      this.#terminated = true;
+      this.#outlet.terminated();
+    }
   }
 
   /** @returns the spool position to wait for before forwarding */
@@ -142,6 +151,8 @@ export class FrontendSide implements FrameSink {
         this.#session.password(head);
         return 0;
       case "copyData":
+        tracker.copyData(size);
+        return 0;
       case "flush":
       case "terminate":
         return 0;

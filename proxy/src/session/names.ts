@@ -1,4 +1,4 @@
-import type { Execution, Portal, Prepared } from "./execution.ts";
+import type { Portal, Prepared } from "./execution.ts";
 
 /** The prepared statements and portals of a session, as one side of it believes them to be. */
 export class Names {
@@ -13,15 +13,15 @@ export class Names {
   }
 
   /** A simple Query destroys the unnamed statement and the unnamed portal. */
-  dropUnnamed(): Execution | undefined {
+  dropUnnamed(): Portal | undefined {
     this.prepared.delete("");
     return this.closePortal("");
   }
 
-  /** @returns the execution that was suspended in it */
-  closePortal(name: string): Execution | undefined {
-    const suspended = this.portals.get(name)?.suspended;
+  /** @returns the portal, if there was one */
+  closePortal(name: string): Portal | undefined {
+    const portal = this.portals.get(name);
     this.portals.delete(name);
-    return suspended;
+    return portal;
   }
 }

@@ -10,6 +10,7 @@ export type Pending =
       next: number;
       failed: boolean;
       readonly wait: number;
+      readonly unsettles: boolean;
     }
   | { readonly kind: "parse"; readonly name: string; readonly prepared: Prepared }
   | { readonly kind: "bind"; readonly name: string; readonly statement: string; readonly portal: Portal }
@@ -18,18 +19,25 @@ export type Pending =
   | {
       readonly kind: "execute";
       readonly name: string;
-      execution: Execution | undefined;
+      /** The one that the client believes to begin, or to carry on. */
+      execution: Execution;
+      /** It was suspended when this Execute was sent. */
+      readonly carriedOn: boolean;
       resolved: boolean;
+      readonly size: number;
       readonly wait: number;
+      readonly unsettles: boolean;
     }
   | {
       readonly kind: "function";
       readonly execution: Execution;
       /** Its end is recorded; only ReadyForQuery is missing. */
       answered: boolean;
+      failed: boolean;
       readonly wait: number;
+      readonly unsettles: boolean;
     }
-  | { readonly kind: "sync" }
+  | { readonly kind: "sync"; failed: boolean }
   /** CopyDone or CopyFail sent before the server was seen to enter COPY; it has no answer of its own. */
   | { readonly kind: "copy-end" };
 
@@ -37,9 +45,16 @@ export type Pending =
 export class Queue {
   #items: Pending[] = [];
   #at = 0;
+  #unsettling = 0;
 
   push(item: Pending): void {
     this.#items.push(item);
+    if ("unsettles" in item && item.unsettles) this.#unsettling += 1;
+  }
+
+  /** Whether nothing unanswered can change the settings that texts are read by, or what a name stands for. */
+  get settled(): boolean {
+    return this.#unsettling === 0;
   }
 
   get head(): Pending | undefined {
@@ -52,6 +67,8 @@ export class Queue {
   }
 
   shift(): void {
+    const item = this.#items[this.#at];
+    if (item !== undefined && "unsettles" in item && item.unsettles) this.#unsettling -= 1;
     this.#at += 1;
     if (this.#at === this.#items.length) {
       this.#items = [];
@@ -60,6 +77,17 @@ export class Queue {
       this.#items.splice(0, this.#at);
       this.#at = 0;
     }
+  }
+
+  /** Takes out the first message whose position is `held`, and everything behind it. */
+  cut(held: (wait: number) => boolean): Pending[] {
+    const from = this.#items.findIndex(
+      (item, i) => i >= this.#at && "wait" in item && item.wait > 0 && held(item.wait),
+    );
+    if (from < 0) return [];
+    const behind = this.#items.splice(from);
+    for (const item of behind) if ("unsettles" in item && item.unsettles) this.#unsettling -= 1;
+    return behind;
   }
 
   /**

@@ -1,8 +1,8 @@
 import type { Recorder } from "../audit/index.ts";
-import type { ProxyError } from "../errors.ts";
-import { type ClientErrorCode, SQLSTATE } from "../errors.ts";
+import { ProxyError, SQLSTATE, toldAs } from "../errors.ts";
 import type { Analyzer } from "../statements/index.ts";
 import {
+  type AuthenticationRequest,
   parseAuthentication,
   parseError,
   parseKeyData,
@@ -10,7 +10,7 @@ import {
   parseParameterStatus,
   parseSaslMechanism,
 } from "../wire/backend.ts";
-import type { Startup } from "../wire/startup.ts";
+import { MAX_NAME_BYTES, type Startup } from "../wire/startup.ts";
 import type { Policy } from "./policy.ts";
 import type { Phase } from "./table.ts";
 import { Tracker } from "./tracker.ts";
@@ -46,11 +46,14 @@ export class Session {
   readonly #address: Member;
   readonly #disclosures: readonly Uint8Array[];
   #auth = "trust";
+  /** What the server asked the client for last. */
+  #asked: AuthenticationRequest["kind"] | undefined;
   #protocol: string;
-  #serverVersion = "";
+  #serverVersion: string | undefined;
   #application: string | undefined;
   #role: string;
   #utf8 = true;
+  #standardStrings = true;
   #who: { readonly members: string; readonly disclosures: readonly Uint8Array[] } | undefined;
   #start = "";
   #startedAt = 0;
@@ -63,7 +66,7 @@ export class Session {
     this.startup = startup;
     this.#protocol = startup.protocol;
     this.#role = startup.user;
-    this.#application = startup.parameters.get("application_name");
+    this.#application = shortEnough(startup.parameters.get("application_name"));
     this.#nextId = nextId;
     this.#address = shared.values.member("client.address", address, Buffer.byteLength(address));
     this.#disclosures = this.#address.disclosure === undefined ? [] : [this.#address.disclosure];
@@ -75,6 +78,7 @@ export class Session {
       clock: shared.clock,
       who: () => this.#identity(),
       utf8: () => this.#utf8,
+      standardStrings: () => this.#standardStrings,
     });
   }
 
@@ -102,12 +106,19 @@ export class Session {
     const request = parseAuthentication(message);
     if (request.kind === "ok") this.phase = "starting";
     else if (request.kind === "method") this.#auth = request.name;
-    else if (request.kind === "sasl") this.#auth = "sasl";
+    this.#asked = request.kind;
   }
 
-  /** A password message of the client: only the name of the mechanism it chose is read. */
+  /**
+   * A password message of the client: only the name of the mechanism it chose is read.
+   * @throws ProxyError when nothing was asked: how the client is authenticated could not be told
+   */
   password(message: Buffer): void {
-    if (this.#auth === "sasl") this.#auth = parseSaslMechanism(message).toLowerCase();
+    if (this.#asked === undefined) throw new ProxyError("protocol_violation", "a password before it was asked for");
+    if (this.#asked !== "sasl") return;
+    const mechanism = parseSaslMechanism(message).toLowerCase();
+    this.#auth = mechanism === "scram-sha-256" || mechanism === "scram-sha-256-plus" ? mechanism : "other:10";
+    this.#asked = "step";
   }
 
   negotiated(message: Buffer): void {
@@ -122,18 +133,24 @@ export class Session {
     const { name, value } = parseParameterStatus(message);
     switch (name) {
       case "server_version":
-        this.#serverVersion = value;
+        this.#serverVersion = shortEnough(value);
         break;
       case "application_name":
-        this.#application = value === "" ? undefined : value;
+        this.#application = value === "" ? undefined : shortEnough(value);
         this.#who = undefined;
         break;
       case "session_authorization":
+        if (shortEnough(value) === undefined) {
+          throw new ProxyError("protocol_violation", "the server reported a role name that cannot be one");
+        }
         this.#role = value;
         this.#who = undefined;
         break;
       case "client_encoding":
         this.#utf8 = value === "UTF8" || value === "SQL_ASCII";
+        break;
+      case "standard_conforming_strings":
+        this.#standardStrings = value === "on";
         break;
       default:
     }
@@ -148,7 +165,7 @@ export class Session {
     this.id = this.#nextId();
     this.#start = this.#shared.clock();
     this.#startedAt = performance.now();
-    const server = `"server":{"version":${JSON.stringify(this.#serverVersion)},"pid":${this.#key?.pid ?? 0}}`;
+    const server = `"server":${JSON.stringify({ version: this.#serverVersion, pid: this.#key?.pid })}`;
     const members = `${this.#subject()},${this.#client()},${server},"protocol":"${this.#protocol}"`;
     this.#gate = this.#shared.recorder.record("session.start", members, this.#disclosures);
   }
@@ -159,6 +176,11 @@ export class Session {
     else this.#refuse("server", error.sqlstate, error.message);
   }
 
+  /** What is held on its way to the server will not be forwarded any more. */
+  unsent(): void {
+    if (this.phase === "ready") this.tracker.unsent();
+  }
+
   // --- refusals and the end ----------------------------------------------------------------------------------------
 
   /** The proxy itself turns the client away. @returns the position to wait for before saying so */
@@ -167,7 +189,8 @@ export class Session {
       if (error.code !== "statement_too_large") return 0;
       return this.tracker.tooLarge(SQLSTATE[error.code], error.message);
     }
-    return this.#refuse("proxy", SQLSTATE[error.code as ClientErrorCode] ?? "08P01", error.message);
+    if (this.phase === "ended") return 0;
+    return this.#refuse("proxy", SQLSTATE[toldAs(error)], error.message);
   }
 
   #refuse(by: "server" | "proxy", sqlstate: string, text: string): number {
@@ -221,4 +244,9 @@ export class Session {
     }
     return this.#who;
   }
+}
+
+/** The server's own names have 63 bytes. One that is much longer would not fit an entry, and means nothing to it. */
+function shortEnough(name: string | undefined): string | undefined {
+  return name === undefined || Buffer.byteLength(name) > MAX_NAME_BYTES ? undefined : name;
 }

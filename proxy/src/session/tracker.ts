@@ -1,6 +1,6 @@
 import type { Recorder } from "../audit/index.ts";
 import { ProxyError } from "../errors.ts";
-import type { Analyzer } from "../statements/index.ts";
+import type { Analyzer, Statement } from "../statements/index.ts";
 import type { ServerError } from "../wire/backend.ts";
 import { rowsOf } from "../wire/backend.ts";
 import type { BackendName } from "../wire/messages.ts";
@@ -33,6 +33,8 @@ export interface Surroundings {
   who(): { readonly members: string; readonly disclosures: readonly Uint8Array[] };
   /** Whether text in this session is UTF-8 (client_encoding UTF8 or SQL_ASCII). */
   utf8(): boolean;
+  /** The session's standard_conforming_strings. */
+  standardStrings(): boolean;
 }
 
 export interface Totals {
@@ -64,7 +66,12 @@ export class Tracker {
   #skipping = false;
   /** The server is in COPY FROM STDIN and swallows Flush and Sync. */
   #copyIn = false;
+  /** Grows with each Sync. The server skips what stands behind an error in its segment, and nothing beyond. */
+  #segment = 0;
   #tx = "I";
+  #fatal = false;
+  /** How the statement that is turned away for its size was sent. */
+  #oversized: "simple" | "extended" = "simple";
 
   constructor(around: Surroundings) {
     this.#around = around;
@@ -80,11 +87,22 @@ export class Tracker {
     return this.#queue.empty;
   }
 
+  /** What the oldest message without an answer is. */
+  get asked(): Pending["kind"] | undefined {
+    return this.#queue.head?.kind;
+  }
+
+  /** Whether the server has said its last word. */
+  get fatal(): boolean {
+    return this.#fatal;
+  }
+
   // --- frontend messages -------------------------------------------------------------------------------------------
 
   query(text: Buffer, size: number): number {
     if (this.#skipping) return 0;
-    const statements = this.#around.analyzer.analyze(text, this.#encoding());
+    const { settled } = this.#queue;
+    const statements = this.#analyze(text);
     const executions: Execution[] = [];
     for (const statement of statements) {
       const sql = text.subarray(statement.start, statement.end);
@@ -93,14 +111,15 @@ export class Tracker {
     if (executions[0] !== undefined) executions[0].bytesIn = size;
     let wait = 0;
     try {
-      for (const execution of executions) wait = Math.max(wait, this.#intend(execution));
+      for (const execution of executions) wait = Math.max(wait, this.#intend(execution, settled));
     } catch (error) {
       // The spool takes no more: none of them is forwarded, so none of them happens.
       for (const execution of executions) this.#drop(execution);
       throw error;
     }
     this.#sent.dropUnnamed();
-    this.#queue.push({ kind: "query", text, executions, next: 0, failed: false, wait });
+    const unsettles = !settled || statements.some(mayUnsettle);
+    this.#queue.push({ kind: "query", text, executions, next: 0, failed: false, wait, unsettles });
     return wait;
   }
 
@@ -108,11 +127,11 @@ export class Tracker {
     if (this.#skipping) return 0;
     // Kept as long as the statement lives; a view would keep the whole chunk it came in.
     const own = Buffer.from(text);
-    const statements = this.#around.analyzer.analyze(own, this.#encoding());
+    const statements = this.#analyze(own);
     const only = statements.length === 1 ? statements[0] : undefined;
     const sql = only === undefined ? own : own.subarray(only.start, only.end);
     const subject: Subject = { protocol: "extended", statement: only, sql, functionOid: undefined };
-    const prepared: Prepared = { subject, empty: statements.length === 0 };
+    const prepared: Prepared = { subject, segment: this.#segment, settled: this.#queue.settled };
     // The server refuses to replace a named statement (42P05), so such a Parse changes nothing.
     if (name === "" || !this.#sent.prepared.has(name)) this.#sent.prepared.set(name, prepared);
     this.#queue.push({ kind: "parse", name, prepared });
@@ -122,12 +141,15 @@ export class Tracker {
   bind(portalName: string, statement: string, parameters: Parameters | undefined, size: number): number {
     if (this.#skipping) return 0;
     const portal: Portal = {
+      statement,
       prepared: this.#sent.prepared.get(statement),
+      segment: this.#segment,
       parameters,
       bytes: size,
       suspended: undefined,
     };
-    this.#sent.portals.set(portalName, portal);
+    // Likewise (42P03).
+    if (portalName === "" || !this.#sent.portals.has(portalName)) this.#sent.portals.set(portalName, portal);
     this.#queue.push({ kind: "bind", name: portalName, statement, portal });
     return 0;
   }
@@ -148,15 +170,15 @@ export class Tracker {
   execute(name: string, size: number): number {
     if (this.#skipping) return 0;
     const portal = this.#sent.portals.get(name);
-    if (portal?.prepared?.empty === true) {
-      this.#queue.push({ kind: "execute", name, execution: undefined, resolved: false, wait: 0 });
-      return 0;
-    }
-    const carriedOn = portal?.suspended;
-    const execution = carriedOn ?? this.#executionOf(portal);
-    execution.bytesIn += size;
-    const wait = carriedOn === undefined ? this.#intend(execution) : 0;
-    this.#queue.push({ kind: "execute", name, execution, resolved: false, wait });
+    const suspended = portal?.suspended;
+    const carriedOn = suspended !== undefined;
+    const execution = suspended ?? this.#executionOf(portal);
+    if (!carriedOn) execution.bytesIn += size;
+    const certain = this.#isCertain(name, portal);
+    // Of empty text too, which executes nothing: what the client believes to be empty may not be.
+    const wait = carriedOn ? 0 : this.#intend(execution, certain);
+    const unsettles = !certain || mayUnsettle(execution.subject.statement);
+    this.#queue.push({ kind: "execute", name, execution, carriedOn, resolved: false, size, wait, unsettles });
     return wait;
   }
 
@@ -165,8 +187,8 @@ export class Tracker {
     const subject: Subject = { protocol: "function", statement: undefined, sql: undefined, functionOid: oid };
     const execution = this.#execution(subject, parameters);
     execution.bytesIn = size;
-    const wait = this.#intend(execution);
-    this.#queue.push({ kind: "function", execution, answered: false, wait });
+    const wait = this.#intend(execution, true);
+    this.#queue.push({ kind: "function", execution, answered: false, failed: false, wait, unsettles: true });
     return wait;
   }
 
@@ -174,7 +196,8 @@ export class Tracker {
     // PostgreSQL, COPY operations: the backend ignores Flush and Sync while it reads copy data.
     if (this.#copyIn) return 0;
     this.#skipping = false;
-    this.#queue.push({ kind: "sync" });
+    this.#segment += 1;
+    this.#queue.push({ kind: "sync", failed: false });
     return 0;
   }
 
@@ -221,7 +244,7 @@ export class Tracker {
       case "closeComplete":
         if (head?.kind !== "close") break;
         if (head.what === "statement") this.#confirmed.prepared.delete(head.name);
-        else this.#completeSuspended(this.#confirmed.closePortal(head.name));
+        else this.#endPortal(this.#confirmed.closePortal(head.name));
         this.#queue.shift();
         return;
       case "rowDescription":
@@ -229,8 +252,8 @@ export class Tracker {
           this.#queue.shift();
           return;
         }
-        if (head?.kind !== "query") break;
-        this.#current()!.bytesOut += size;
+        if (head?.kind !== "query" || head.failed) break;
+        this.#currentOfQuery(head).bytesOut += size;
         return;
       case "noData":
         if (head?.kind !== "describe") break;
@@ -242,14 +265,14 @@ export class Tracker {
       case "emptyQueryResponse":
         if (head?.kind === "query") return;
         if (head?.kind !== "execute") break;
-        if (head.execution !== undefined) this.#drop(head.execution);
+        this.#resolve(head);
+        this.#drop(head.execution);
         this.#queue.shift();
         return;
       case "portalSuspended": {
         if (head?.kind !== "execute") break;
-        const execution = this.#current();
-        const portal = this.#confirmed.portals.get(head.name);
-        if (portal !== undefined) portal.suspended = execution;
+        this.#resolve(head);
+        this.#portalOf(head).suspended = head.execution;
         this.#queue.shift();
         return;
       }
@@ -258,7 +281,7 @@ export class Tracker {
         this.#copyIn = !this.#queue.swallowSyncs();
         return;
       case "functionCallResponse":
-        if (head?.kind !== "function") break;
+        if (head?.kind !== "function" || head.answered) break;
         head.execution.bytesOut += size;
         this.#finish(head.execution, { outcome: "completed" });
         head.answered = true;
@@ -269,6 +292,7 @@ export class Tracker {
   }
 
   error(error: ServerError): void {
+    if (error.severity === "FATAL" || error.severity === "PANIC") this.#fatal = true;
     const head = this.#queue.head;
     const extended = this.#failHead(head, error);
     this.#copyIn = false;
@@ -295,13 +319,14 @@ export class Tracker {
     }
     if (head.kind === "query") {
       if (!head.failed) for (const rest of head.executions.slice(head.next)) this.#finish(rest, { outcome: "unknown" });
-      this.#completeSuspended(this.#confirmed.dropUnnamed());
+      this.#endPortal(this.#confirmed.dropUnnamed());
+    } else if (head.kind === "function" && !head.answered) {
+      this.#finish(head.execution, { outcome: "unknown" });
     }
     this.#queue.shift();
     this.#tx = status;
     if (status === "I") {
-      for (const portal of this.#confirmed.portals.values()) this.#completeSuspended(portal.suspended);
-      this.#confirmed.portals.clear();
+      this.#endPortals();
     }
     if (this.#queue.empty) {
       if (this.#diverged) {
@@ -313,31 +338,57 @@ export class Tracker {
     }
   }
 
+  /** The statement that is about to be turned away for its size came as this. */
+  oversized(protocol: "simple" | "extended"): void {
+    this.#oversized = protocol;
+  }
+
   /** A statement over the limit was turned away. @returns the entry's spool position */
   tooLarge(sqlstate: string, message: string): number {
-    const execution = this.#execution(TOO_LARGE, undefined);
+    const execution = this.#execution(TOO_LARGE[this.#oversized], undefined);
     const error = this.#around.values.member("error", message, Buffer.byteLength(message));
     return this.#finish(execution, { outcome: "denied", sqlstate, error });
   }
 
+  /** What is held for the spool will not be forwarded any more: from there on nothing happened. */
+  unsent(): void {
+    for (const pending of this.#queue.cut((wait) => !this.#around.recorder.isDurable(wait))) this.#dropPending(pending);
+  }
+
   /** Either side is gone: what was forwarded and not answered is unknown; what was still held never happened. */
   end(): void {
-    let held = false;
+    this.unsent();
+    // Up to the next message of another kind, what the server confirmed tells which portal an Execute meant.
+    let known = true;
     for (let head = this.#queue.head; head !== undefined; head = this.#queue.head) {
-      const wait = "wait" in head ? head.wait : 0;
-      if (wait > 0 && !this.#around.recorder.isDurable(wait)) held = true;
-      if (held) this.#dropPending(head);
-      else this.#lose(head);
+      known &&= head.kind === "execute";
+      if (known && head.kind === "execute") this.#resolve(head);
+      for (const execution of unanswered(head)) {
+        if (!execution.ended) this.#finish(execution, { outcome: "unknown" });
+      }
       this.#queue.shift();
     }
-    for (const portal of this.#confirmed.portals.values()) this.#completeSuspended(portal.suspended);
-    this.#confirmed.portals.clear();
+    this.#endPortals();
   }
 
   // --- inside ------------------------------------------------------------------------------------------------------
 
-  #encoding(): "utf8" | "other" {
-    return this.#around.utf8() ? "utf8" : "other";
+  #analyze(text: Buffer): readonly Statement[] {
+    const { analyzer, utf8, standardStrings } = this.#around;
+    return analyzer.analyze(text, utf8() ? "utf8" : "other", standardStrings());
+  }
+
+  /**
+   * Whether the server, when it comes to this Execute, has under these names what the client believes. It may not when
+   * they were given in an earlier segment that is still unanswered: an error there skips what gave them, and not this.
+   */
+  #isCertain(name: string, portal: Portal | undefined): boolean {
+    const prepared = portal?.prepared;
+    if (portal === undefined || prepared === undefined) return false;
+    if (!prepared.settled) return false;
+    if (this.#confirmed.portals.get(name) === portal) return true;
+    if (portal.segment !== this.#segment) return false;
+    return prepared.segment === this.#segment || this.#confirmed.prepared.get(portal.statement) === prepared;
   }
 
   #execution(subject: Subject, parameters: Parameters | undefined): Execution {
@@ -345,6 +396,7 @@ export class Tracker {
       subject,
       parameters,
       intent: undefined,
+      ended: false,
       start: this.#around.clock(),
       startedAt: performance.now(),
       rows: 0,
@@ -354,7 +406,7 @@ export class Tracker {
   }
 
   #executionOf(portal: Portal | undefined): Execution {
-    const execution = this.#execution(portal?.prepared?.subject ?? NOT_SEEN, portal?.parameters);
+    const execution = this.#execution(subjectOf(portal), portal?.parameters);
     if (portal !== undefined) {
       execution.bytesIn = portal.bytes;
       portal.bytes = 0;
@@ -362,11 +414,16 @@ export class Tracker {
     return execution;
   }
 
-  /** Registers the intent. @returns the position to wait for before forwarding, 0 for none */
-  #intend(execution: Execution): number {
+  /**
+   * Registers the intent.
+   * @param certain whether this is what the server will execute; if not, it is not proven to be a read
+   * @returns the position to wait for before forwarding, 0 for none
+   */
+  #intend(execution: Execution, certain: boolean): number {
     const { recorder, policy } = this.#around;
-    const durability = policy.durabilityOf(execution.subject.statement);
+    const durability = policy.durabilityOf(certain ? execution.subject.statement : undefined);
     const { members, disclosures } = this.#intentText(execution);
+    this.#oversized = execution.subject.protocol === "simple" ? "simple" : "extended";
     execution.intent = recorder.intend("statement", members, disclosures, durability === "relaxed");
     if (durability === "before-execute") return execution.intent.position;
     if (durability === "before-result") this.gate = Math.max(this.gate, execution.intent.position);
@@ -394,12 +451,12 @@ export class Tracker {
     if (head === undefined) return undefined;
     switch (head.kind) {
       case "query":
-        return this.#currentOfQuery(head);
+        return head.failed ? undefined : this.#currentOfQuery(head);
       case "execute":
-        if (!head.resolved) this.#resolve(head);
+        this.#resolve(head);
         return head.execution;
       case "function":
-        return head.execution;
+        return head.answered ? undefined : head.execution;
       default:
         return undefined;
     }
@@ -420,29 +477,56 @@ export class Tracker {
    * error, it may not be the one the intent was written for; and it may be one that was suspended.
    */
   #resolve(head: Pending & { kind: "execute" }): void {
+    if (head.resolved) return;
     head.resolved = true;
     const portal = this.#confirmed.portals.get(head.name);
-    const assumed = head.execution;
-    if (portal === undefined || assumed === undefined) return;
-    if (portal.suspended !== undefined) {
-      if (assumed !== portal.suspended) {
-        portal.suspended.bytesIn += assumed.bytesIn;
-        this.#drop(assumed);
-        head.execution = portal.suspended;
-      }
+    const { execution: assumed, carriedOn } = head;
+    const suspended = portal?.suspended;
+    if (suspended !== undefined) {
+      suspended.bytesIn += carriedOn ? head.size : assumed.bytesIn;
+      if (!carriedOn) this.#drop(assumed);
+      head.execution = suspended;
       return;
     }
-    if (portal.prepared?.subject === assumed.subject) return;
-    const actual = this.#executionOf(portal);
-    actual.bytesIn += assumed.bytesIn;
-    this.#drop(assumed);
-    this.#intend(actual);
+    if (!carriedOn && (portal === undefined || subjectOf(portal) === assumed.subject)) return;
+    const actual =
+      portal === undefined
+        ? this.#execution(assumed.subject, assumed.parameters)
+        : this.#execution(subjectOf(portal), portal.parameters);
+    actual.bytesIn = carriedOn ? head.size : assumed.bytesIn;
     head.execution = actual;
+    try {
+      const wait = this.#intend(actual, true);
+      // It is under way already: its answer at least must wait.
+      this.gate = Math.max(this.gate, wait);
+    } catch (error) {
+      // The spool takes no more intents. Its entry is written when it ends, which is always possible.
+      if (!(error instanceof ProxyError)) throw error;
+    }
+    if (!carriedOn) this.#drop(assumed);
+  }
+
+  /** The portal that an Execute was answered for; one that was opened by SQL (DECLARE CURSOR) was not seen before. */
+  #portalOf(head: Pending & { kind: "execute" }): Portal {
+    const known = this.#confirmed.portals.get(head.name);
+    if (known !== undefined) return known;
+    const segment = this.#segment;
+    const portal = {
+      statement: "",
+      prepared: undefined,
+      segment,
+      parameters: undefined,
+      bytes: 0,
+      suspended: undefined,
+    };
+    this.#confirmed.portals.set(head.name, portal);
+    if (!this.#sent.portals.has(head.name)) this.#sent.portals.set(head.name, portal);
+    return portal;
   }
 
   #bound(name: string, statement: string, sent: Portal): void {
     const prepared = this.#confirmed.prepared.get(statement);
-    this.#completeSuspended(this.#confirmed.closePortal(name));
+    this.#endPortal(this.#confirmed.closePortal(name));
     // The same object as the client's view, unless the client was wrong about the statement.
     this.#confirmed.portals.set(name, sent.prepared === prepared ? sent : { ...sent, prepared });
   }
@@ -450,7 +534,9 @@ export class Tracker {
   #completed(tag: string | undefined): void {
     const head = this.#queue.head;
     const execution = this.#current();
-    if (head === undefined || execution === undefined) throw outOfStep("commandComplete", head);
+    if (head === undefined || execution === undefined || head.kind === "function") {
+      throw outOfStep("commandComplete", head);
+    }
     this.#finish(execution, { outcome: "completed", tag });
     this.#copyIn = false;
     this.#applyEffect(execution.subject);
@@ -495,29 +581,35 @@ export class Tracker {
         // Nothing is unanswered: the server's own word, such as 57P01 before it closes.
         return false;
       case "query": {
-        // All were answered, and only then the server went down.
+        // All were answered, and only then the server went down; or it has more to say about what failed.
         const answered = head.executions.length > 0 && head.next >= head.executions.length;
-        if (answered && error.severity !== "ERROR") return false;
+        if (head.failed || (answered && error.severity !== "ERROR")) return false;
         this.#finish(this.#currentOfQuery(head), result());
         for (const rest of head.executions.slice(head.next + 1)) this.#drop(rest);
         head.failed = true;
         return false;
       }
       case "function":
-        this.#finish(head.execution, result());
+        if (!head.answered) this.#finish(head.execution, result());
+        // The call was answered, and the end of its implicit transaction failed.
+        else if (!head.failed) this.#finish(this.#execution(COMMIT_AT_SYNC, undefined), result());
         head.answered = true;
+        head.failed = true;
         return false;
       case "sync":
-        this.#finish(this.#execution(COMMIT_AT_SYNC, undefined), result());
+        if (!head.failed) this.#finish(this.#execution(COMMIT_AT_SYNC, undefined), result());
+        head.failed = true;
         return false;
       case "execute": {
-        const execution = this.#current() ?? this.#execution(NOT_SEEN, undefined);
-        this.#finish(execution, result());
+        this.#resolve(head);
+        this.#finish(head.execution, result());
         const portal = this.#confirmed.portals.get(head.name);
         if (portal !== undefined) portal.suspended = undefined;
         return true;
       }
       case "parse":
+        // The server forgets the unnamed statement before it looks at the next one.
+        if (head.name === "") this.#confirmed.prepared.delete("");
         this.#finish(this.#execution(head.prepared.subject, undefined), result());
         return true;
       case "bind": {
@@ -537,6 +629,8 @@ export class Tracker {
 
   /** @returns the entry's spool position */
   #finish(execution: Execution, result: Result): number {
+    if (execution.ended) throw new Error("an execution was ended twice");
+    execution.ended = true;
     const { recorder } = this.#around;
     const { totals } = this;
     totals.statements += 1;
@@ -556,32 +650,39 @@ export class Tracker {
     return recorder.record("statement", `${members},${outcome}`, disclosures);
   }
 
-  #completeSuspended(execution: Execution | undefined): void {
-    if (execution !== undefined) this.#finish(execution, { outcome: "completed" });
+  /** What was suspended in it ends with it. */
+  #endPortal(portal: Portal | undefined): void {
+    const execution = portal?.suspended;
+    if (portal === undefined || execution === undefined) return;
+    portal.suspended = undefined;
+    if (!execution.ended) this.#finish(execution, { outcome: "completed" });
+  }
+
+  #endPortals(): void {
+    for (const portal of this.#confirmed.portals.values()) this.#endPortal(portal);
+    this.#confirmed.portals.clear();
   }
 
   #drop(execution: Execution): void {
+    if (execution.ended) return;
+    execution.ended = true;
     if (execution.intent !== undefined) this.#around.recorder.drop(execution.intent);
   }
 
-  #lose(pending: Pending): void {
-    for (const execution of unanswered(pending)) {
-      this.#finish(execution, { outcome: "unknown" });
-      const portal = pending.kind === "execute" ? this.#confirmed.portals.get(pending.name) : undefined;
-      if (portal?.suspended === execution) portal.suspended = undefined;
-    }
-  }
-
   #dropPending(pending: Pending): void {
+    const suspended = pending.kind === "execute" ? this.#confirmed.portals.get(pending.name)?.suspended : undefined;
     for (const execution of unanswered(pending)) {
-      // A suspended execution did happen; only its continuation is skipped.
-      const portal = pending.kind === "execute" ? this.#confirmed.portals.get(pending.name) : undefined;
-      if (portal === undefined || portal.suspended !== execution) this.#drop(execution);
+      // What was suspended did happen; only its continuation does not.
+      if (execution !== suspended) this.#drop(execution);
     }
   }
 }
 
 const NOT_SEEN: Subject = { protocol: "extended", statement: undefined, sql: undefined, functionOid: undefined };
+
+function subjectOf(portal: Portal | undefined): Subject {
+  return portal?.prepared?.subject ?? NOT_SEEN;
+}
 
 function unanswered(pending: Pending): readonly Execution[] {
   switch (pending.kind) {
@@ -590,10 +691,20 @@ function unanswered(pending: Pending): readonly Execution[] {
     case "function":
       return pending.answered ? [] : [pending.execution];
     case "execute":
-      return pending.execution === undefined ? [] : [pending.execution];
+      return [pending.execution];
     default:
       return [];
   }
+}
+
+/** Whether it may change how later texts are to be read, or what a prepared name stands for. */
+function mayUnsettle(statement: Statement | undefined): boolean {
+  if (statement === undefined) return true;
+  const { provenRead, effect, class: kind } = statement;
+  if (effect !== undefined) {
+    return effect.kind !== "transaction" || !["begin", "savepoint", "release"].includes(effect.verb);
+  }
+  return !provenRead && kind !== "read" && kind !== "write" && kind !== "copy";
 }
 
 /** Either the server breaks the protocol or we misread it: going on would record the wrong thing. */

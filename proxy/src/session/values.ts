@@ -29,7 +29,8 @@ export class Values {
   member(name: SealableName, value: unknown, bytes: number): Member {
     if (!this.#sealed.has(name)) {
       const json = JSON.stringify(value);
-      if (json.length <= CLEAR_LIMIT) return { json, disclosure: undefined };
+      if (json.length * 3 <= CLEAR_LIMIT || Buffer.byteLength(json) <= CLEAR_LIMIT)
+        return { json, disclosure: undefined };
     }
     return sealValue(name, value, bytes);
   }

@@ -1,3 +1,4 @@
+import { ProxyError } from "../errors.ts";
 import { HEADER_BYTES } from "./framer.ts";
 
 /** The fields of an ErrorResponse that an entry takes note of. */
@@ -30,9 +31,21 @@ export function parseError(head: Buffer): ServerError {
   };
 }
 
+/** COMPLETION_TAG_BUFSIZE in PostgreSQL. */
+const TAG_BYTES = 64;
+
 /** CommandComplete: the command tag. */
 export function parseTag(message: Buffer): string {
-  return message.toString("latin1", HEADER_BYTES, message.length - 1);
+  const nul = message.indexOf(0, HEADER_BYTES);
+  if (nul < 0 || nul - HEADER_BYTES > TAG_BYTES) throw violation("CommandComplete");
+  return message.toString("latin1", HEADER_BYTES, nul);
+}
+
+/** ReadyForQuery: the transaction status, `I`, `T` or `E`. */
+export function parseReady(message: Buffer): string {
+  const status = message.toString("latin1", HEADER_BYTES);
+  if (status !== "I" && status !== "T" && status !== "E") throw violation("ReadyForQuery");
+  return status;
 }
 
 /** The row count that a command tag ends with: `INSERT 0 3` has 3, `BEGIN` none. */
@@ -44,22 +57,26 @@ export function rowsOf(tag: string): number | undefined {
   return Number(digits);
 }
 
-/** ParameterStatus: name and value. */
+/** ParameterStatus: name and value; of a very long value its beginning. */
 export function parseParameterStatus(message: Buffer): { readonly name: string; readonly value: string } {
   const nul = message.indexOf(0, HEADER_BYTES);
+  if (nul < 0) throw violation("ParameterStatus");
+  const end = message.indexOf(0, nul + 1);
   return {
     name: message.toString("utf8", HEADER_BYTES, nul),
-    value: message.toString("utf8", nul + 1, message.length - 1),
+    value: message.toString("utf8", nul + 1, end < 0 ? message.length : end),
   };
 }
 
 /** BackendKeyData; the key has 4 bytes in protocol 3.0 and 4 to 256 in 3.2. */
 export function parseKeyData(message: Buffer): { readonly pid: number; readonly key: Buffer } {
+  if (message.length < HEADER_BYTES + 8 || message.length > HEADER_BYTES + 4 + 256) throw violation("BackendKeyData");
   return { pid: message.readUInt32BE(HEADER_BYTES), key: Buffer.from(message.subarray(HEADER_BYTES + 4)) };
 }
 
 /** NegotiateProtocolVersion: the newest minor version the server speaks. */
 export function parseNegotiated(message: Buffer): string {
+  if (message.length < HEADER_BYTES + 8) throw violation("NegotiateProtocolVersion");
   const version = message.readUInt32BE(HEADER_BYTES);
   // The message carries the minor alone up to PostgreSQL 17's documentation, and the whole version in fact.
   return version >= 0x10000 ? `${Math.floor(version / 0x10000)}.${version % 0x10000}` : `3.${version}`;
@@ -102,4 +119,8 @@ export function parseAuthentication(message: Buffer): AuthenticationRequest {
 export function parseSaslMechanism(message: Buffer): string {
   const nul = message.indexOf(0, HEADER_BYTES);
   return message.toString("latin1", HEADER_BYTES, nul < 0 ? message.length : nul);
+}
+
+function violation(which: string): ProxyError {
+  return new ProxyError("protocol_violation", `the server sent an invalid ${which} message`);
 }

@@ -3,6 +3,9 @@ import { ProxyError } from "../errors.ts";
 /** MAX_STARTUP_PACKET_LENGTH in PostgreSQL. */
 export const MAX_STARTUP_BYTES = 10_000;
 
+/** Of a login or database name, in UTF-8. PostgreSQL's own names end after 63. */
+export const MAX_NAME_BYTES = 256;
+
 const SSL_REQUEST = 80877103;
 const GSSENC_REQUEST = 80877104;
 const CANCEL_REQUEST = 80877102;
@@ -14,7 +17,9 @@ export type FirstPacket =
   | { readonly kind: "gssenc" }
   | { readonly kind: "tls" }
   | { readonly kind: "cancel"; readonly pid: number; readonly key: Buffer }
-  | { readonly kind: "startup"; readonly raw: Buffer; readonly startup: Startup };
+  | { readonly kind: "startup"; readonly raw: Buffer; readonly startup: Startup }
+  /** It cannot be passed on, but says who asked. */
+  | { readonly kind: "refused"; readonly startup: Startup; readonly error: ProxyError };
 
 export interface Startup {
   /** `3.0`, as asked for; the server may negotiate it down. */
@@ -31,8 +36,9 @@ export class StartupReader {
 
   /**
    * @returns the packet once it is complete
-   * @throws ProxyError `protocol_violation`: bytes behind the packet (for an SSLRequest they would be data smuggled in
-   *   before encryption, CVE-2021-23214), a length out of bounds, a malformed parameter list
+   * @throws ProxyError `protocol_violation`, when there is nobody to name: bytes behind the packet (for an SSLRequest
+   *   they would be data smuggled in before encryption, CVE-2021-23214), a length out of bounds, a malformed parameter
+   *   list
    */
   feed(chunk: Buffer): FirstPacket | undefined {
     this.#bytes = this.#bytes.length === 0 ? chunk : Buffer.concat([this.#bytes, chunk]);
@@ -42,9 +48,13 @@ export class StartupReader {
     const length = bytes.readUInt32BE(0);
     if (length < 8 || length > MAX_STARTUP_BYTES) throw violation(`the first packet claims ${length} bytes`);
     if (bytes.length < length) return undefined;
-    if (bytes.length > length) throw violation(`${bytes.length - length} bytes behind the first packet`);
     this.#bytes = Buffer.alloc(0);
-    return parseFirstPacket(bytes);
+    const packet = parseFirstPacket(bytes.subarray(0, length));
+    if (bytes.length === length) return packet;
+    const error = violation(`${bytes.length - length} bytes behind the first packet`);
+    if (packet.kind === "startup") return { kind: "refused", startup: packet.startup, error };
+    if (packet.kind === "refused") return packet;
+    throw error;
   }
 }
 
@@ -60,34 +70,50 @@ function parseFirstPacket(packet: Buffer): FirstPacket {
       if (packet.length < 16 || packet.length > 12 + 256) throw violation("a cancel request of the wrong size");
       return { kind: "cancel", pid: packet.readUInt32BE(8), key: Buffer.from(packet.subarray(12)) };
     default:
-      return { kind: "startup", raw: Buffer.from(packet), startup: parseStartup(packet, code) };
+      return parseStartup(packet, code);
   }
 }
 
-function parseStartup(packet: Buffer, version: number): Startup {
+function parseStartup(packet: Buffer, version: number): FirstPacket {
   const major = Math.floor(version / 0x10000);
   if (major !== 3) throw violation(`protocol version ${major}.${version % 0x10000}; this proxy speaks 3`);
   const parameters = new Map<string, string>();
-  let at = 8;
-  for (;;) {
-    const name = cString(packet, at);
-    at = name.end;
-    if (name.text === "") break;
-    const value = cString(packet, at);
-    at = value.end;
-    if (parameters.has(name.text)) throw violation(`startup parameter ${JSON.stringify(name.text)} given twice`);
-    parameters.set(name.text, value.text);
-  }
-  if (at !== packet.length) throw violation("bytes behind the startup parameters");
+  const error = readParameters(packet, parameters);
   const user = parameters.get("user");
-  if (user === undefined || user === "") throw violation("no user name in the startup packet");
+  if (user === undefined || user === "") throw error ?? violation("no user name in the startup packet");
   const database = parameters.get("database");
-  return {
+  const startup = {
     protocol: `3.${version % 0x10000}`,
     user,
     database: database === undefined || database === "" ? user : database,
     parameters,
   };
+  for (const name of [startup.user, startup.database]) {
+    const bytes = Buffer.byteLength(name);
+    if (bytes > MAX_NAME_BYTES) throw violation(`a name of ${bytes} bytes, where ${MAX_NAME_BYTES} are the limit`);
+  }
+  if (error !== undefined) return { kind: "refused", startup, error };
+  return { kind: "startup", raw: Buffer.from(packet), startup };
+}
+
+/** @returns what is wrong with them, if anything is; what stands before it was read */
+function readParameters(packet: Buffer, into: Map<string, string>): ProxyError | undefined {
+  let at = 8;
+  try {
+    for (;;) {
+      const name = cString(packet, at);
+      at = name.end;
+      if (name.text === "") break;
+      const value = cString(packet, at);
+      at = value.end;
+      if (into.has(name.text)) return violation(`startup parameter ${JSON.stringify(name.text)} given twice`);
+      into.set(name.text, value.text);
+    }
+  } catch (error) {
+    if (error instanceof ProxyError) return error;
+    throw error;
+  }
+  return at === packet.length ? undefined : violation("bytes behind the startup parameters");
 }
 
 const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });

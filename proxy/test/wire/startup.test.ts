@@ -65,22 +65,38 @@ t.test("encryption requests, TLS, cancel", async () => {
 t.test("what is malformed is refused", async () => {
   const bad: Record<string, Buffer> = {
     "bytes smuggled behind an SSLRequest": Buffer.concat([packet(80877103, Buffer.alloc(0)), Buffer.from("Q")]),
-    "bytes behind a startup packet": Buffer.concat([startup(["user", "a"]), Buffer.from([0])]),
     "length below 8": Buffer.from([0, 0, 0, 7, 0, 3, 0, 0]),
     "length over 10,000": Buffer.from([0, 0, 0x27, 0x11]),
     "length of a gibibyte": Buffer.from([0x40, 0, 0, 0]),
     "no user": startup(["database", "a"]),
     "empty user": startup(["user", ""]),
-    "a parameter twice": startup(["user", "a", "user", "b"]),
-    "no final NUL": packet(196608, Buffer.from("user\0a\0")),
     "a value without end": packet(196608, Buffer.from("user\0a")),
-    "bytes behind the list": packet(196608, Buffer.from("user\0a\0\0x\0")),
     "protocol 2": startup(["user", "a"], 131072),
     "protocol 4": startup(["user", "a"], 262144),
     "a name that is not UTF-8": packet(196608, Buffer.from("757365720061ff0000", "hex")),
+    "a user's name that is too long": startup(["user", "a".repeat(257)]),
+    "a database's name that is too long": startup(["user", "a", "database", "a".repeat(257)]),
     "cancel key of 3 bytes": packet(80877102, Buffer.alloc(7)),
     "cancel key of 257 bytes": packet(80877102, Buffer.alloc(261)),
     "SSLRequest with a body": packet(80877103, Buffer.alloc(1)),
   };
   for (const [name, bytes] of Object.entries(bad)) t.throws(() => read(bytes), { code: "protocol_violation" }, name);
+});
+
+t.test("what is malformed and names its user is refused by that name", async () => {
+  const bad: Record<string, Buffer> = {
+    "bytes behind a startup packet": Buffer.concat([startup(["user", "a"]), Buffer.from([0])]),
+    "a parameter twice": startup(["user", "a", "user", "b"]),
+    "no final NUL": packet(196608, Buffer.from("user\0a\0")),
+    "a later value without end": packet(196608, Buffer.from("user\0a\0x\0y")),
+    "a later value that is not UTF-8": packet(196608, Buffer.from("757365720061007800ff0000", "hex")),
+    "bytes behind the list": packet(196608, Buffer.from("user\0a\0\0x\0")),
+  };
+  for (const [name, bytes] of Object.entries(bad)) {
+    t.match(
+      read(bytes),
+      { kind: "refused", startup: { user: "a", database: "a" }, error: { code: "protocol_violation" } },
+      name,
+    );
+  }
 });
