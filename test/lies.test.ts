@@ -13,8 +13,8 @@ import { answers, checkpoints, silences } from "./support/lying-cases-server.ts"
 import { forms, sessions } from "./support/lying-cases-session.ts";
 import { changedBytes, forks } from "./support/lying-cases-tree.ts";
 import { limits, truths } from "./support/lying-cases-true.ts";
-import { remake } from "./support/lying-history.ts";
-import { type BundleLie, Honest, type LogLie } from "./support/lying-honest.ts";
+import { bytes, members, remake } from "./support/lying-history.ts";
+import { type BundleLie, FAIL, Honest, type LogLie } from "./support/lying-honest.ts";
 import { type Record, recordLog } from "./support/lying-record.ts";
 import { Audience, codesOf, type Heard, inParallel, stateFiles } from "./support/lying-runner.ts";
 import { Stack, startDatabase, temporaryFolder } from "./support/stack.ts";
@@ -78,6 +78,14 @@ function matches(t: Test, lie: LogLie | BundleLie, { code, report }: Heard): voi
   );
 }
 
+interface Evidence {
+  readonly format: string;
+  readonly vkey: string;
+  readonly found: string;
+  readonly kept: string;
+  readonly seen: string;
+}
+
 /** Both notes are kept as evidence, and what was kept before stays. */
 function keepsEvidence(t: Test, lie: LogLie, { report, state }: Heard): void {
   const before = lie.kept === undefined ? {} : stateFiles(audience.kept(lie.kept));
@@ -85,9 +93,11 @@ function keepsEvidence(t: Test, lie: LogLie, { report, state }: Heard): void {
   const view = lie.show();
   for (const [name, text] of Object.entries(before)) t.equal(after[name], text, "the state is not advanced");
   if (!t.ok(typeof report.evidence === "string" && existsSync(report.evidence), "the evidence is kept")) return;
-  const evidence = JSON.parse(readFileSync(report.evidence as string, "utf8")) as { kept: string; seen: string };
+  const evidence = JSON.parse(readFileSync(report.evidence as string, "utf8")) as Evidence;
   const size = lie.kept === "half" ? honest.at.half : honest.at.size;
   t.equal(evidence.kept, lie.kept === undefined ? view.checkpoint : honest.signed(size, honest.tree.root(size)));
+  t.match(evidence, { format: "vitrine/fork-evidence/v1", vkey: honest.log.vkey });
+  t.ok(lie.codes.includes(evidence.found), evidence.found);
   t.equal(evidence.seen, (view.afterwards ?? view).checkpoint);
 }
 
@@ -127,6 +137,26 @@ t.test("checkpoints are not the log's", async (t) => tell(t, checkpoints(honest)
 t.test("answers are not what was asked for", async (t) => tell(t, answers(honest)));
 t.test("answers do not come", async (t) => tell(t, silences(honest)));
 t.test("a bundle is not made of lies", async (t) => tell(t, proofs(honest)));
+
+t.test("a lie is found again by the next audit, and cannot be taken back", async (t) => {
+  const forgery = members(honest.entries[honest.at.earlyRefused]!);
+  const entries = honest.entries.slice(0, honest.at.half);
+  const stop = members(entries.at(-1)!);
+  const lie: LogLie = {
+    name: "an entry behind source.stop",
+    show: () => honest.view([...entries, bytes({ ...forgery, seq: stop.seq + 1 })]),
+    kept: "half",
+    exit: FAIL,
+    codes: ["epoch_break"],
+    also: ["unsealed"],
+    index: entries.length,
+  };
+  const first = await audience.hear(lie);
+  matches(t, lie, first);
+  matches(t, lie, await audience.hear(lie, first.state));
+  const without = { ...lie, show: () => honest.view(entries), codes: ["rolled_back"], index: undefined };
+  matches(t, without, await audience.hear(without, first.state));
+});
 
 t.test("bundles lie", async (t) => {
   const [index] = disclosed(honest);

@@ -101,7 +101,7 @@ interface Expectation {
   /** And these may follow from them. */
   readonly also?: readonly string[];
   /** The first bad index. */
-  readonly index?: number;
+  readonly index?: number | undefined;
 }
 
 /** Told by a log. */

@@ -71,10 +71,11 @@ export class Audience {
     }
   }
 
-  async hear(lie: LogLie): Promise<Heard> {
-    const state = this.#fresh("state");
-    if (lie.kept === undefined) mkdirSync(state);
-    else cpSync(this.kept(lie.kept), state, { recursive: true });
+  /** @param before the state folder of an earlier hearing, to go on with; else one as the lie wants it */
+  async hear(lie: LogLie, before?: string): Promise<Heard> {
+    const state = before ?? this.#fresh("state");
+    if (before === undefined && lie.kept === undefined) mkdirSync(state);
+    if (before === undefined && lie.kept !== undefined) cpSync(this.kept(lie.kept), state, { recursive: true });
     const command = lie.command ?? "audit";
     const args = [...(command === "audit" ? ["--wait", "0"] : []), ...(lie.args ?? [])];
     const env = lie.later === undefined ? {} : clock(this.#honest.lastTime + lie.later);
