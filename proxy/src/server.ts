@@ -22,6 +22,13 @@ export class ProxyServer {
     return this.#connections.size;
   }
 
+  /** How many client sockets are open; also those whose session has ended, and whose client was slow to notice. */
+  sockets(): Promise<number> {
+    return new Promise((resolve, reject) => {
+      this.#server.getConnections((error, count) => (error === null ? resolve(count) : reject(error)));
+    });
+  }
+
   /** @throws the system's error when the address is taken or not ours */
   listen(host: string, port: number): Promise<{ host: string; port: number }> {
     return new Promise((resolve, reject) => {
