@@ -43,7 +43,7 @@ async function bothWays(
   t.same(proxied, direct, name);
   const of = (entries: readonly Entry[]): Entry[] => {
     const sessions = entries.filter(
-      (entry) => entry.kind === "session.start" && (entry["client"] as { application?: string }).application === name,
+      (entry) => entry.kind === "session.start" && (entry.client as { application?: string }).application === name,
     );
     const ends = entries.filter((entry) => entry.kind === "session.end");
     const isOurs = (entry: Entry): boolean => sessions.some(({ session }) => session === entry.session);
@@ -110,8 +110,8 @@ t.test("node-postgres: simple, parameters, prepared, errors inside a transaction
   });
   const index = (await stack.entries()).findIndex(({ seq, epoch }) => seq === insert.seq && epoch === insert.epoch);
   const values = await stack.disclosed(index);
-  t.equal(values["sql"], "INSERT INTO notes VALUES (1, 'again')");
-  t.match(values["error"], /duplicate key value[\s\S]*\(id\)=\(1\)/);
+  t.equal(values.sql, "INSERT INTO notes VALUES (1, 'again')");
+  t.match(values.error, /duplicate key value[\s\S]*\(id\)=\(1\)/);
   t.match(values["client.address"], /^127\.0\.0\.1:\d+$/);
   t.notMatch(JSON.stringify(insert), /again|127\.0\.0\.1/);
 });
@@ -141,8 +141,8 @@ t.test("node-postgres: COPY both ways", async (t) => {
       ["DELETE 5000", 5000],
     ],
   );
-  t.ok((statements(entries)[0]!["bytes_in"] as number) >= rows.length);
-  t.ok((statements(entries)[1]!["bytes_out"] as number) >= rows.length);
+  t.ok((statements(entries)[0]!.bytes_in as number) >= rows.length);
+  t.ok((statements(entries)[1]!.bytes_out as number) >= rows.length);
 });
 
 t.test("node-postgres: a result of 50 MB, a statement of 5 MB, parameters of 20 MB", async (t) => {
@@ -162,7 +162,7 @@ t.test("node-postgres: a result of 50 MB, a statement of 5 MB, parameters of 20 
     }),
   );
   const [wide, text, bytes] = statements(entries);
-  t.ok((wide!["bytes_out"] as number) > 50_000_000);
+  t.ok((wide!.bytes_out as number) > 50_000_000);
   t.match(text, {
     operation: "SELECT",
     outcome: "completed",
@@ -171,8 +171,8 @@ t.test("node-postgres: a result of 50 MB, a statement of 5 MB, parameters of 20 
   });
   const all = await stack.entries();
   const at = (entry: Entry): number => all.findIndex(({ seq, epoch }) => seq === entry.seq && epoch === entry.epoch);
-  t.equal((await stack.disclosed(at(text!)))["sql"], `SELECT length('${long}') AS n`);
-  t.match((await stack.disclosed(at(bytes!)))["params"], { bytes: Number, sha256: /^[0-9a-f]{64}$/ });
+  t.equal((await stack.disclosed(at(text!))).sql, `SELECT length('${long}') AS n`);
+  t.match((await stack.disclosed(at(bytes!))).params, { bytes: Number, sha256: /^[0-9a-f]{64}$/ });
 });
 
 t.test("postgres.js: pipelined, prepared, cursor, cancel, error", async (t) => {
@@ -181,7 +181,7 @@ t.test("postgres.js: pipelined, prepared, cursor, cancel, error", async (t) => {
     try {
       const results: unknown[] = [];
       results.push(
-        await Promise.all(Array.from({ length: 50 }, (_, n) => sql`SELECT ${n}::int AS n`.then(([row]) => row!["n"]))),
+        await Promise.all(Array.from({ length: 50 }, (_, n) => sql`SELECT ${n}::int AS n`.then(([row]) => row!.n))),
       );
       const seen: unknown[] = [];
       for await (const batch of sql`SELECT generate_series(1, 10) AS n`.cursor(4)) seen.push(batch.map(({ n }) => n));
@@ -190,7 +190,7 @@ t.test("postgres.js: pipelined, prepared, cursor, cancel, error", async (t) => {
       const slow = sql`SELECT pg_sleep(30)`;
       setTimeout(() => slow.cancel(), 300);
       results.push(await slow.catch((error: { code: string }) => error.code));
-      results.push((await sql`SELECT 'after' AS word`)[0]!["word"]);
+      results.push((await sql`SELECT 'after' AS word`)[0]!.word);
       return results;
     } finally {
       await sql.end();

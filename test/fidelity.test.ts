@@ -375,7 +375,7 @@ async function recorded(application: string): Promise<Entry[]> {
   const ended = (entries: readonly Entry[]): string | undefined => {
     const start = entries.find(
       (entry) =>
-        entry.kind === "session.start" && (entry["client"] as { application: string }).application === application,
+        entry.kind === "session.start" && (entry.client as { application: string }).application === application,
     );
     return entries.some((entry) => entry.kind === "session.end" && entry.session === start?.session)
       ? start?.session

@@ -27,7 +27,7 @@ function shell(command: string): Promise<Outcome> {
     const env = {
       ...process.env,
       XDG_STATE_HOME: join(folder, "state"),
-      PATH: `${ROOT}/node_modules/.bin:${process.env["PATH"]}`,
+      PATH: `${ROOT}/node_modules/.bin:${process.env.PATH}`,
     };
     const child = spawn("bash", ["-c", here(command)], { cwd: folder, env });
     let output = "";

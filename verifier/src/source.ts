@@ -184,7 +184,7 @@ export class Source {
       );
     } else if (this.#chain !== undefined && !equalBytes(decodeBase64(previous.chain)!, this.#chain)) {
       report("epoch_break", `previous has another chain value than the entries of epoch ${record.epoch} give`);
-    } else if (previous.clean !== record.stopped) {
+    } else if (previous.clean !== record.stopped && (previous.clean || previous.spool !== "lost")) {
       const end = record.stopped ? "with source.stop" : "without source.stop";
       report("epoch_break", `previous states clean ${previous.clean}, and epoch ${record.epoch} ended ${end}`);
     }
