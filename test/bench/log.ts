@@ -222,7 +222,7 @@ async function benchAudit(url: string, folder: string, size: number): Promise<vo
     child.stderr.resume();
     const watch = setInterval(() => {
       try {
-        peak = Math.max(peak, peakMemory(child.pid!));
+        peak = Math.max(peak, peakMemory(child.pid!) || 0);
       } catch {
         // It has just ended.
       }
