@@ -30,6 +30,12 @@ export interface ConnectionContext {
 
 /** Held client bytes beyond which the client is not read any further. */
 const HELD_LIMIT = 1 << 18;
+/**
+ * Unanswered statements beyond which the client is not read any further: each is an intent, in memory and in the spool.
+ * More than the server can have answered without sending it: its buffer of 8 KiB holds 1,638 of the shortest answers,
+ * and without a Sync it sends no part of it.
+ */
+const EXECUTING_LIMIT = 4096;
 /** Bytes of answer that a vanished client may leave unread before its statement is cancelled, as a failed send would. */
 const UNREAD_LIMIT = 1 << 20;
 /** How long a client that was told the end may take nothing more and not close either. */
@@ -283,8 +289,13 @@ export class Connection {
       if (ending) flow(this.#client, true);
       return;
     }
-    flow(this.#client, ending || (!this.#server.writableNeedDrain && this.#toServer!.heldBytes < HELD_LIMIT));
+    flow(this.#client, ending || this.#takesMore(this.#server));
     flow(this.#server, ending || this.#clientGone || (!this.#client.writableNeedDrain && this.#toClient.empty));
+  }
+
+  #takesMore(server: Socket): boolean {
+    const executing = this.#session!.tracker.executing;
+    return !server.writableNeedDrain && this.#toServer!.heldBytes < HELD_LIMIT && executing < EXECUTING_LIMIT;
   }
 
   #closeIfDrained(): void {

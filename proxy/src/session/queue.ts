@@ -46,10 +46,16 @@ export class Queue {
   #items: Pending[] = [];
   #at = 0;
   #unsettling = 0;
+  #executing = 0;
 
   push(item: Pending): void {
     this.#items.push(item);
-    if ("unsettles" in item && item.unsettles) this.#unsettling += 1;
+    this.#count(item, 1);
+  }
+
+  /** How many messages that execute something are unanswered. */
+  get executing(): number {
+    return this.#executing;
   }
 
   /** Whether nothing unanswered can change the settings that texts are read by, or what a name stands for. */
@@ -68,7 +74,7 @@ export class Queue {
 
   shift(): void {
     const item = this.#items[this.#at];
-    if (item !== undefined && "unsettles" in item && item.unsettles) this.#unsettling -= 1;
+    if (item !== undefined) this.#count(item, -1);
     this.#at += 1;
     if (this.#at === this.#items.length) {
       this.#items = [];
@@ -86,7 +92,7 @@ export class Queue {
     );
     if (from < 0) return [];
     const behind = this.#items.splice(from);
-    for (const item of behind) if ("unsettles" in item && item.unsettles) this.#unsettling -= 1;
+    for (const item of behind) this.#count(item, -1);
     return behind;
   }
 
@@ -102,5 +108,11 @@ export class Queue {
     const ended = this.#items[to]?.kind === "copy-end";
     this.#items.splice(from, to - from + (ended ? 1 : 0));
     return ended;
+  }
+
+  #count(item: Pending, by: 1 | -1): void {
+    if (!("unsettles" in item)) return;
+    this.#executing += by;
+    if (item.unsettles) this.#unsettling += by;
   }
 }

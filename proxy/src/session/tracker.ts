@@ -87,6 +87,11 @@ export class Tracker {
     return this.#queue.empty;
   }
 
+  /** How many messages that execute something are unanswered. */
+  get executing(): number {
+    return this.#queue.executing;
+  }
+
   /** What the oldest message without an answer is. */
   get asked(): Pending["kind"] | undefined {
     return this.#queue.head?.kind;
