@@ -235,13 +235,13 @@ t.test("psql", { skip: psql ? false : "psql is not installed" }, async (t) => {
     const child = spawn("psql", [stack.url(way), "-X", "-q", "-A", "-t"], {
       env: { ...process.env, PGAPPNAME: application },
     });
-    let output = "";
-    child.stdout.on("data", (chunk) => {
-      output += chunk;
-    });
-    child.stderr.on("data", (chunk) => {
-      output += chunk;
-    });
+    // Apart, because how the two streams interleave is chance.
+    const output = { stdout: "", stderr: "" };
+    for (const name of ["stdout", "stderr"] as const) {
+      child[name].on("data", (chunk) => {
+        output[name] += chunk;
+      });
+    }
     child.stdin.end(
       [
         "SELECT 1; SELECT 2;",
@@ -250,7 +250,7 @@ t.test("psql", { skip: psql ? false : "psql is not installed" }, async (t) => {
         "\\set FETCH_COUNT 2",
         "SELECT generate_series(1, 5);",
         "\\unset FETCH_COUNT",
-        "SELECT $1::text || '!' \\bind hello \\g",
+        "SELECT 1 AS one \\gdesc",
         "DO $$ BEGIN RAISE NOTICE 'noticed'; END $$;",
         "\\dt",
       ].join("\n"),
