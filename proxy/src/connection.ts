@@ -16,6 +16,8 @@ export interface ConnectionSettings {
   readonly connectTimeoutMs: number;
   readonly loginTimeoutMs: number;
   readonly statementBytes: number;
+  /** How many clients may have sessions; the admission sees to it. */
+  readonly clients: number;
 }
 
 export interface ConnectionContext {

@@ -2,6 +2,7 @@ import { createServer, type Server, type Socket } from "node:net";
 import { Connection, type ConnectionContext } from "./connection.ts";
 import type { ProxyError } from "./errors.ts";
 
+const SPARE_SOCKETS = 100;
 /** How long a session that was told to stop has for it: until the server has cancelled and rolled back. */
 const STOPPED_MS = 2_000;
 
@@ -16,6 +17,9 @@ export class ProxyServer {
     this.#context = context;
     const options = { allowHalfOpen: true, noDelay: true, keepAlive: true };
     this.#server = createServer(options, (client) => this.#accept(client));
+    // Those above the limit are told so, up to a point: the descriptors that the spool needs must not go to silent ones.
+    this.#server.maxConnections = 2 * context.settings.clients + SPARE_SOCKETS;
+    this.#server.on("drop", () => context.metrics.acceptErrors.inc());
   }
 
   get clients(): number {

@@ -78,7 +78,11 @@ export async function startProxy(config: ProxyConfig, hooks: ProxyHooks = {}): P
     if (status !== undefined && config.status !== undefined) {
       const { host, port } = config.status;
       await new Promise<void>((resolve, reject) => {
-        status.once("error", reject).listen({ host, port }, resolve);
+        status.once("error", reject).listen({ host, port }, () => {
+          // Later ones are about a connection that could not be accepted: others are.
+          status.off("error", reject).on("error", () => undefined);
+          resolve();
+        });
       });
     }
     address = await running.listen(config.listen.host, config.listen.port);

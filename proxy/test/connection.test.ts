@@ -252,6 +252,41 @@ t.test("a half packet, silence, and a login that takes too long", async (t) => {
   t.same(await all.stop(), ["source.start", "access.refused", "source.stop"], "only one named a user");
 });
 
+t.test("so many that say nothing are not even let connect", async (t) => {
+  const all = await rig(t, { clients: 1 });
+  const clients = await Promise.all(Array.from({ length: 150 }, () => all.client()));
+  await until("some are turned away", () => clients.filter(({ ended }) => ended).length === 48);
+  await aWhile();
+  t.equal(clients.filter(({ ended }) => ended).length, 48);
+  t.equal(await all.proxy.sockets(), 102);
+  for (const { socket } of clients) socket.destroy();
+  await closed(all);
+  await all.session();
+  t.equal(all.proxy.clients, 1, "and when they are gone others get in");
+});
+
+t.test("a client with too many unanswered statements is not read on, until they are answered", async (t) => {
+  const all = await rig(t);
+  const client = await all.session();
+  const one = Buffer.concat([F.parse("SELECT 1", "s"), F.bind("s"), F.execute()]);
+  client.socket.write(one);
+  await until("it arrives", () => all.upstream.last.received.length === one.length);
+  const many = 14_000;
+  client.socket.write(Buffer.concat(Array.from({ length: many }, () => F.execute())));
+  await aWhile();
+  const open = all.recorder.stats().openIntents;
+  t.ok(open >= 4096 && open < 11_000, `${open} are open`);
+  all.upstream.last.send(B.parsed(), B.bound());
+  const answer = Buffer.concat(Array.from({ length: 1000 }, () => B.complete("SELECT 0")));
+  for (let answered = 0; answered <= many; answered += 1000) {
+    const size = Math.min(1000, many + 1 - answered) * B.complete("SELECT 0").length;
+    all.upstream.last.send(answer.subarray(0, size));
+    await until("they are recorded", () => all.recorder.stats().entries >= Math.min(many, answered + 1000));
+  }
+  await until("all are answered", () => all.recorder.stats().openIntents === 0);
+  t.ok(all.recorder.stats().entries > many);
+});
+
 t.test("behind a cancel request nothing is heard", async (t) => {
   const all = await rig(t);
   const client = await all.client();

@@ -59,6 +59,7 @@ export async function rig(
       connectTimeoutMs: 1000,
       loginTimeoutMs: options.login ?? 5000,
       statementBytes: 1 << 20,
+      clients: options.clients ?? 100,
     },
     keys: new CancelKeys(target, 1000),
     metrics,

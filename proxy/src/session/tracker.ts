@@ -559,16 +559,26 @@ export class Tracker {
   /** Statements can be prepared and forgotten by SQL too; then what Parse had put under the name is not what runs. */
   #applyEffect(subject: Subject): void {
     const effect = subject.statement?.effect;
-    if (effect === undefined) return;
-    if (effect.kind === "deallocate" || (effect.kind === "discard" && effect.what === "all")) {
-      for (const names of [this.#confirmed, this.#sent]) {
-        if (effect.kind === "deallocate" && effect.name !== undefined) names.prepared.delete(effect.name);
-        else names.prepared.clear();
-      }
-    } else if (effect.kind === "prepare") {
-      this.#confirmed.prepared.delete(effect.name);
-      this.#sent.prepared.delete(effect.name);
+    switch (effect?.kind) {
+      case "prepare":
+        this.#forget(effect.name);
+        return;
+      case "deallocate":
+        if (effect.name !== undefined) this.#forget(effect.name);
+        else for (const name of [...this.#confirmed.prepared.keys()]) this.#forget(name);
+        return;
+      case "discard":
+        if (effect.what === "all") for (const name of [...this.#confirmed.prepared.keys()]) this.#forget(name);
+        return;
+      default:
     }
+  }
+
+  /** What was parsed under the name since, behind it in the pipeline, stays. */
+  #forget(name: string): void {
+    const known = this.#confirmed.prepared.get(name);
+    this.#confirmed.prepared.delete(name);
+    if (known !== undefined && this.#sent.prepared.get(name) === known) this.#sent.prepared.delete(name);
   }
 
   /** @returns whether the server now skips up to Sync */

@@ -4,6 +4,10 @@ import { showType } from "./messages.ts";
 /** Bytes before the body: type (1) and length (4); the length counts itself but not the type. */
 export const HEADER_BYTES = 5;
 
+/** A message that comes in crumbs is put together now and then: each piece takes some hundred bytes of its own. */
+const CRUMBS = 256;
+const CRUMB_BYTES = 4096;
+
 const NOTHING: Buffer = Buffer.alloc(0);
 
 /** What a framer tells its owner, in the order of the stream. */
@@ -34,6 +38,7 @@ export class Framer {
   #missing = 0;
   #kept: Buffer[] = [];
   #keptBytes = 0;
+  #crumbs = 0;
 
   constructor(sink: FrameSink) {
     this.#sink = sink;
@@ -77,6 +82,7 @@ export class Framer {
     this.#missing = size;
     this.#kept = [];
     this.#keptBytes = 0;
+    this.#crumbs = 0;
   }
 
   #takeHeader(chunk: Buffer, at: number): number {
@@ -97,8 +103,7 @@ export class Framer {
     const n = Math.min(this.#missing, chunk.length - at);
     const wanted = Math.min(n, this.#keep - this.#keptBytes);
     if (wanted > 0) {
-      this.#kept.push(chunk.subarray(at, at + wanted));
-      this.#keptBytes += wanted;
+      this.#keepPiece(chunk.subarray(at, at + wanted));
     }
     if (this.#keep < this.#size) this.#sink.pass(chunk.subarray(at, at + n));
     this.#missing -= n;
@@ -109,6 +114,15 @@ export class Framer {
       this.#sink.end(this.#type, this.#size, head);
     }
     return n;
+  }
+
+  #keepPiece(piece: Buffer): void {
+    this.#kept.push(piece);
+    this.#keptBytes += piece.length;
+    this.#crumbs = piece.length < CRUMB_BYTES ? this.#crumbs + 1 : 0;
+    if (this.#crumbs < CRUMBS) return;
+    this.#kept.push(Buffer.concat(this.#kept.splice(-CRUMBS)));
+    this.#crumbs = 0;
   }
 }
 

@@ -106,6 +106,18 @@ const SCRIPTS: readonly Script[] = [
     entries: ["SELECT completed", "SELECT completed", "SELECT failed 34000"],
   },
   {
+    name: "what is parsed behind a DEALLOCATE ALL in a pipeline stays",
+    play: (s) =>
+      s
+        .client(F.parse("SELECT 1", "old"), F.sync())
+        .server(B.parsed(), B.ready())
+        .client(F.query("DEALLOCATE ALL"), F.parse("INSERT INTO t VALUES (1)", "new"), F.sync())
+        .server(B.complete("DEALLOCATE ALL"), B.ready(), B.parsed(), B.ready())
+        .client(F.bind("new"), F.execute(), F.bind("old"), F.sync())
+        .server(B.bound(), B.complete("INSERT 0 1"), B.error("26000"), B.ready()),
+    entries: ["DEALLOCATE ALL completed", "INSERT completed", "UNKNOWN failed 26000"],
+  },
+  {
     name: "a cursor that SQL opened, read in portions by name",
     play: (s) =>
       s
@@ -266,6 +278,17 @@ t.test("an Execute is a proven read only if its names are certain", async (t) =>
   stage.client(F.sync()).server(...answer);
   stage.client(F.query("SET standard_conforming_strings = off"));
   t.ok(waits(stage, F.parse("SELECT 1"), F.bind(), F.execute()) > 0, "a text that other settings may be read by");
+});
+
+t.test("no intent is written twice for a statement whose name is known", async (t) => {
+  const stage = new Stage();
+  stage.client(F.query("DEALLOCATE ALL"), F.parse("SELECT 1", "x"), F.sync());
+  stage.server(B.complete("DEALLOCATE ALL"), B.ready(), B.parsed(), B.ready());
+  stage.client(F.query("PREPARE y AS SELECT 2")).server(B.complete("PREPARE"), B.ready());
+  for (const name of ["x", "y"]) {
+    stage.client(F.bind(name), F.execute(), F.sync()).server(B.bound(), B.complete("SELECT 1"), B.ready());
+  }
+  t.same(stage.spool.ends, ["DEALLOCATE ALL completed", "PREPARE completed", "SELECT completed", "UNKNOWN completed"]);
 });
 
 t.test("texts are read by the session's own settings", async (t) => {
