@@ -2,9 +2,9 @@
 import { rmSync } from "node:fs";
 import type { Postgres } from "@vitrine/cli";
 import t from "tap";
-import { errorField, RawClient, send, startupPacket } from "./support/raw-client.ts";
-import { login, RAW, trust, until } from "./support/sessions.ts";
-import { DATABASE, type Entry, Stack, startDatabase, statements, temporaryFolder } from "./support/stack.ts";
+import { errorField, RawClient, send, startupPacket } from "../support/raw-client.ts";
+import { login, RAW, trust, until } from "../support/sessions.ts";
+import { DATABASE, type Entry, Stack, startDatabase, statements, temporaryFolder } from "../support/stack.ts";
 
 const folder = temporaryFolder("outage");
 let database: Postgres;

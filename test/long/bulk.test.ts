@@ -3,9 +3,9 @@ import { rmSync } from "node:fs";
 import { connect } from "node:net";
 import type { Postgres } from "@vitrine/cli";
 import t, { type Test } from "tap";
-import { errorField, RawClient, send, startupPacket } from "./support/raw-client.ts";
-import { login, pause, RAW, recorded, residentBytes, trust } from "./support/sessions.ts";
-import { DATABASE, Stack, startDatabase, statements, temporaryFolder } from "./support/stack.ts";
+import { errorField, RawClient, send, startupPacket } from "../support/raw-client.ts";
+import { login, pause, RAW, recorded, residentBytes, trust } from "../support/sessions.ts";
+import { DATABASE, Stack, startDatabase, statements, temporaryFolder } from "../support/stack.ts";
 
 const MB = 1_000_000;
 const LARGE_RESULT = "SELECT repeat('x', 1000) FROM generate_series(1, 200000)";
