@@ -117,12 +117,16 @@ t.test("what is held when a session is ended was never executed, and has no entr
   const all = await rig(t);
   const client = await all.session();
   const release = stall(all);
+  // It takes its time, so that everything is durable before it is gone.
+  all.upstream.last.busy = true;
   client.socket.write(
     Buffer.concat([F.query("INSERT INTO t VALUES (1)"), F.query("SELECT 1"), Buffer.from("!\0\0\0\u0004")]),
   );
   await until("the session is ended", () => client.ended);
   release();
   t.equal(client.refusal, "08P01");
+  await until("everything is durable", () => onDisk(all, disclosed("INSERT")));
+  all.upstream.last.socket.end();
   await gone(all, client);
   t.equal(types(all.upstream.last.received), "X", "the server only heard the end");
   const kinds = await all.stop();
@@ -329,6 +333,26 @@ t.test(
     }
   },
 );
+
+t.test("a client that does not read is stopped all the same, and what the server answers is recorded", async (t) => {
+  const all = await rig(t);
+  const client = await all.session();
+  const backend = all.upstream.last;
+  backend.busy = true;
+  client.socket.write(F.query("SELECT 1"));
+  await until("the read is forwarded", () => backend.received.length > 0);
+  client.socket.pause();
+  const row = B.row("x".repeat(60_000));
+  for (let i = 0; i < 400; i += 1) backend.send(row);
+  await until("the server is stopped", () => backend.socket.writableLength > 1_000_000);
+  const closing = all.proxy.close(50);
+  await until("a cancel arrives", () => all.upstream.backends.length === 2);
+  backend.send(B.error("57014"));
+  backend.socket.end();
+  await closing;
+  await all.stop();
+  t.match(all.bench.log.ofKind("statement")[0]!.json, { outcome: "cancelled", rows: 400 });
+});
 
 t.test("a spool that fails: what is held stays unsaid, the client is told", async (t) => {
   for (const sql of ["INSERT INTO t VALUES (1)", "SELECT 1"]) {
