@@ -66,7 +66,7 @@ export class FrontendSide implements FrameSink {
       case "query":
       case "parse":
         if (size > this.#statementBytes) {
-          this.#session.tracker.oversized(name === "query" ? "simple" : "extended");
+          this.#session.tracker.ledger.oversized(name === "query" ? "simple" : "extended");
           throw new ProxyError(
             "statement_too_large",
             `the statement has ${size} bytes, and the proxy's limit is ${this.#statementBytes}`,

@@ -84,7 +84,7 @@ export class Session {
 
   /** Spool position that must be durable before any more of the server's bytes may reach the client. */
   get gate(): number {
-    return Math.max(this.#gate, this.tracker.gate);
+    return Math.max(this.#gate, this.tracker.ledger.gate);
   }
 
   /** The server's key for cancel requests, once it is known. */
@@ -187,7 +187,7 @@ export class Session {
   refuse(error: ProxyError): number {
     if (this.phase === "ready") {
       if (error.code !== "statement_too_large") return 0;
-      return this.tracker.tooLarge(SQLSTATE[error.code], error.message);
+      return this.tracker.ledger.tooLarge(SQLSTATE[error.code], error.message);
     }
     if (this.phase === "ended") return 0;
     return this.#refuse("proxy", SQLSTATE[toldAs(error)], error.message);
@@ -213,7 +213,7 @@ export class Session {
     this.phase = "ended";
     if (was !== "ready") return;
     this.tracker.end();
-    const { statements, failed, rows, bytesIn, bytesOut } = this.tracker.totals;
+    const { statements, failed, rows, bytesIn, bytesOut } = this.tracker.ledger.totals;
     const duration = Math.max(0, Math.round((performance.now() - this.#startedAt) * 1000));
     this.#shared.recorder.record(
       "session.end",

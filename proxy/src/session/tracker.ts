@@ -1,49 +1,19 @@
-import type { Recorder } from "../audit/index.ts";
 import { ProxyError } from "../errors.ts";
-import type { Analyzer, Statement } from "../statements/index.ts";
+import type { Statement } from "../statements/index.ts";
 import type { ServerError } from "../wire/backend.ts";
-import { rowsOf } from "../wire/backend.ts";
 import type { BackendName } from "../wire/messages.ts";
 import {
   COMMIT_AT_SYNC,
   type Execution,
-  intentMembers,
-  outcomeMembers,
   type Parameters,
   type Portal,
   type Prepared,
   type Result,
   type Subject,
-  TOO_LARGE,
 } from "./execution.ts";
+import { Ledger, type Surroundings } from "./ledger.ts";
 import { Names } from "./names.ts";
-import type { Policy } from "./policy.ts";
 import { type Pending, Queue } from "./queue.ts";
-import { type Member, showText, type Values } from "./values.ts";
-
-/** What a tracker needs from the session it works for. */
-export interface Surroundings {
-  readonly recorder: Recorder;
-  readonly analyzer: Analyzer;
-  readonly values: Values;
-  readonly policy: Policy;
-  /** RFC 3339 timestamp of now. */
-  readonly clock: () => string;
-  /** The members that say who and from where, and the disclosures that belong to them. */
-  who(): { readonly members: string; readonly disclosures: readonly Uint8Array[] };
-  /** Whether text in this session is UTF-8 (client_encoding UTF8 or SQL_ASCII). */
-  utf8(): boolean;
-  /** The session's standard_conforming_strings. */
-  standardStrings(): boolean;
-}
-
-export interface Totals {
-  statements: number;
-  failed: number;
-  rows: number;
-  bytesIn: number;
-  bytesOut: number;
-}
 
 /**
  * Knows what each backend message answers, and so when an execution began and how it ended.
@@ -52,9 +22,8 @@ export interface Totals {
  * Each frontend method returns the spool position that must be durable before its message may be forwarded, 0 for none.
  */
 export class Tracker {
-  readonly totals: Totals = { statements: 0, failed: 0, rows: 0, bytesIn: 0, bytesOut: 0 };
-  /** Spool position that must be durable before any more of the server's bytes may reach the client. */
-  gate = 0;
+  /** What is written of it. */
+  readonly ledger: Ledger;
   readonly #around: Surroundings;
   readonly #queue = new Queue();
   /** What the client believes, in the order of sending; and what the server confirmed, in the order of answers. */
@@ -68,18 +37,16 @@ export class Tracker {
   #copyIn = false;
   /** Grows with each Sync. The server skips what stands behind an error in its segment, and nothing beyond. */
   #segment = 0;
-  #tx = "I";
   #fatal = false;
-  /** How the statement that is turned away for its size was sent. */
-  #oversized: "simple" | "extended" = "simple";
 
   constructor(around: Surroundings) {
     this.#around = around;
+    this.ledger = new Ledger(around);
   }
 
   /** The server's last reported transaction status. */
   get tx(): string {
-    return this.#tx;
+    return this.ledger.tx;
   }
 
   /** Whether nothing is unanswered. */
@@ -111,15 +78,15 @@ export class Tracker {
     const executions: Execution[] = [];
     for (const statement of statements) {
       const sql = text.subarray(statement.start, statement.end);
-      executions.push(this.#execution({ protocol: "simple", statement, sql, functionOid: undefined }, undefined));
+      executions.push(this.ledger.begin({ protocol: "simple", statement, sql, functionOid: undefined }, undefined));
     }
     if (executions[0] !== undefined) executions[0].bytesIn = size;
     let wait = 0;
     try {
-      for (const execution of executions) wait = Math.max(wait, this.#intend(execution, settled));
+      for (const execution of executions) wait = Math.max(wait, this.ledger.intend(execution, settled));
     } catch (error) {
       // The spool takes no more: none of them is forwarded, so none of them happens.
-      for (const execution of executions) this.#drop(execution);
+      for (const execution of executions) this.ledger.drop(execution);
       throw error;
     }
     this.#sent.dropUnnamed();
@@ -181,7 +148,7 @@ export class Tracker {
     if (!carriedOn) execution.bytesIn += size;
     const certain = this.#isCertain(name, portal);
     // Of empty text too, which executes nothing: what the client believes to be empty may not be.
-    const wait = carriedOn ? 0 : this.#intend(execution, certain);
+    const wait = carriedOn ? 0 : this.ledger.intend(execution, certain);
     const unsettles = !certain || mayUnsettle(execution.subject.statement);
     this.#queue.push({ kind: "execute", name, execution, carriedOn, resolved: false, size, wait, unsettles });
     return wait;
@@ -190,9 +157,9 @@ export class Tracker {
   functionCall(oid: number, parameters: Parameters | undefined, size: number): number {
     if (this.#skipping) return 0;
     const subject: Subject = { protocol: "function", statement: undefined, sql: undefined, functionOid: oid };
-    const execution = this.#execution(subject, parameters);
+    const execution = this.ledger.begin(subject, parameters);
     execution.bytesIn = size;
-    const wait = this.#intend(execution, true);
+    const wait = this.ledger.intend(execution, true);
     this.#queue.push({ kind: "function", execution, answered: false, failed: false, wait, unsettles: true });
     return wait;
   }
@@ -269,9 +236,10 @@ export class Tracker {
         return;
       case "emptyQueryResponse":
         if (head?.kind === "query") return;
-        if (head?.kind !== "execute") break;
+        // What was suspended has begun, so it was not empty.
+        if (head?.kind !== "execute" || this.#confirmed.portals.get(head.name)?.suspended !== undefined) break;
         this.#resolve(head);
-        this.#drop(head.execution);
+        this.ledger.drop(head.execution);
         this.#queue.shift();
         return;
       case "portalSuspended": {
@@ -288,7 +256,7 @@ export class Tracker {
       case "functionCallResponse":
         if (head?.kind !== "function" || head.answered) break;
         head.execution.bytesOut += size;
-        this.#finish(head.execution, { outcome: "completed" });
+        this.ledger.finish(head.execution, { outcome: "completed" });
         head.answered = true;
         return;
       default:
@@ -323,13 +291,14 @@ export class Tracker {
       throw outOfStep("readyForQuery", head);
     }
     if (head.kind === "query") {
-      if (!head.failed) for (const rest of head.executions.slice(head.next)) this.#finish(rest, { outcome: "unknown" });
+      if (!head.failed)
+        for (const rest of head.executions.slice(head.next)) this.ledger.finish(rest, { outcome: "unknown" });
       this.#endPortal(this.#confirmed.dropUnnamed());
     } else if (head.kind === "function" && !head.answered) {
-      this.#finish(head.execution, { outcome: "unknown" });
+      this.ledger.finish(head.execution, { outcome: "unknown" });
     }
     this.#queue.shift();
-    this.#tx = status;
+    this.ledger.tx = status;
     if (status === "I") {
       this.#endPortals();
     }
@@ -341,18 +310,6 @@ export class Tracker {
         this.#sent.portals.clear();
       }
     }
-  }
-
-  /** The statement that is about to be turned away for its size came as this. */
-  oversized(protocol: "simple" | "extended"): void {
-    this.#oversized = protocol;
-  }
-
-  /** A statement over the limit was turned away. @returns the entry's spool position */
-  tooLarge(sqlstate: string, message: string): number {
-    const execution = this.#execution(TOO_LARGE[this.#oversized], undefined);
-    const error = this.#around.values.member("error", message, Buffer.byteLength(message));
-    return this.#finish(execution, { outcome: "denied", sqlstate, error });
   }
 
   /** What is held for the spool will not be forwarded any more: from there on nothing happened. */
@@ -369,7 +326,7 @@ export class Tracker {
       known &&= head.kind === "execute";
       if (known && head.kind === "execute") this.#resolve(head);
       for (const execution of unanswered(head)) {
-        if (!execution.ended) this.#finish(execution, { outcome: "unknown" });
+        if (!execution.ended) this.ledger.finish(execution, { outcome: "unknown" });
       }
       this.#queue.shift();
     }
@@ -396,58 +353,13 @@ export class Tracker {
     return prepared.segment === this.#segment || this.#confirmed.prepared.get(portal.statement) === prepared;
   }
 
-  #execution(subject: Subject, parameters: Parameters | undefined): Execution {
-    return {
-      subject,
-      parameters,
-      intent: undefined,
-      ended: false,
-      start: this.#around.clock(),
-      startedAt: performance.now(),
-      rows: 0,
-      bytesIn: 0,
-      bytesOut: 0,
-    };
-  }
-
   #executionOf(portal: Portal | undefined): Execution {
-    const execution = this.#execution(subjectOf(portal), portal?.parameters);
+    const execution = this.ledger.begin(subjectOf(portal), portal?.parameters);
     if (portal !== undefined) {
       execution.bytesIn = portal.bytes;
       portal.bytes = 0;
     }
     return execution;
-  }
-
-  /**
-   * Registers the intent.
-   * @param certain whether this is what the server will execute; if not, it is not proven to be a read
-   * @returns the position to wait for before forwarding, 0 for none
-   */
-  #intend(execution: Execution, certain: boolean): number {
-    const { recorder, policy } = this.#around;
-    const durability = policy.durabilityOf(certain ? execution.subject.statement : undefined);
-    const { members, disclosures } = this.#intentText(execution);
-    this.#oversized = execution.subject.protocol === "simple" ? "simple" : "extended";
-    execution.intent = recorder.intend("statement", members, disclosures, durability === "relaxed");
-    if (durability === "before-execute") return execution.intent.position;
-    if (durability === "before-result") this.gate = Math.max(this.gate, execution.intent.position);
-    return 0;
-  }
-
-  #intentText(execution: Execution): { readonly members: string; readonly disclosures: Uint8Array[] } {
-    const { subject, parameters } = execution;
-    const who = this.#around.who();
-    const disclosures = [...who.disclosures];
-    let sql: Member | undefined;
-    if (subject.sql !== undefined) {
-      sql = this.#around.values.bytesMember("sql", subject.sql, subject.sql.length, (raw) =>
-        showText(raw, this.#around.utf8()),
-      );
-      if (sql.disclosure !== undefined) disclosures.push(sql.disclosure);
-    }
-    if (parameters?.member.disclosure !== undefined) disclosures.push(parameters.member.disclosure);
-    return { members: intentMembers(who.members, execution, sql), disclosures };
   }
 
   /** The execution that the head of the queue is at; undefined when the head executes nothing. */
@@ -472,7 +384,7 @@ export class Tracker {
     if (known !== undefined) return known;
     // The server sees more statements in the text than our grammar: each is recorded, under the whole text.
     const subject: Subject = { protocol: "simple", statement: undefined, sql: head.text, functionOid: undefined };
-    const extra = this.#execution(subject, undefined);
+    const extra = this.ledger.begin(subject, undefined);
     head.executions.push(extra);
     return extra;
   }
@@ -489,26 +401,26 @@ export class Tracker {
     const suspended = portal?.suspended;
     if (suspended !== undefined) {
       suspended.bytesIn += carriedOn ? head.size : assumed.bytesIn;
-      if (!carriedOn) this.#drop(assumed);
+      if (!carriedOn) this.ledger.drop(assumed);
       head.execution = suspended;
       return;
     }
     if (!carriedOn && (portal === undefined || subjectOf(portal) === assumed.subject)) return;
     const actual =
       portal === undefined
-        ? this.#execution(assumed.subject, assumed.parameters)
-        : this.#execution(subjectOf(portal), portal.parameters);
+        ? this.ledger.begin(assumed.subject, assumed.parameters)
+        : this.ledger.begin(subjectOf(portal), portal.parameters);
     actual.bytesIn = carriedOn ? head.size : assumed.bytesIn;
     head.execution = actual;
     try {
-      const wait = this.#intend(actual, true);
+      const wait = this.ledger.intend(actual, true);
       // It is under way already: its answer at least must wait.
-      this.gate = Math.max(this.gate, wait);
+      this.ledger.hold(wait);
     } catch (error) {
       // The spool takes no more intents. Its entry is written when it ends, which is always possible.
       if (!(error instanceof ProxyError)) throw error;
     }
-    if (!carriedOn) this.#drop(assumed);
+    if (!carriedOn) this.ledger.drop(assumed);
   }
 
   /** The portal that an Execute was answered for; one that was opened by SQL (DECLARE CURSOR) was not seen before. */
@@ -542,7 +454,7 @@ export class Tracker {
     if (head === undefined || execution === undefined || head.kind === "function") {
       throw outOfStep("commandComplete", head);
     }
-    this.#finish(execution, { outcome: "completed", tag });
+    this.ledger.finish(execution, { outcome: "completed", tag });
     this.#copyIn = false;
     this.#applyEffect(execution.subject);
     if (head.kind === "query") {
@@ -599,25 +511,25 @@ export class Tracker {
         // All were answered, and only then the server went down; or it has more to say about what failed.
         const answered = head.executions.length > 0 && head.next >= head.executions.length;
         if (head.failed || (answered && error.severity !== "ERROR")) return false;
-        this.#finish(this.#currentOfQuery(head), result());
-        for (const rest of head.executions.slice(head.next + 1)) this.#drop(rest);
+        this.ledger.finish(this.#currentOfQuery(head), result());
+        for (const rest of head.executions.slice(head.next + 1)) this.ledger.drop(rest);
         head.failed = true;
         return false;
       }
       case "function":
-        if (!head.answered) this.#finish(head.execution, result());
+        if (!head.answered) this.ledger.finish(head.execution, result());
         // The call was answered, and the end of its implicit transaction failed.
-        else if (!head.failed) this.#finish(this.#execution(COMMIT_AT_SYNC, undefined), result());
+        else if (!head.failed) this.ledger.finish(this.ledger.begin(COMMIT_AT_SYNC, undefined), result());
         head.answered = true;
         head.failed = true;
         return false;
       case "sync":
-        if (!head.failed) this.#finish(this.#execution(COMMIT_AT_SYNC, undefined), result());
+        if (!head.failed) this.ledger.finish(this.ledger.begin(COMMIT_AT_SYNC, undefined), result());
         head.failed = true;
         return false;
       case "execute": {
         this.#resolve(head);
-        this.#finish(head.execution, result());
+        this.ledger.finish(head.execution, result());
         const portal = this.#confirmed.portals.get(head.name);
         if (portal !== undefined) portal.suspended = undefined;
         return true;
@@ -625,44 +537,21 @@ export class Tracker {
       case "parse":
         // The server forgets the unnamed statement before it looks at the next one.
         if (head.name === "") this.#confirmed.prepared.delete("");
-        this.#finish(this.#execution(head.prepared.subject, undefined), result());
+        this.ledger.finish(this.ledger.begin(head.prepared.subject, undefined), result());
         return true;
       case "bind": {
         const subject = this.#confirmed.prepared.get(head.statement)?.subject ?? NOT_SEEN;
-        this.#finish(this.#execution(subject, head.portal.parameters), result());
+        this.ledger.finish(this.ledger.begin(subject, head.portal.parameters), result());
         return true;
       }
       case "describe":
       case "close": {
         const { prepared, portals } = this.#confirmed;
         const named = head.what === "statement" ? prepared.get(head.name) : portals.get(head.name)?.prepared;
-        this.#finish(this.#execution(named?.subject ?? NOT_SEEN, undefined), result());
+        this.ledger.finish(this.ledger.begin(named?.subject ?? NOT_SEEN, undefined), result());
         return true;
       }
     }
-  }
-
-  /** @returns the entry's spool position */
-  #finish(execution: Execution, result: Result): number {
-    if (execution.ended) throw new Error("an execution was ended twice");
-    execution.ended = true;
-    const { recorder } = this.#around;
-    const { totals } = this;
-    totals.statements += 1;
-    if (result.outcome !== "completed") totals.failed += 1;
-    const rows = execution.rows > 0 || result.tag === undefined ? execution.rows : (rowsOf(result.tag) ?? 0);
-    totals.rows += rows;
-    totals.bytesIn += execution.bytesIn;
-    totals.bytesOut += execution.bytesOut;
-    const outcome = outcomeMembers(totals.statements, this.#tx, execution, result, rows, performance.now());
-    const errorDisclosure = result.error?.disclosure;
-    if (execution.intent !== undefined) {
-      recorder.complete(execution.intent, outcome, errorDisclosure === undefined ? [] : [errorDisclosure]);
-      return 0;
-    }
-    const { members, disclosures } = this.#intentText(execution);
-    if (errorDisclosure !== undefined) disclosures.push(errorDisclosure);
-    return recorder.record("statement", `${members},${outcome}`, disclosures);
   }
 
   /** What was suspended in it ends with it. */
@@ -670,7 +559,7 @@ export class Tracker {
     const execution = portal?.suspended;
     if (portal === undefined || execution === undefined) return;
     portal.suspended = undefined;
-    if (!execution.ended) this.#finish(execution, { outcome: "completed" });
+    if (!execution.ended) this.ledger.finish(execution, { outcome: "completed" });
   }
 
   #endPortals(): void {
@@ -678,17 +567,11 @@ export class Tracker {
     this.#confirmed.portals.clear();
   }
 
-  #drop(execution: Execution): void {
-    if (execution.ended) return;
-    execution.ended = true;
-    if (execution.intent !== undefined) this.#around.recorder.drop(execution.intent);
-  }
-
   #dropPending(pending: Pending): void {
     const suspended = pending.kind === "execute" ? this.#confirmed.portals.get(pending.name)?.suspended : undefined;
     for (const execution of unanswered(pending)) {
       // What was suspended did happen; only its continuation does not.
-      if (execution !== suspended) this.#drop(execution);
+      if (execution !== suspended) this.ledger.drop(execution);
     }
   }
 }

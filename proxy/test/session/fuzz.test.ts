@@ -24,13 +24,13 @@ const name = fc.constantFrom("", "a", "b");
 const side = fc.constantFrom("S" as const, "P" as const);
 
 const frontend = fc.oneof(
-  { weight: 3, arbitrary: sql.map(F.query) },
-  { weight: 3, arbitrary: fc.tuple(sql, name).map(([text, as]) => F.parse(text, as)) },
-  { weight: 3, arbitrary: fc.tuple(name, name).map(([statement, portal]) => F.bind(statement, portal, ["v"])) },
-  { weight: 5, arbitrary: fc.tuple(name, fc.nat(2)).map(([portal, rows]) => F.execute(portal, rows)) },
-  { weight: 4, arbitrary: fc.constant(F.sync()) },
-  { weight: 1, arbitrary: fc.tuple(side, name).map(([what, of]) => F.describe(what, of)) },
-  { weight: 1, arbitrary: fc.tuple(side, name).map(([what, of]) => F.close(what, of)) },
+  { weight: 30, arbitrary: sql.map(F.query) },
+  { weight: 30, arbitrary: fc.tuple(sql, name).map(([text, as]) => F.parse(text, as)) },
+  { weight: 30, arbitrary: fc.tuple(name, name).map(([statement, portal]) => F.bind(statement, portal, ["v"])) },
+  { weight: 50, arbitrary: fc.tuple(name, fc.nat(2)).map(([portal, rows]) => F.execute(portal, rows)) },
+  { weight: 40, arbitrary: fc.constant(F.sync()) },
+  { weight: 10, arbitrary: fc.tuple(side, name).map(([what, of]) => F.describe(what, of)) },
+  { weight: 10, arbitrary: fc.tuple(side, name).map(([what, of]) => F.close(what, of)) },
   {
     weight: 3,
     arbitrary: fc.constantFrom(F.flush(), F.copyData("1\n"), F.copyDone(), F.copyFail(), F.functionCall(177, "1")),
@@ -70,11 +70,11 @@ type Step =
   | { readonly from: "answer"; readonly pick: number };
 
 const step: fc.Arbitrary<Step> = fc.oneof(
-  { weight: 6, arbitrary: frontend.map((bytes) => ({ from: "client" as const, bytes })) },
+  { weight: 60, arbitrary: frontend.map((bytes) => ({ from: "client" as const, bytes })) },
   // An answer that fits what is asked, most of the time.
-  { weight: 9, arbitrary: fc.nat(999).map((pick) => ({ from: "answer" as const, pick })) },
+  { weight: 90, arbitrary: fc.nat(999).map((pick) => ({ from: "answer" as const, pick })) },
   { weight: 1, arbitrary: fc.constantFrom(...ANSWERS).map((bytes) => ({ from: "server" as const, bytes })) },
-  { weight: 1, arbitrary: fc.constant({ from: "disk" as const }) },
+  { weight: 15, arbitrary: fc.constant({ from: "disk" as const }) },
 );
 
 /** Does it, and says whether the session goes on. */
@@ -144,7 +144,7 @@ function waiting(stage: Stage): string {
 t.test("conversations", async (t) => {
   const seen = new Map<string, number>();
   fc.assert(
-    fc.property(fc.array(step, { maxLength: 80 }), fc.boolean(), (steps, instant) => {
+    fc.property(fc.array(step, { maxLength: 80, size: "max" }), fc.boolean(), (steps, instant) => {
       const stage = new Stage();
       stage.spool.instant = instant;
       for (const one of steps) {
@@ -161,7 +161,7 @@ t.test("conversations", async (t) => {
       invariants(stage);
       for (const line of stage.spool.told()) seen.set(line, (seen.get(line) ?? 0) + 1);
     }),
-    { numRuns: 6000 },
+    { numRuns: 2500 },
   );
   // The conversations got somewhere.
   for (const outcome of ["completed", "failed 22012", "cancelled 57014", "unknown"]) {

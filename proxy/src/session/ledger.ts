@@ -1,0 +1,150 @@
+import type { Recorder } from "../audit/index.ts";
+import type { Analyzer } from "../statements/index.ts";
+import { rowsOf } from "../wire/backend.ts";
+import {
+  type Execution,
+  intentMembers,
+  outcomeMembers,
+  type Parameters,
+  type Result,
+  type Subject,
+  TOO_LARGE,
+} from "./execution.ts";
+import type { Policy } from "./policy.ts";
+import { type Member, showText, type Values } from "./values.ts";
+
+/** What a session knows, for those who work for it. */
+export interface Surroundings {
+  readonly recorder: Recorder;
+  readonly analyzer: Analyzer;
+  readonly values: Values;
+  readonly policy: Policy;
+  /** RFC 3339 timestamp of now. */
+  readonly clock: () => string;
+  /** The members that say who and from where, and the disclosures that belong to them. */
+  who(): { readonly members: string; readonly disclosures: readonly Uint8Array[] };
+  /** Whether text in this session is UTF-8 (client_encoding UTF8 or SQL_ASCII). */
+  utf8(): boolean;
+  /** The session's standard_conforming_strings. */
+  standardStrings(): boolean;
+}
+
+export interface Totals {
+  statements: number;
+  failed: number;
+  rows: number;
+  bytesIn: number;
+  bytesOut: number;
+}
+
+/** Writes what a session executes: intents before, outcomes after, each exactly once. */
+export class Ledger {
+  readonly totals: Totals = { statements: 0, failed: 0, rows: 0, bytesIn: 0, bytesOut: 0 };
+  /** The server's last reported transaction status. */
+  tx = "I";
+  readonly #around: Surroundings;
+  #gate = 0;
+  /** How the statement that is turned away for its size was sent. */
+  #oversized: "simple" | "extended" = "simple";
+
+  constructor(around: Surroundings) {
+    this.#around = around;
+  }
+
+  /** Spool position that must be durable before any more of the server's bytes may reach the client. */
+  get gate(): number {
+    return this.#gate;
+  }
+
+  /** No more of the server's bytes may reach the client before this is durable. */
+  hold(position: number): void {
+    this.#gate = Math.max(this.#gate, position);
+  }
+
+  begin(subject: Subject, parameters: Parameters | undefined): Execution {
+    return {
+      subject,
+      parameters,
+      intent: undefined,
+      ended: false,
+      start: this.#around.clock(),
+      startedAt: performance.now(),
+      rows: 0,
+      bytesIn: 0,
+      bytesOut: 0,
+    };
+  }
+
+  /**
+   * Registers the intent.
+   * @param certain whether this is what the server will execute; if not, it is not proven to be a read
+   * @returns the position to wait for before forwarding, 0 for none
+   */
+  intend(execution: Execution, certain: boolean): number {
+    const { recorder, policy } = this.#around;
+    const durability = policy.durabilityOf(certain ? execution.subject.statement : undefined);
+    const { members, disclosures } = this.#intentText(execution);
+    this.#oversized = execution.subject.protocol === "simple" ? "simple" : "extended";
+    execution.intent = recorder.intend("statement", members, disclosures, durability === "relaxed");
+    if (durability === "before-execute") return execution.intent.position;
+    if (durability === "before-result") this.hold(execution.intent.position);
+    return 0;
+  }
+
+  #intentText(execution: Execution): { readonly members: string; readonly disclosures: Uint8Array[] } {
+    const { subject, parameters } = execution;
+    const who = this.#around.who();
+    const disclosures = [...who.disclosures];
+    let sql: Member | undefined;
+    if (subject.sql !== undefined) {
+      sql = this.#around.values.bytesMember("sql", subject.sql, subject.sql.length, (raw) =>
+        showText(raw, this.#around.utf8()),
+      );
+      if (sql.disclosure !== undefined) disclosures.push(sql.disclosure);
+    }
+    if (parameters?.member.disclosure !== undefined) disclosures.push(parameters.member.disclosure);
+    return { members: intentMembers(who.members, execution, sql), disclosures };
+  }
+
+  /** @returns the entry's spool position */
+  finish(execution: Execution, result: Result): number {
+    if (execution.ended) throw new Error("an execution was ended twice");
+    execution.ended = true;
+    const { recorder } = this.#around;
+    const { totals } = this;
+    totals.statements += 1;
+    if (result.outcome !== "completed") totals.failed += 1;
+    const rows = execution.rows > 0 || result.tag === undefined ? execution.rows : (rowsOf(result.tag) ?? 0);
+    totals.rows += rows;
+    totals.bytesIn += execution.bytesIn;
+    totals.bytesOut += execution.bytesOut;
+    const outcome = outcomeMembers(totals.statements, this.tx, execution, result, rows, performance.now());
+    const errorDisclosure = result.error?.disclosure;
+    if (execution.intent !== undefined) {
+      recorder.complete(execution.intent, outcome, errorDisclosure === undefined ? [] : [errorDisclosure]);
+      return 0;
+    }
+    const { members, disclosures } = this.#intentText(execution);
+    if (errorDisclosure !== undefined) disclosures.push(errorDisclosure);
+    return recorder.record("statement", `${members},${outcome}`, disclosures);
+  }
+
+  /** What was intended did not happen. Does nothing when its end is known. */
+  drop(execution: Execution): void {
+    if (execution.ended) return;
+    execution.ended = true;
+    if (execution.intent !== undefined) this.#around.recorder.drop(execution.intent);
+  }
+
+  /** The statement that is about to be turned away for its size came as this. */
+  oversized(protocol: "simple" | "extended"): void {
+    this.#oversized = protocol;
+  }
+
+  /** A statement over the limit was turned away. @returns the entry's spool position */
+  tooLarge(sqlstate: string, message: string): number {
+    const execution = this.begin(TOO_LARGE[this.#oversized], undefined);
+    const error = this.#around.values.member("error", message, Buffer.byteLength(message));
+    return this.finish(execution, { outcome: "denied", sqlstate, error });
+  }
+}
