@@ -14,6 +14,14 @@ export {
   verifyBundle,
 } from "./bundle.ts";
 export { type Checkpoint, verifyCheckpoint } from "./checkpoint.ts";
+export {
+  type Cosignature,
+  cosignatureLength,
+  cosignatureLine,
+  cosignatureMessage,
+  encodeCosignature,
+  verifyCosignature,
+} from "./cosignature.ts";
 export { type Disclosure, parseDisclosure, verifyDisclosure } from "./disclosure.ts";
 export { type Entry, parseEntry } from "./entry.ts";
 export {
@@ -27,7 +35,15 @@ export {
 export type { Finding, Verdict } from "./findings.ts";
 export { checkHead, type Evidence, type HeadOptions, type HeadReport } from "./head.ts";
 export { compareWithKept, type Kept, keptName, parseKept, serializeKept } from "./kept.ts";
-export { isKeyName, makeVerifierKey, parseVerifierKey, type VerifierKey } from "./key.ts";
+export {
+  type CosignerKey,
+  isKeyName,
+  makeCosignerKey,
+  makeVerifierKey,
+  parseCosignerKey,
+  parseVerifierKey,
+  type VerifierKey,
+} from "./key.ts";
 export type { LogReader } from "./log-reader.ts";
 export { hashLength, leafHash, maxEntryLength, nodeHash, verifyConsistency, verifyInclusion } from "./merkle.ts";
 export { maxNoteLength, type Note, parseNote, verifySignature } from "./note.ts";

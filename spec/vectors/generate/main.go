@@ -22,6 +22,7 @@ func main() {
 		{"notes", noteVectors},
 		{"vkeys", vkeyVectors},
 		{"checkpoints", checkpointVectors},
+		{"cosignatures", cosignatureVectors},
 		{"tile-paths", tilePathVectors},
 		{"entry-bundles", entryBundleVectors},
 		{"entries", entryVectors},
