@@ -8,7 +8,7 @@ export interface ConfigKey {
   readonly type: string;
   readonly unit: string;
   /** Undefined: the key has to be there. `""`: it may be left out, and nothing stands for it. */
-  readonly default: string | number | undefined;
+  readonly default: string | number | boolean | undefined;
   readonly parse: (value: unknown) => unknown;
 }
 
@@ -24,6 +24,11 @@ function integer(least: number, most: number): (value: unknown) => number {
     }
     return value;
   };
+}
+
+function flag(value: unknown): boolean {
+  if (typeof value !== "boolean") throw new Error("expected true or false");
+  return value;
 }
 
 function address(value: unknown): { host: string; port: number } {
@@ -58,6 +63,8 @@ export const configKeys: readonly ConfigKey[] = [
   { key: "guard", type: "path", unit: "", default: "./guard/checkpoint", parse: text },
   { key: "sources", type: "list", unit: "verifier keys", default: undefined, parse: verifierKeys },
   { key: "auditor_tokens", type: "path", unit: "", default: "", parse: text },
+  { key: "add", type: "true or false", unit: "", default: false, parse: flag },
+  { key: "add_tokens", type: "path", unit: "", default: "", parse: text },
   {
     key: "checkpoint_interval_ms",
     type: "integer",
@@ -87,6 +94,7 @@ export const configKeys: readonly ConfigKey[] = [
     default: 134_217_728,
     parse: integer(65_536, 8_589_934_592),
   },
+  { key: "limits.waiting_adds", type: "integer", unit: "entries", default: 1024, parse: integer(1, 65_536) },
   {
     key: "limits.request_timeout_ms",
     type: "integer",

@@ -21,11 +21,16 @@ export interface LogServerConfig {
   readonly sources: readonly string[];
   /** File of the auditors' token digests. */
   readonly auditorTokens?: string;
+  /** Whether `POST /add` takes entries without a source. */
+  readonly add: boolean;
+  /** File of the digests of the tokens that `POST /add` needs; without it everyone may add. */
+  readonly addTokens?: string;
   readonly checkpointIntervalMs: number;
   readonly limits: {
     readonly bodyBytes: number;
     readonly waitingSubmissions: number;
     readonly waitingBytes: number;
+    readonly waitingAdds: number;
     readonly requestTimeoutMs: number;
   };
 }
@@ -98,11 +103,14 @@ export function parseLogServerConfig(text: string, path: string): LogServerConfi
     guard: file("guard"),
     sources: get("sources"),
     ...(values.has("auditor_tokens") ? { auditorTokens: file("auditor_tokens") } : {}),
+    add: get("add"),
+    ...(values.has("add_tokens") ? { addTokens: file("add_tokens") } : {}),
     checkpointIntervalMs: get("checkpoint_interval_ms"),
     limits: {
       bodyBytes: get("limits.body_bytes"),
       waitingSubmissions: get("limits.waiting_submissions"),
       waitingBytes: get("limits.waiting_bytes"),
+      waitingAdds: get("limits.waiting_adds"),
       requestTimeoutMs: get("limits.request_timeout_ms"),
     },
   } satisfies LogServerConfig);

@@ -17,6 +17,8 @@ export interface ServerContext {
   readonly index: HashIndex;
   readonly intake: Intake;
   readonly waiting: WaitingRoom;
+  /** `POST /add`, where it is on: who may (everyone without `tokens`), and the room of its own that it has. */
+  readonly add: { readonly tokens: TokenDigests | undefined; readonly waiting: WaitingRoom } | undefined;
   readonly sources: Sources;
   readonly tokens: TokenDigests;
   readonly metrics: Metrics;

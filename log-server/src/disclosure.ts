@@ -1,4 +1,5 @@
 import { hash } from "node:crypto";
+import { isOfSource } from "./added.ts";
 import { parseBase64url, parseUtf8 } from "./encoding.ts";
 import type { EntryValue } from "./entry.ts";
 import { LogServerError } from "./errors.ts";
@@ -125,8 +126,12 @@ export function checkDisclosures(block: Buffer, entry: EntryValue, position: num
   return { block: own.length === all.length ? block : makeBlock(own), shared };
 }
 
-/** @returns the digest of the entry's sealed value that other entries may share, 32 bytes, if it has one. */
+/**
+ * @param entry as the log has it
+ * @returns the digest of the entry's sealed value that other entries may share, 32 bytes, if it has one
+ */
 export function sharedDigest(entry: Buffer): Buffer | undefined {
+  if (!isOfSource(entry)) return undefined;
   const digest = sealedAt(JSON.parse(entry.toString("utf8")) as EntryValue, SHARED_NAME);
   return digest === undefined ? undefined : Buffer.from(digest, "base64url");
 }

@@ -5,7 +5,7 @@ import { kindFault } from "./kinds.ts";
 import { isKeyName } from "./note.ts";
 
 /** The length field of an entry has two bytes (spec/entry.md). */
-const MAX_ENTRY_BYTES = 65_535;
+export const MAX_ENTRY_BYTES = 65_535;
 
 /** An entry's value, once its form is checked. The bytes stay what is stored and hashed. */
 export interface EntryValue {

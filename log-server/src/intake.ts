@@ -1,15 +1,19 @@
+import { checkAdded } from "./added.ts";
 import { checkSubmission } from "./check.ts";
 import type { Receipt, Sequencer } from "./sequencer.ts";
 import type { Sources } from "./sources.ts";
 import { parseSubmission } from "./submission.ts";
 
-/** Checks submissions one after the other, so that they reach the sequencer in the order in which they came. */
+/**
+ * What comes in, on its way to the sequencer. Submissions are checked one after the other, so that they get there in
+ * the order in which they came.
+ */
 export class Intake {
   readonly #origin: string;
   readonly #sources: Sources;
   readonly #sequencer: Sequencer;
   #last: Promise<unknown> = Promise.resolve();
-  readonly #pending = new Set<Promise<Receipt>>();
+  readonly #pending = new Set<Promise<unknown>>();
 
   constructor(origin: string, sources: Sources, sequencer: Sequencer) {
     this.#origin = origin;
@@ -22,13 +26,26 @@ export class Intake {
    * @returns the receipt, when everything is durable
    * @throws LogServerError as `parseSubmission`, `checkSubmission` and `Sequencer.submit`
    */
-  async submit(body: Buffer): Promise<Receipt> {
-    const receipt = this.#take(body);
-    this.#pending.add(receipt);
+  submit(body: Buffer): Promise<Receipt> {
+    return this.#tracked(this.#take(body));
+  }
+
+  /**
+   * @param entry that belongs to no source; kept until the promise settles
+   * @returns its index, when it is durable
+   * @throws LogServerError `bad_entry`; as `Sequencer.add`
+   */
+  async add(entry: Buffer): Promise<number> {
+    checkAdded(entry);
+    return this.#tracked(this.#sequencer.add(entry));
+  }
+
+  async #tracked<T>(answer: Promise<T>): Promise<T> {
+    this.#pending.add(answer);
     try {
-      return await receipt;
+      return await answer;
     } finally {
-      this.#pending.delete(receipt);
+      this.#pending.delete(answer);
     }
   }
 
@@ -40,7 +57,7 @@ export class Intake {
     return this.#sequencer.submit(await checked);
   }
 
-  /** Waits until every submission that came before has its answer. */
+  /** Waits until every submission and entry that came before has its answer. */
   async drain(): Promise<void> {
     await Promise.allSettled(this.#pending);
   }

@@ -8,6 +8,7 @@ export interface Gauges {
   readonly indexLag: () => number;
   readonly waitingSubmissions: () => number;
   readonly waitingBytes: () => number;
+  readonly waitingAdds: () => number;
 }
 
 /** The log's metrics, in a registry of their own. */
@@ -18,6 +19,7 @@ export class Metrics {
   readonly #batchEntries: Histogram;
   readonly #syncSeconds: Histogram;
   readonly #submissions: Counter<"code">;
+  readonly #added: Counter<"code">;
   readonly #checkpoints: Counter;
 
   constructor() {
@@ -42,6 +44,12 @@ export class Metrics {
       labelNames: ["code"],
       registers,
     });
+    this.#added = new Counter({
+      name: "vitrine_log_added_total",
+      help: "Entries without a source, answered by POST /add, by result: accepted, or the error's code",
+      labelNames: ["code"],
+      registers,
+    });
     this.#checkpoints = new Counter({ name: "vitrine_log_checkpoints_total", help: "Checkpoints signed", registers });
   }
 
@@ -53,6 +61,7 @@ export class Metrics {
     this.#gauge("vitrine_log_index_lag", "Published entries that the hash index has not reached", gauges.indexLag);
     this.#gauge("vitrine_log_waiting_submissions", "Submissions being received or written", gauges.waitingSubmissions);
     this.#gauge("vitrine_log_waiting_bytes", "Bytes of the waiting submissions", gauges.waitingBytes);
+    this.#gauge("vitrine_log_waiting_adds", "Entries of POST /add being received or written", gauges.waitingAdds);
   }
 
   #gauge(name: string, help: string, read: () => number): void {
@@ -75,6 +84,10 @@ export class Metrics {
 
   submission(code: string): void {
     this.#submissions.inc({ code });
+  }
+
+  added(code: string): void {
+    this.#added.inc({ code });
   }
 
   checkpoint(): void {

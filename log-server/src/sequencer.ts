@@ -33,11 +33,20 @@ export interface TurnReport {
   readonly seconds: number;
 }
 
-interface Waiting {
+interface WaitingSubmission {
   readonly submission: CheckedSubmission;
   readonly resolve: (receipt: Receipt) => void;
   readonly reject: (error: LogServerError) => void;
 }
+
+/** An entry that belongs to no source. */
+interface WaitingEntry {
+  readonly entry: Buffer;
+  readonly resolve: (index: number) => void;
+  readonly reject: (error: LogServerError) => void;
+}
+
+type Waiting = WaitingSubmission | WaitingEntry;
 
 // One turn takes what waits, up to these; a single submission may be larger. They bound how long a turn keeps others
 // waiting.
@@ -119,14 +128,26 @@ export class Sequencer {
    * `internal`: unknown whether it was written
    */
   submit(submission: CheckedSubmission): Promise<Receipt> {
-    return new Promise((resolve, reject) => {
-      if (this.#failed !== undefined) {
-        reject(this.#internal());
-        return;
-      }
-      this.#queue.push({ submission, resolve, reject });
-      if (!this.#running) void this.#run();
-    });
+    return new Promise((resolve, reject) => this.#enqueue({ submission, resolve, reject }));
+  }
+
+  /**
+   * Adds an entry that belongs to no source. The same bytes again are another entry.
+   * @param entry 1 to 65,535 bytes; kept until the promise settles
+   * @returns its index, when it is durable
+   * @throws LogServerError `internal`: unknown whether it was written
+   */
+  add(entry: Buffer): Promise<number> {
+    return new Promise((resolve, reject) => this.#enqueue({ entry, resolve, reject }));
+  }
+
+  #enqueue(waiting: Waiting): void {
+    if (this.#failed !== undefined) {
+      waiting.reject(this.#internal());
+      return;
+    }
+    this.#queue.push(waiting);
+    if (!this.#running) void this.#run();
   }
 
   /** Writes nothing more from the next turn on: another part of the log has failed. */
@@ -158,9 +179,9 @@ export class Sequencer {
     let entries = 0;
     let bytes = 0;
     let count = 0;
-    for (const { submission } of this.#queue) {
-      entries += submission.count;
-      bytes += submission.payload.length;
+    for (const waiting of this.#queue) {
+      entries += "entry" in waiting ? 1 : waiting.submission.count;
+      bytes += "entry" in waiting ? waiting.entry.length : waiting.submission.payload.length;
       if (count > 0 && (entries > TURN_ENTRIES || bytes > TURN_BYTES)) break;
       count += 1;
     }
@@ -170,8 +191,14 @@ export class Sequencer {
   async #turn(taken: readonly Waiting[]): Promise<void> {
     const turn = new Turn(this.#edge);
     const answers: (() => void)[] = [];
-    const deferred: Waiting[] = [];
+    const deferred: WaitingSubmission[] = [];
+    let submissions = 0;
     for (const waiting of taken) {
+      if ("entry" in waiting) {
+        const index = turn.addEntry(waiting.entry);
+        answers.push(() => waiting.resolve(index));
+        continue;
+      }
       const { submission, resolve, reject } = waiting;
       const { source, count } = submission;
       // A submission whose answer depends on entries of this very turn waits until they are durable, and so do the
@@ -197,13 +224,14 @@ export class Sequencer {
         continue;
       }
       if (known < count) ranges.push(turn.add(submission, known, position));
+      submissions += 1;
       answers.push(() => {
         const { epoch, next } = this.#positions.get(source)!;
         resolve({ source, epoch, next, ranges: joined(ranges) });
       });
     }
     this.#queue.unshift(...deferred);
-    if (turn.added > 0) await this.#append(turn, answers.length);
+    if (turn.added > 0) await this.#append(turn, submissions);
     for (const answer of answers) answer();
   }
 

@@ -2,6 +2,7 @@ import type { Socket } from "node:net";
 import Fastify, { type FastifyError, type FastifyInstance, type FastifyReply, type FastifyRequest } from "fastify";
 import type { ServerContext } from "./context.ts";
 import { type HttpCode, httpStatus, LogServerError, reason } from "./errors.ts";
+import { ADD, addRoutes } from "./routes/add.ts";
 import { ctRoutes } from "./routes/ct.ts";
 import { entryRoutes } from "./routes/entries.ts";
 import { operationRoutes } from "./routes/operations.ts";
@@ -20,11 +21,7 @@ function isHttpCode(code: string): code is HttpCode {
 function translated(error: FastifyError, limit: number): LogServerError {
   switch (error.code) {
     case "FST_ERR_CTP_BODY_TOO_LARGE":
-      return new LogServerError(
-        "body_too_large",
-        `the body is over the limit of ${limit} bytes; submit fewer entries`,
-        { limit },
-      );
+      return new LogServerError("body_too_large", `the body is over the limit of ${limit} bytes`, { limit });
     case "FST_ERR_CTP_INVALID_MEDIA_TYPE":
     case "FST_ERR_CTP_INVALID_CONTENT_TYPE":
       return new LogServerError("unsupported_media_type", "the content type must be application/octet-stream");
@@ -42,7 +39,8 @@ function translated(error: FastifyError, limit: number): LogServerError {
 }
 
 function sendError(context: ServerContext, error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
-  let answer = error instanceof LogServerError ? error : translated(error as FastifyError, context.limits.bodyBytes);
+  let answer =
+    error instanceof LogServerError ? error : translated(error as FastifyError, request.routeOptions.bodyLimit);
   if (!isHttpCode(answer.code)) {
     answer = new LogServerError("internal", "a fault of the log; its own log says more", {}, { cause: answer });
   }
@@ -51,11 +49,12 @@ function sendError(context: ServerContext, error: unknown, request: FastifyReque
     context.hooks.log("error", `${request.method} ${request.url}: ${reason(answer.cause ?? answer)}`);
   }
   // Of what a handler set before it failed, only what belongs to the error may stay.
-  reply.removeHeader("cache-control");
+  reply.removeHeader("cache-control").removeHeader("vary").removeHeader("content-encoding");
   if (code === "too_busy" || code === "stopping" || code === "index_behind") reply.header("retry-after", RETRY_AFTER);
   if (code === "unauthorized") reply.header("www-authenticate", "Bearer");
   if (code === "body_too_large") reply.header("connection", "close");
   if (request.method === "POST" && request.routeOptions.url === SUBMISSIONS) context.metrics.submission(code);
+  if (request.method === "POST" && request.routeOptions.url === ADD) context.metrics.added(code);
   const body = { error: { code, message: answer.message, ...answer.details } };
   return reply.code(httpStatus[code]).type(JSON_TYPE).send(body);
 }
@@ -99,6 +98,7 @@ export function buildServer(context: ServerContext): FastifyInstance {
   tileRoutes(app, context);
   ctRoutes(app, context);
   submissionRoutes(app, context);
+  addRoutes(app, context);
   entryRoutes(app, context);
   operationRoutes(app, context);
   return app;

@@ -3,6 +3,7 @@ import type { AddressInfo } from "node:net";
 import { basename, dirname, join, relative, sep } from "node:path";
 import type { LogServerConfig } from "./config.ts";
 import type { ServerContext } from "./context.ts";
+import { MAX_ENTRY_BYTES } from "./entry.ts";
 import { LogServerError, reason } from "./errors.ts";
 import { openCheckpoint, readGuard, type SignedCheckpoint } from "./guard.ts";
 import { HashIndex } from "./hash-index.ts";
@@ -20,7 +21,7 @@ import { Sequencer } from "./sequencer.ts";
 import { buildServer } from "./server.ts";
 import { checkSourceKeys, registerSources } from "./sources.ts";
 import type { Store } from "./store.ts";
-import { readTokens } from "./tokens.ts";
+import { readTokens, type TokenDigests } from "./tokens.ts";
 import { WaitingRoom } from "./waiting-room.ts";
 
 /** How long a closing log waits for the connections that are busy. */
@@ -127,6 +128,7 @@ export async function startLogServer(config: LogServerConfig, hooks: LogServerHo
   await checkPaths(config);
   const sources = registerSources(config.sources);
   const tokens = config.auditorTokens === undefined ? [] : await readTokens(config.auditorTokens);
+  const addTokens = config.addTokens === undefined ? undefined : await readTokens(config.addTokens, "add_tokens");
   const key = await readKey(config.key);
   if (key.name !== config.origin) {
     const message = `the key ${config.key} is ${key.name}'s, and the origin is ${config.origin}: use the log's own key`;
@@ -139,7 +141,7 @@ export async function startLogServer(config: LogServerConfig, hooks: LogServerHo
     const state = { ...(await recoverEdge(store)), positions };
     const latest = await lastSigned(config, store, guard, key);
     checkSourceKeys(sources, positions);
-    return await run({ config, hooks, sources, tokens, key, store, state, latest });
+    return await run({ config, hooks, sources, tokens, addTokens, key, store, state, latest });
   } catch (error) {
     await store.close();
     if (error instanceof LogServerError) throw error;
@@ -152,7 +154,8 @@ interface Parts {
   readonly config: LogServerConfig;
   readonly hooks: LogServerHooks;
   readonly sources: ReturnType<typeof registerSources>;
-  readonly tokens: readonly Buffer[];
+  readonly tokens: TokenDigests;
+  readonly addTokens: TokenDigests | undefined;
   readonly key: SignerKey;
   readonly store: Store;
   readonly state: ConstructorParameters<typeof Sequencer>[1];
@@ -196,7 +199,8 @@ async function run(parts: Parts): Promise<RunningLogServer> {
     onPublished,
     onFatal,
   );
-  const waiting = new WaitingRoom(config.limits);
+  const waiting = new WaitingRoom(config.limits.waitingSubmissions, config.limits.waitingBytes);
+  const waitingAdds = new WaitingRoom(config.limits.waitingAdds, config.limits.waitingAdds * MAX_ENTRY_BYTES);
   const intake = new Intake(config.origin, sources, sequencer);
   let stopping = false;
   const context: ServerContext = {
@@ -205,6 +209,7 @@ async function run(parts: Parts): Promise<RunningLogServer> {
     index,
     intake,
     waiting,
+    add: config.add ? { tokens: parts.addTokens, waiting: waitingAdds } : undefined,
     sources,
     tokens,
     metrics,
@@ -233,6 +238,7 @@ async function run(parts: Parts): Promise<RunningLogServer> {
     indexLag: () => Math.max(0, publisher.latest.size - index.position),
     waitingSubmissions: () => waiting.submissions,
     waitingBytes: () => waiting.bytes,
+    waitingAdds: () => waitingAdds.submissions,
   });
 
   await publisher.publish();

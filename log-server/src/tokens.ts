@@ -2,32 +2,28 @@ import { hash, timingSafeEqual } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { LogServerError, reason } from "./errors.ts";
 
-/** SHA-256 of each auditor's token. */
+/** SHA-256 of each token. */
 export type TokenDigests = readonly Buffer[];
 
 /**
- * Reads the file of auditors' tokens: in each line the lowercase hex SHA-256 of a token, and after a space, if there
+ * Reads a file of tokens: in each line the lowercase hex SHA-256 of a token, and after a space, if there
  * is one, whose it is. Empty lines and lines that begin with # are passed over.
+ * @param key of the configuration that names the file, for the error
  * @throws LogServerError `bad_config`
  */
-export async function readTokens(path: string): Promise<TokenDigests> {
+export async function readTokens(path: string, key: string = "auditor_tokens"): Promise<TokenDigests> {
   let text: string;
   try {
     text = await readFile(path, "utf8");
   } catch (error) {
-    throw new LogServerError(
-      "bad_config",
-      `auditor_tokens: ${path} cannot be read: ${reason(error)}`,
-      {},
-      { cause: error },
-    );
+    throw new LogServerError("bad_config", `${key}: ${path} cannot be read: ${reason(error)}`, {}, { cause: error });
   }
   const digests: Buffer[] = [];
   for (const [i, line] of text.split(/\r?\n/).entries()) {
     if (line === "" || line.startsWith("#")) continue;
     const match = /^([0-9a-f]{64})(?: .*)?$/.exec(line);
     if (match === null) {
-      const message = `auditor_tokens: ${path}, line ${i + 1}: expected the lowercase hex SHA-256 of a token, then at most a space and a comment`;
+      const message = `${key}: ${path}, line ${i + 1}: expected the lowercase hex SHA-256 of a token, then at most a space and a comment`;
       throw new LogServerError("bad_config", message);
     }
     digests.push(Buffer.from(match[1]!, "hex"));

@@ -1,7 +1,7 @@
 import { hash } from "node:crypto";
 import type { CheckedSubmission } from "./check.ts";
 import type { SharedDisclosure } from "./disclosure.ts";
-import { HASH_BYTES, type RightEdge } from "./merkle.ts";
+import { HASH_BYTES, leafHash, type RightEdge } from "./merkle.ts";
 import { CHAIN_START } from "./sources.ts";
 import type { AcceptedRange, Append, Run, SourcePosition } from "./store.ts";
 import { countAt, TILE_WIDTH, type TileLevel } from "./tile.ts";
@@ -67,6 +67,29 @@ export class Turn {
     return this.#levels[level];
   }
 
+  /** Adds a leaf to the hash levels, and the hashes above it that it completes. */
+  #hash(leaf: Buffer): void {
+    this.#level(0).push(leaf);
+    this.#edge.append(leaf, (height, root) => {
+      if (height % 8 === 0) this.#level(height / 8).push(root);
+    });
+  }
+
+  /**
+   * Adds an entry that belongs to no source to the end of the tree.
+   * @param entry at most 65,535 bytes
+   * @returns its index
+   */
+  addEntry(entry: Buffer): number {
+    const index = this.#edge.size;
+    const framed = Buffer.allocUnsafe(2 + entry.length);
+    framed.writeUInt16BE(entry.length);
+    entry.copy(framed, 2);
+    this.#entries.push(framed);
+    this.#hash(leafHash(entry));
+    return index;
+  }
+
   /**
    * Adds the entries of a submission to the end of the tree.
    * @param known how many of its entries, from the first, the log has already
@@ -75,18 +98,13 @@ export class Turn {
   add(submission: CheckedSubmission, known: number, position: SourcePosition): AcceptedRange {
     const { source, vkey, epoch, seq, count, payload, starts, ends, leaves } = submission;
     const index = this.#edge.size;
-    const level0 = this.#level(0);
     // chain || leaf hash, hashed over and over into its own first half.
     const chain = Buffer.allocUnsafe(2 * HASH_BYTES);
     chain.set(epoch === position.epoch ? position.chain : CHAIN_START);
-    const completed = (height: number, root: Buffer): void => {
-      if (height % 8 === 0) this.#level(height / 8).push(root);
-    };
     for (let i = known; i < count; i += 1) {
       const leaf = leaves.subarray(i * HASH_BYTES, (i + 1) * HASH_BYTES);
       this.#entries.push(payload.subarray(starts[i]! - 2, ends[i]));
-      level0.push(leaf);
-      this.#edge.append(leaf, completed);
+      this.#hash(leaf);
       chain.set(leaf, HASH_BYTES);
       chain.write(hash("sha256", chain, "binary"), 0, HASH_BYTES, "latin1");
     }

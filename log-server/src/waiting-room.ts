@@ -1,15 +1,15 @@
 import { LogServerError } from "./errors.ts";
 
-/** Counts the submissions that are being received, checked or written, and holds them to their limits. */
+/** Counts the submissions (or entries added) that are being received, checked or written, and holds them to limits. */
 export class WaitingRoom {
   readonly #maxSubmissions: number;
   readonly #maxBytes: number;
   #submissions = 0;
   #bytes = 0;
 
-  constructor(limits: { readonly waitingSubmissions: number; readonly waitingBytes: number }) {
-    this.#maxSubmissions = limits.waitingSubmissions;
-    this.#maxBytes = limits.waitingBytes;
+  constructor(maxSubmissions: number, maxBytes: number) {
+    this.#maxSubmissions = maxSubmissions;
+    this.#maxBytes = maxBytes;
   }
 
   get submissions(): number {

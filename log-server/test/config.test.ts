@@ -18,8 +18,15 @@ t.test("the least configuration, with every default", async (t) => {
     index: "/etc/vitrine/log/index",
     guard: "/etc/vitrine/guard/checkpoint",
     sources: [vkey],
+    add: false,
     checkpointIntervalMs: 1000,
-    limits: { bodyBytes: 67_108_864, waitingSubmissions: 256, waitingBytes: 134_217_728, requestTimeoutMs: 30_000 },
+    limits: {
+      bodyBytes: 67_108_864,
+      waitingSubmissions: 256,
+      waitingBytes: 134_217_728,
+      waitingAdds: 1024,
+      requestTimeoutMs: 30_000,
+    },
   });
 });
 
@@ -34,10 +41,13 @@ guard: ../guard/checkpoint
 sources:
   - ${vkey}
 auditor_tokens: tokens
+add: true
+add_tokens: adders
 checkpoint_interval_ms: 250
 limits:
   body_bytes: 16777216
   waiting_bytes: 33554432
+  waiting_adds: 7
 `);
   t.same(config, {
     listen: { host: "::1", port: 0 },
@@ -48,8 +58,16 @@ limits:
     guard: "/etc/guard/checkpoint",
     sources: [vkey],
     auditorTokens: "/etc/vitrine/tokens",
+    add: true,
+    addTokens: "/etc/vitrine/adders",
     checkpointIntervalMs: 250,
-    limits: { bodyBytes: 16_777_216, waitingSubmissions: 256, waitingBytes: 33_554_432, requestTimeoutMs: 30_000 },
+    limits: {
+      bodyBytes: 16_777_216,
+      waitingSubmissions: 256,
+      waitingBytes: 33_554_432,
+      waitingAdds: 7,
+      requestTimeoutMs: 30_000,
+    },
   });
   t.ok(Object.isFrozen(config) && Object.isFrozen(config.limits) && Object.isFrozen(config.sources));
 });

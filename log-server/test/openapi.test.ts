@@ -87,7 +87,9 @@ source.add({ ...source.head("test.event"), sql: sealed }, [disclosure]).fill(298
 const folder = await makeLogFolder([source.key.vkey]);
 const auditorTokens = join(folder.path, "tokens");
 await writeFile(auditorTokens, createHash("sha256").update("token").digest("hex"));
-const log = await startLogServer(folder.config({ checkpointIntervalMs: 10, auditorTokens }), { log: () => {} });
+const log = await startLogServer(folder.config({ checkpointIntervalMs: 10, auditorTokens, add: true }), {
+  log: () => {},
+});
 await submit(log.url, source.submission(ORIGIN));
 await published(log.url, 300);
 const leaf = createHash("sha256").update(Buffer.of(0)).update(source.entries[1]!.bytes).digest("base64");
@@ -142,6 +144,12 @@ const requests: Record<string, Request[]> = {
     ["/api/v1/submissions", 409, OCTETS, new TestSource("s").start().submission("x")],
     ["/api/v1/submissions", 413, { ...OCTETS, "content-length": "67108865" }],
     ["/api/v1/submissions", 415, {}],
+  ],
+  add: [
+    ["/add", 200, {}, Buffer.from("x")],
+    ["/add", 400, {}, Buffer.from('{"v":1,"kind":')],
+    ["/add", 413, { "content-length": "65536" }],
+    ["/add", 415, { "content-encoding": "gzip" }, Buffer.from("x")],
   ],
   getSources: [["/api/v1/sources", 200]],
   getBundle: [

@@ -18,7 +18,7 @@ function rows(section: string): string[][] {
 }
 
 t.test("the configuration table is the configuration", async (t) => {
-  const shown = (value: string | number | undefined): string => {
+  const shown = (value: string | number | boolean | undefined): string => {
     if (value === undefined) return "required";
     return value === "" ? "none" : `\`${value}\``;
   };

@@ -1,6 +1,7 @@
 import type { FastifyInstance } from "fastify";
 import type { ServerContext } from "../context.ts";
 import { blockDisclosures, sharedDigest } from "../disclosure.ts";
+import { parseUtf8 } from "../encoding.ts";
 import { LogServerError } from "../errors.ts";
 import { evidenceBundle, formatProof } from "../evidence.ts";
 import { authorize } from "../tokens.ts";
@@ -25,6 +26,10 @@ export function entryRoutes(app: FastifyInstance, context: ServerContext): void 
     const index = decimalParameter(request.params, "index");
     withinTree("index", index, size - 1, size);
     const [entry] = await reader.entries(index, index + 1);
+    if (parseUtf8(entry!) === undefined) {
+      const message = `entry ${index} belongs to no source and is no text: an evidence bundle cannot hold it; its proof is at /ct/v1/get-entry-and-proof`;
+      throw new LogServerError("not_found", message);
+    }
     const proof = formatProof(index, await reader.inclusionProof(index, size), note);
     reply.header("cache-control", "no-store");
     return evidenceBundle(entry!, proof, auditor ? await disclosuresOf(index, entry!) : []);

@@ -1,9 +1,14 @@
 import { hash } from "node:crypto";
+import { promisify } from "node:util";
+import { gzip } from "node:zlib";
 import type { FastifyInstance } from "fastify";
 import type { ServerContext } from "../context.ts";
 import { LogServerError } from "../errors.ts";
 import { countAt, parseTilePath, TILE_WIDTH } from "../tile.ts";
+import { prefersGzip } from "./accept-encoding.ts";
 import { route } from "./route.ts";
+
+const compress = promisify(gzip);
 
 /** Whether an If-None-Match header names the tag (RFC 9110 section 13.1.2, weak comparison). */
 function matches(header: string | undefined, tag: string): boolean {
@@ -33,7 +38,11 @@ export function tileRoutes(app: FastifyInstance, context: ServerContext): void {
       throw new LogServerError("beyond_tree", message, { size });
     }
     const bytes = await context.reader.tile(level, number, width);
-    reply.header("cache-control", "public, max-age=31536000, immutable");
-    return reply.type("application/octet-stream").send(bytes);
+    reply.header("cache-control", "public, max-age=31536000, immutable").type("application/octet-stream");
+    // Hashes do not compress.
+    if (level !== "entries") return reply.send(bytes);
+    reply.header("vary", "accept-encoding");
+    if (!prefersGzip(request.headers["accept-encoding"])) return reply.send(bytes);
+    return reply.header("content-encoding", "gzip").send(await compress(bytes));
   });
 }

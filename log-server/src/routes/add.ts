@@ -1,0 +1,59 @@
+import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
+import type { ServerContext } from "../context.ts";
+import { MAX_ENTRY_BYTES } from "../entry.ts";
+import { LogServerError } from "../errors.ts";
+import { authorize } from "../tokens.ts";
+import { route } from "./route.ts";
+
+export const ADD: string = "/add";
+
+/** Entries of no source, one a request, as clients of other logs send them (spec/submission.md). */
+export function addRoutes(app: FastifyInstance, context: ServerContext): void {
+  const { add } = context;
+  if (add === undefined) return;
+  const refuseWhenStopping = (): void => {
+    if (!context.stopping()) return;
+    throw new LogServerError("stopping", "the log is shutting down; nothing was added, retry when it runs again");
+  };
+  // Before a byte of the body is read.
+  const onRequest = async (request: FastifyRequest, reply: FastifyReply): Promise<void> => {
+    refuseWhenStopping();
+    if (add.tokens !== undefined && !authorize(request.headers.authorization, add.tokens)) {
+      throw new LogServerError("unauthorized", "adding needs a token: send Authorization: Bearer <token>");
+    }
+    const encoding = request.headers["content-encoding"];
+    if (encoding !== undefined && encoding.toLowerCase() !== "identity") {
+      throw new LogServerError("unsupported_media_type", `the body is encoded as ${encoding}: send the entry itself`);
+    }
+    // A body of unknown length may be as long as an entry may be.
+    const length = Number(request.headers["content-length"] ?? MAX_ENTRY_BYTES);
+    if (length > MAX_ENTRY_BYTES) {
+      const message = `the body has ${length} bytes; an entry has at most ${MAX_ENTRY_BYTES}`;
+      throw new LogServerError("body_too_large", message, { limit: MAX_ENTRY_BYTES });
+    }
+    // Whatever a client calls its bytes, or does not: they are the entry as they are.
+    request.raw.headers["content-type"] = "application/octet-stream";
+    request.leave = add.waiting.enter(length);
+    reply.raw.once("close", () => request.leave?.());
+  };
+  route(
+    app,
+    "POST",
+    ADD,
+    async (request, reply) => {
+      const leave = request.leave;
+      // From here on the room is given back when the entry is dealt with, even if the client has gone.
+      request.leave = undefined;
+      try {
+        // It may have begun to while the body came.
+        refuseWhenStopping();
+        const index = await context.intake.add((request.body as Buffer | undefined) ?? Buffer.alloc(0));
+        context.metrics.added("accepted");
+        return reply.type("text/plain; charset=utf-8").header("cache-control", "no-store").send(String(index));
+      } finally {
+        leave?.();
+      }
+    },
+    { bodyLimit: MAX_ENTRY_BYTES, onRequest },
+  );
+}
