@@ -7,6 +7,7 @@ import { ROOT } from "./support/stack.ts";
 /** For each room: what it may import besides its own files, and files of its own package that it may not. */
 const ROOMS: Readonly<Record<string, { readonly packages: readonly RegExp[]; readonly never?: readonly RegExp[] }>> = {
   "verifier/src": { packages: [/^@noble\/(hashes|ed25519)(\/|$)/] },
+  "verifier/browser": { packages: [], never: [/^verifier\/(?!browser\/|src\/index\.ts$)/] },
   "verifier/cli": { packages: [/^node:/, /^@noble\//] },
   "log-server/src": { packages: [/^node:/, /^fastify$/, /^level$/, /^prom-client$/, /^yaml$/] },
   "proxy/src": { packages: [/^node:/, /^libpg-query$/, /^prom-client$/, /^yaml$/] },

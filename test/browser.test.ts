@@ -1,0 +1,176 @@
+/// <reference lib="dom" />
+// The page that verifies evidence, in a real browser without a network, over all bundles of the vectors.
+import { execFileSync, spawnSync } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { pathToFileURL } from "node:url";
+import { type Browser, chromium, type Page } from "playwright-core";
+import t from "tap";
+import { ROOT } from "./support/stack.ts";
+
+/** The value of spec/vectors/README.md that stands for bytes. */
+type Bytes = string | { base64: string } | { repeat: Bytes; times: number } | Bytes[];
+interface Case {
+  readonly desc: string;
+  readonly bundle: Bytes;
+  readonly disclosed?: Record<string, unknown>;
+  readonly wantErr?: string;
+}
+
+const { vkey, cases } = JSON.parse(readFileSync(join(ROOT, "spec/vectors/bundles.json"), "utf8")) as {
+  vkey: string;
+  cases: Case[];
+};
+/** Step by the code of a finding; all others are the checkpoint's (spec/proof.md, "Evidence bundle"). */
+const steps: Readonly<Record<string, string>> = {
+  bundle_malformed: "B1",
+  inclusion_invalid: "B3",
+  entry_malformed: "B4",
+  disclosure_mismatch: "B5",
+};
+
+function bytesOf(value: Bytes): Buffer {
+  if (typeof value === "string") return Buffer.from(value);
+  if (Array.isArray(value)) return Buffer.concat(value.map(bytesOf));
+  if ("base64" in value) return Buffer.from(value.base64, "base64");
+  return Buffer.concat(Array.from({ length: value.times }, () => bytesOf(value.repeat)));
+}
+
+function findChromium(): string | undefined {
+  for (const name of [process.env.VITRINE_CHROMIUM, "chromium", "chromium-browser", "google-chrome"]) {
+    if (name === undefined) continue;
+    const { status, stdout } = spawnSync("sh", ["-c", 'command -v "$1"', "sh", name], { encoding: "utf8" });
+    if (status === 0) return stdout.trim();
+  }
+  return undefined;
+}
+
+execFileSync(process.execPath, [join(ROOT, "verifier/dist/tools/bundle.js")]);
+const file = (name: string): string => join(ROOT, "verifier/dist/page", name);
+
+t.test("the module", async (t) => {
+  const size = readFileSync(file("verifier.js")).length;
+  t.comment(`${size} bytes minified`);
+  t.ok(size <= 60 * 1024, `${size} bytes, at most ${60 * 1024}`);
+  const verifier = await import(pathToFileURL(file("verifier.js")).href);
+  const key = verifier.parseVerifierKey(vkey);
+  const wrong = cases.filter(({ bundle, wantErr }) => {
+    const report = verifier.verifyBundle(bytesOf(bundle), key);
+    return report.findings[0]?.code !== wantErr;
+  });
+  t.same(wrong, [], "it finds what the vectors say");
+});
+
+const executablePath = findChromium();
+const skip = executablePath === undefined ? "no Chromium here; VITRINE_CHROMIUM may name one" : false;
+
+interface Shown {
+  readonly verdict: string;
+  readonly steps: readonly string[];
+  readonly text: string;
+}
+
+async function shown(page: Page): Promise<Shown> {
+  return page.evaluate(() => {
+    const report = document.querySelector<HTMLElement>("#results .report");
+    const steps = [...document.querySelectorAll<HTMLElement>("#results .steps li")];
+    return {
+      verdict: report?.dataset.verdict ?? "",
+      steps: steps.map((step) => `${step.dataset.step} ${step.className}`),
+      text: document.querySelector<HTMLElement>("#results")!.innerText,
+    };
+  });
+}
+
+/** As somebody who drags files out of a folder does it. */
+async function drop(page: Page, files: readonly { name: string; bytes: Buffer }[]): Promise<void> {
+  const list = files.map(({ name, bytes }) => ({ name, base64: bytes.toString("base64") }));
+  const data = await page.evaluateHandle((list) => {
+    const data = new DataTransfer();
+    for (const { name, base64 } of list) {
+      const bytes = Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
+      data.items.add(new File([bytes], name));
+    }
+    document.querySelector("#results")!.replaceChildren();
+    return data;
+  }, list);
+  await page.dispatchEvent("#drop", "drop", { dataTransfer: data });
+  await page.waitForFunction(() => document.querySelector("#results")!.childElementCount > 0);
+}
+
+t.test("the page", { skip }, async (t) => {
+  const browser: Browser = await chromium.launch({
+    executablePath: executablePath!,
+    args: ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"],
+  });
+  t.teardown(() => browser.close());
+  const context = await browser.newContext({ offline: true });
+  const page = await context.newPage();
+  const requests: string[] = [];
+  const faults: string[] = [];
+  page.on("request", (request) => requests.push(request.url()));
+  page.on("pageerror", (error) => faults.push(String(error)));
+  page.on("console", (message) => faults.push(message.text()));
+  const url = pathToFileURL(file("verify.html")).href;
+  await page.goto(url);
+
+  const good = cases.find(({ desc }) => desc.startsWith("with everything"))!;
+  await drop(page, [{ name: "evidence.json", bytes: bytesOf(good.bundle) }]);
+  t.match((await shown(page)).text, /verification key/, "without a key it asks for one");
+  await page.fill("#vkey", "nonsense");
+  t.match((await shown(page)).text, /^The verification key: /, "a key that is none is said to be none");
+  await drop(page, [
+    { name: "evidence.json", bytes: bytesOf(good.bundle) },
+    { name: "log.vkey", bytes: Buffer.from(`${vkey}\n`) },
+  ]);
+  const whole = await shown(page);
+  t.equal(whole.verdict, "PASS");
+  t.same(
+    whole.steps,
+    ["B1", "B2", "B3", "B4", "B5"].map((step) => `${step} passed`),
+  );
+  for (const value of Object.values(good.disclosed!)) {
+    if (typeof value === "string") t.ok(whole.text.includes(value), `the disclosed value is shown: ${value}`);
+  }
+  t.match(whole.text, /Not established/);
+
+  const wrong: string[] = [];
+  for (const { desc, bundle, wantErr } of cases) {
+    await drop(page, [{ name: `${desc}.json`, bytes: bytesOf(bundle) }]);
+    const { verdict, steps: found } = await shown(page);
+    const failing = wantErr === undefined ? undefined : (steps[wantErr] ?? "B2");
+    const wanted = ["B1", "B2", "B3", "B4", "B5"].map((step) => {
+      if (failing === undefined || step < failing) return `${step} passed`;
+      return `${step} ${step === failing ? "failed" : "unreached"}`;
+    });
+    if (verdict !== (wantErr === undefined ? "PASS" : "FAIL") || found.join() !== wanted.join()) wrong.push(desc);
+  }
+  t.same(wrong, [], `${cases.length} bundles have the verdict and the failing step of the vectors`);
+
+  await page.setInputFiles("#files", { name: "chosen.json", mimeType: "", buffer: bytesOf(good.bundle) });
+  await page.waitForFunction(() => document.querySelector("#results h2")?.textContent?.includes("chosen.json"));
+  t.equal((await shown(page)).verdict, "PASS", "a file that is chosen is as good as one that is dropped");
+
+  const markup = "<img src=x onerror=document.title='owned'>\u202e.json";
+  await drop(page, [{ name: markup, bytes: Buffer.from('{"format":"<script>document.title=\'owned\'</script>"}') }]);
+  t.ok((await shown(page)).text.includes("<img src=x onerror=document.title='owned'>\\u{202e}.json"));
+  t.equal(await page.title(), "Verify evidence", "nothing that a file says becomes markup");
+  const reached = await page.evaluate(() =>
+    fetch("https://example.com/").then(
+      () => "reached",
+      (error: unknown) => String(error),
+    ),
+  );
+  t.not(reached, "reached");
+  t.same(
+    requests.filter((one) => one !== url),
+    [],
+    "it asks nobody for anything",
+  );
+  t.same(
+    faults.filter((text) => !/Content Security Policy|Refused to connect/.test(text)),
+    [],
+  );
+  const policy = faults.some((text) => /Content Security Policy/.test(text));
+  t.ok(policy, "its own policy forbids it, and not only the missing network");
+});
