@@ -20,7 +20,9 @@ export type HeadInvocation = { command: "head" } & LogOptions;
 export type AuditInvocation = { command: "audit" } & LogOptions & {
     all: boolean;
     sources: readonly string[];
-    waitMs: number;
+    /** Undefined: the default, which depends on where the log is. */
+    waitMs: number | undefined;
+    entries: "vitrine" | "any";
     filter: Filter;
     /** Undefined: the default. */
     limit: number | undefined;
@@ -86,6 +88,7 @@ function readAudit(argv: readonly string[]): Invocation {
     all: flag,
     source: { type: "string", multiple: true },
     wait: text,
+    entries: text,
     user: text,
     database: text,
     table: text,
@@ -105,7 +108,8 @@ function readAudit(argv: readonly string[]): Invocation {
     ...logOptions(values, "audit"),
     all: values.all ?? false,
     sources: values.source ?? [],
-    waitMs: seconds(values.wait ?? "15", "--wait"),
+    waitMs: values.wait === undefined ? undefined : seconds(values.wait, "--wait"),
+    entries: anyOrVitrine(values),
     filter: {
       user: named("user"),
       database: named("database"),
@@ -116,6 +120,18 @@ function readAudit(argv: readonly string[]): Invocation {
     },
     limit: values.limit === undefined ? undefined : count(values.limit, "--limit"),
   };
+}
+
+/** What only entries of Vitrine have cannot be asked of entries of any bytes. */
+function anyOrVitrine(values: Readonly<Record<string, unknown>>): "vitrine" | "any" {
+  const { entries = "vitrine" } = values;
+  if (entries === "vitrine") return entries;
+  if (entries !== "any") throw usage(`--entries is neither vitrine nor any: ${printableShort(String(entries))}`);
+  const needing = ["source", "wait", "user", "database", "table", "operation", "since", "until", "limit"];
+  const given = needing.find((name) => values[name] !== undefined);
+  if (given !== undefined)
+    throw usage(`--${given} is for entries of Vitrine, and --entries any says that they may be none`);
+  return entries;
 }
 
 function readProve(argv: readonly string[]): Invocation {

@@ -28,7 +28,8 @@ The verdict is the last word of every command, and its exit status:
   69 the log did not answer, so there is no verdict
 `;
 
-const reading = `  --log URL        where the log is read, such as https://log.example/audit
+const reading = `  --log URL|DIR    where the log is read, such as https://log.example/audit; or
+                   a folder with a log exported as files, or its file:// URL
   --vkey FILE|KEY  the log's verifier key, or a file that holds it
   --state DIR      where the last verified checkpoint is kept, and how far the
                    log was audited [$XDG_STATE_HOME/vitrine-verifier, else
@@ -69,7 +70,10 @@ ${reading}
   --source FILE|KEY  the verifier key of a source. Without it, a source's key is
                    the one that its first entry names. Repeatable
   --wait SEC       how long to wait for seals of entries that have none yet: a
-                   source seals within seconds [15]
+                   source seals within seconds [15; 0 for a folder]
+  --entries any    the log is not one of Vitrine's: its entries may be of any bytes.
+                   Checked are the signed head, that it continues the last one,
+                   and that the entries are the signed ones; not what they hold
 
 What to list (with several, entries that match all):
   --user LOGIN     the role that logged in

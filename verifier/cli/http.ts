@@ -44,7 +44,7 @@ export class HttpClient {
   constructor(url: string, timeoutMs: number) {
     const parsed = URL.canParse(url) ? new URL(url) : undefined;
     if (parsed === undefined || (parsed.protocol !== "http:" && parsed.protocol !== "https:")) {
-      throw badUrl(url, "it does not begin with http:// or https://");
+      throw badUrl(url, "it does not begin with http://, https:// or file://, and there is no such folder");
     }
     if (parsed.username !== "" || parsed.password !== "") {
       throw new VerifierError("usage", "--log has a user or password in it; a log is read without");

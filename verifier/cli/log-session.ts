@@ -10,22 +10,21 @@ import {
 } from "../src/index.ts";
 import type { LogOptions } from "./args.ts";
 import { faultStatus, verdictStatus } from "./exit-status.ts";
-import { HttpClient } from "./http.ts";
-import { HttpReader } from "./http-reader.ts";
 import { readKey } from "./keys.ts";
+import { type LogSource, openSource } from "./log-source.ts";
 import { printable } from "./printable.ts";
 import { aligned, describeCheckpoint, headJson } from "./report.ts";
 import { defaultFolder, State } from "./state.ts";
 
 /** What the commands that read a log begin and end with. */
-export type LogSession = { key: VerifierKey; http: HttpClient; reader: HttpReader; state: State };
+export type LogSession = LogSource & { key: VerifierKey; state: State };
 
 /** @throws VerifierError `usage` */
 export async function openLog(options: LogOptions): Promise<LogSession> {
   const key = await readKey(options.vkey, "--vkey");
-  const http = new HttpClient(options.log, options.timeoutMs);
+  const source = await openSource(options.log, options.timeoutMs);
   const state = await State.open(options.state ?? defaultFolder(), key);
-  return { key, http, reader: new HttpReader(http), state };
+  return { key, ...source, state };
 }
 
 /** What became of the state after a report. */
@@ -101,12 +100,12 @@ async function compareWithOther(
 }
 
 /** @returns the lines at the top of a report */
-export function headLines({ http, key, state }: LogSession, report: HeadReport): string[] {
+export function headLines({ base, key, state }: LogSession, report: HeadReport): string[] {
   const before =
     report.keptSize === undefined ? "nothing: this is the first contact" : `the tree of ${report.keptSize} entries`;
   return [
     ...aligned([
-      ["Log", printable(http.base)],
+      ["Log", printable(base)],
       ["Key", printable(`${key.name}+${key.id}`)],
       ["Checkpoint", report.checkpoint === undefined ? "none that verifies" : describeCheckpoint(report.checkpoint)],
       ["Kept before", `${before} (${printable(state.path)})`],
@@ -126,9 +125,9 @@ export function savedLines({ evidence, problem }: Saved): string[] {
 }
 
 /** The members that the JSON of every command over a log has. */
-export function sessionJson({ http, key }: LogSession, report: HeadReport, saved: Saved): Record<string, unknown> {
+export function sessionJson({ base, key }: LogSession, report: HeadReport, saved: Saved): Record<string, unknown> {
   return {
-    log: http.base,
+    log: base,
     vkey: key.text,
     ...headJson(report),
     evidence: saved.evidence ?? null,

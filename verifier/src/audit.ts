@@ -17,6 +17,8 @@ export type AuditReport = HeadReport & {
   /** The lowest index that a FAIL finding names. */
   firstBadIndex: number | undefined;
   sources: SourceReport[];
+  /** The groups of steps that apply: without E, S and N nothing is said of what the entries hold. */
+  checks: readonly string[];
 };
 
 export type AuditOptions = HeadOptions & {
@@ -34,6 +36,11 @@ export type AuditOptions = HeadOptions & {
   /** Called before each pause for seals with the milliseconds that are left. */
   onWait?: (leftMs: number) => void;
   hashLeaves?: LeafHasher;
+  /**
+   * `any`: the log is not one of Vitrine's, its entries may be of any bytes. Then only steps C, K and T are carried
+   * out, and the verdict says nothing of what the entries hold.
+   */
+  entries?: "any" | undefined;
 };
 
 const pollMs = 1000;
@@ -47,9 +54,14 @@ export async function auditLog(reader: LogReader, options: AuditOptions): Promis
   const now = options.now ?? Date.now;
   const head = await openHead(reader, options, findings);
   const before = options.kept?.audit ?? null;
-  // A tree that does not continue the one kept is read from its beginning: what was audited is not part of it.
-  const state = options.all || !head.consistent ? null : before;
-  const auditor = new Auditor({ ...options, findings, state });
+  // A tree that does not continue the one kept is read from its beginning: what was audited is not part of it. An
+  // audit that looked into no entry is no beginning for one that does.
+  const any = options.entries === "any";
+  const looked = before?.entries !== "any";
+  const usable = head.consistent && (looked || any);
+  const start = options.all || !usable ? null : before;
+  const state = any && start !== null ? { ...start, sources: [] } : start;
+  const auditor = new Auditor({ ...options, findings, state, ...(any ? { pins: new Map() } : {}) });
   const from = auditor.size;
   let scope = from;
   if (head.checkpoint !== undefined) {
@@ -62,13 +74,16 @@ export async function auditLog(reader: LogReader, options: AuditOptions): Promis
   }
   // Where a tile is missing that no step needed, the entries are established; but not everything was processed.
   const processed = head.checkpoint !== undefined && auditor.established && !findings.has("data_missing");
-  const done = processed && findings.verdict !== "FAIL";
+  // What looked into the entries is not given up for what did not.
+  const less = any && before !== null && looked;
+  const done = processed && findings.verdict !== "FAIL" && !less;
   const report: AuditReport = {
     ...finishHead(head, options, findings, done ? auditor.state() : before),
     from,
     size: scope,
     read: auditor.size,
     firstBadIndex: findings.firstBadIndex,
+    checks: any ? ["C", "K", "T"] : ["C", "K", "T", "E", "S", "N"],
     sources: reportSources(auditor.established ? auditor.sources : (state?.sources ?? []), options.pins),
   };
   report.conclusion = conclude(report, report);

@@ -40,6 +40,9 @@ function establishedByAudit(head: HeadReport, audit: AuditReport): string {
   if (audit.verdict === "NOT PROVEN") {
     return `Nothing contradicts the log as far as it was read (${span} entries), and the findings say what is not proven.`;
   }
+  if (!audit.checks.includes("E")) {
+    return `Established: ${span} entries are those the log's key signed${history(head)}.`;
+  }
   return `Established: ${span} entries are those the log's key signed${history(head)}, and each source's entries are without gap, in order and sealed by its key.`;
 }
 
@@ -50,6 +53,11 @@ function limits(head: HeadReport, audit?: AuditReport): string {
   }
   if (audit !== undefined && audit.from > 0) {
     list.push(`the entries 0 to ${audit.from - 1} were verified by an earlier audit and not read again`);
+  }
+  if (audit !== undefined && !audit.checks.includes("E")) {
+    list.push(
+      "the entries may be of any bytes: nothing was checked in them, and nothing of sources, seals and sessions",
+    );
   }
   const learned = audit?.sources.filter((source) => source.key === "learned").map((source) => source.name) ?? [];
   if (learned.length > 0) {

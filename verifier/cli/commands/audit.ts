@@ -22,6 +22,9 @@ import { count, findingLines, sourceLines, verdictLines } from "../report.ts";
 const glance = 50;
 const search = 10_000;
 
+/** A source seals within seconds of an entry. */
+const defaultWaitMs = 15_000;
+
 /**
  * `vitrine-verifier audit`: steps C, K, T, E, S and N, and a list of entries.
  * @returns the exit status
@@ -40,7 +43,9 @@ export async function runAudit(options: AuditInvocation): Promise<number> {
       kept: session.state.kept,
       all: options.all,
       pins,
-      waitMs: options.waitMs,
+      // A folder does not grow because somebody waits.
+      waitMs: options.waitMs ?? (session.http === undefined ? 0 : defaultWaitMs),
+      entries: options.entries === "any" ? "any" : undefined,
       onEntry: (index, entry) => {
         if (entry !== undefined && matches(entry)) listing.add(index, entry);
       },
@@ -53,7 +58,7 @@ export async function runAudit(options: AuditInvocation): Promise<number> {
     else printLines(auditLines(session, report, listing, saved));
     return statusOf(report, saved);
   } finally {
-    session.http.close();
+    session.close();
     await pool.close();
   }
 }
@@ -83,6 +88,7 @@ function listingLines(report: AuditReport, listing: Listing): string[] {
   if (from > 0) {
     lines.push(`Entries 0 to ${from - 1} were verified by an earlier audit; --all reads and lists them too.`);
   }
+  if (!report.checks.includes("E")) return [...lines, "What they hold was not looked at: --entries any.", ""];
   if (read > size)
     lines.push(`Those from ${size} on came while waiting for seals; the next audit gives the verdict on them.`);
   const listed = listing.listed;
@@ -107,6 +113,7 @@ function auditJson(session: LogSession, report: AuditReport, listing: Listing, s
     read: report.read,
     firstBadIndex: report.firstBadIndex ?? null,
     sources: report.sources,
+    checks: report.checks,
     matched: listing.matched,
     entriesSigned: isSigned(report),
     entries: listing.listed,

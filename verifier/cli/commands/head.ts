@@ -25,6 +25,6 @@ export async function runHead(options: HeadInvocation): Promise<number> {
     }
     return statusOf(report, saved);
   } finally {
-    session.http.close();
+    session.close();
   }
 }

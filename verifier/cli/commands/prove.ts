@@ -1,4 +1,4 @@
-import { proveEntry } from "../../src/index.ts";
+import { proveEntry, VerifierError } from "../../src/index.ts";
 import type { ProveInvocation } from "../args.ts";
 import { fetchDisclosures, readToken } from "../disclosures.ts";
 import { pathError, writeDurably } from "../files.ts";
@@ -18,7 +18,11 @@ export async function runProve(options: ProveInvocation): Promise<number> {
   const session = await openLog(options);
   const { http, reader, key, state } = session;
   try {
-    if (token !== undefined && http.exposed) {
+    if (token !== undefined && http === undefined) {
+      const message = "--token is for a log that is asked: a folder has no disclosures, which are not public";
+      throw new VerifierError("usage", message);
+    }
+    if (token !== undefined && http?.exposed) {
       process.stderr.write(
         "The token and the disclosed values travel without TLS: whoever is on the way can read them.\n",
       );
@@ -27,7 +31,7 @@ export async function runProve(options: ProveInvocation): Promise<number> {
       key,
       kept: state.kept,
       index,
-      ...(token === undefined ? {} : { disclosures: (of) => fetchDisclosures(http, of, token) }),
+      ...(token === undefined || http === undefined ? {} : { disclosures: (of) => fetchDisclosures(http, of, token) }),
     });
     const saved = await saveState(session, report);
     // A check made while saving may have taken the verdict back. What is escaped stands in strings: it is the same JSON.
@@ -54,7 +58,7 @@ export async function runProve(options: ProveInvocation): Promise<number> {
     }
     return statusOf(report, saved);
   } finally {
-    http.close();
+    session.close();
   }
 }
 
