@@ -1,7 +1,8 @@
-import { type ParseArgsConfig, parseArgs } from "node:util";
 import { type Address, parseAddress } from "./address.ts";
-import { CliError, codeOf } from "./errors.ts";
+import { CliError } from "./errors.ts";
 import { COMMANDS, type Command } from "./help.ts";
+import { readLogCommand, type TokenCommand } from "./log-args.ts";
+import { HELP, parse } from "./parse-args.ts";
 import { parseUpstream, type Upstream } from "./upstream-url.ts";
 
 export interface UpOptions {
@@ -18,9 +19,8 @@ export type Invocation =
   | { readonly do: "up"; readonly options: UpOptions }
   | { readonly do: "part"; readonly part: "log-server" | "proxy"; readonly config: string }
   | { readonly do: "example"; readonly part: "log-server" | "proxy" }
+  | { readonly do: "token"; readonly command: TokenCommand }
   | { readonly do: "key"; readonly name: string; readonly output: string | undefined };
-
-const HELP = { help: { type: "boolean", short: "h" } } as const;
 
 /**
  * Reads the command line.
@@ -31,7 +31,7 @@ const HELP = { help: { type: "boolean", short: "h" } } as const;
 export function readCommandLine(argv: readonly string[]): Invocation {
   const [first, ...rest] = argv;
   if (first === undefined)
-    throw new CliError("usage", "name a command: up, log-server, proxy or key; see vitrine --help");
+    throw new CliError("usage", "name a command: up, log-server, proxy, key or log; see vitrine --help");
   if (first === "help") {
     const [command] = rest;
     return { do: "help", command: command === undefined ? undefined : asCommand(command) };
@@ -46,6 +46,8 @@ export function readCommandLine(argv: readonly string[]): Invocation {
       return readUp(rest);
     case "key":
       return readKey(rest);
+    case "log":
+      return readLogCommand(rest);
     default:
       return readPart(command, rest);
   }
@@ -90,26 +92,4 @@ function asCommand(name: string): Command {
   const command = COMMANDS.find((known) => known === name);
   if (command !== undefined) return command;
   throw new CliError("usage", `there is no command ${JSON.stringify(name)}; the commands are ${COMMANDS.join(", ")}`);
-}
-
-type Options = NonNullable<ParseArgsConfig["options"]>;
-type Parsed<O extends Options> = ReturnType<typeof parseArgs<{ options: O; strict: true; allowPositionals: boolean }>>;
-
-/** parseArgs, with its errors in one line of ours that says where to look. */
-function parse<O extends Options>(
-  args: string[],
-  options: O,
-  command: Command | undefined,
-  positionals = false,
-): Parsed<O> {
-  const help = command === undefined ? "vitrine --help" : `vitrine ${command} --help`;
-  try {
-    return parseArgs({ args, options, strict: true, allowPositionals: positionals });
-  } catch (error) {
-    if (!(error instanceof Error) || !codeOf(error)?.startsWith("ERR_PARSE_ARGS_")) throw error;
-    // Node's own message goes on, behind the first sentence, about how to write positional arguments.
-    const message = error.message.split(/\.\s|\n/, 1)[0]?.replace(/\.$/, "") ?? "";
-    const what = message.charAt(0).toLowerCase() + message.slice(1);
-    throw new CliError("usage", `${what}; see ${help}`, { cause: error });
-  }
 }

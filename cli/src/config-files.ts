@@ -17,7 +17,7 @@ index: log/index
 guard: guard/checkpoint # the checkpoint last signed; never restore it from a backup
 sources:
   - ${sourceVkey}
-auditor_tokens: auditor.tokens # SHA-256 in hex, one a line
+tokens: tokens # who may read and do what; see: vitrine log --help
 `;
 }
 

@@ -20,7 +20,7 @@ export const FILES = {
   logVkey: "log.vkey",
   sourceVkey: "source.vkey",
   auditorToken: "auditor.token",
-  auditorTokens: "auditor.tokens",
+  tokens: "tokens",
   logServerYaml: "log-server.yaml",
   proxyYaml: "proxy.yaml",
   connection: "connection",
@@ -125,7 +125,7 @@ function create(folder: string, createKey: CreateKey): void {
   write(FILES.logVkey, log.vkey, 0o644);
   write(FILES.sourceVkey, source.vkey, 0o644);
   write(FILES.auditorToken, token, 0o600);
-  write(FILES.auditorTokens, createHash("sha256").update(token).digest("hex"), 0o600);
+  write(FILES.tokens, `${createHash("sha256").update(token).digest("hex")} auditor - auditor`, 0o600);
   write(FILES.logServerYaml, initialLogServerYaml(origin, source.vkey), 0o600);
   write(FILES.proxyYaml, initialProxyYaml(), 0o600);
   renameSync(path.join(folder, FILES.creating), path.join(folder, FILES.version));

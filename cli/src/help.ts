@@ -1,4 +1,4 @@
-export const COMMANDS = ["up", "log-server", "proxy", "key"] as const;
+export const COMMANDS = ["up", "log-server", "proxy", "key", "log"] as const;
 export type Command = (typeof COMMANDS)[number];
 
 export const GENERAL_HELP = `vitrine: a PostgreSQL access proxy whose audit log anyone can check
@@ -8,6 +8,7 @@ Usage:
   vitrine log-server --config FILE start the log-server alone
   vitrine proxy --config FILE      start the proxy alone
   vitrine key NAME [-o FILE]       make a key pair for a log or a source
+  vitrine log SUBCOMMAND           administer a log
   vitrine COMMAND --help           more about one command
 
 Options:
@@ -77,5 +78,26 @@ Options:
   -h, --help         print this
 
 Prints the verifier key, which is public. A file that exists is never replaced.
+`,
+  log: `Administers a log.
+
+Usage: vitrine log token add    --config FILE --name NAME --role ROLE[,ROLE]
+                                [--expires TIME]
+       vitrine log token list   --config FILE
+       vitrine log token revoke --config FILE --name NAME
+
+token  who may read what is not public, and who may administer the log. "add"
+       prints the token, once: the file has its digest alone. A log that runs
+       takes the changes by itself, at the next use of a token.
+
+Options:
+  --config FILE    the log-server's configuration
+  --name NAME      the token's name: what the log writes down of its holder
+  --role ROLE      viewer (search, and entries that are not public), auditor
+                   (sealed values), admin (sources, erasure); several with
+                   commas. auditor and admin include viewer
+  --expires TIME   when the token ends, such as 2027-01-31 or
+                   2027-01-31T18:00:00Z; never, if not said
+  -h, --help       print this
 `,
 };

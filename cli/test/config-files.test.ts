@@ -13,7 +13,7 @@ t.test("the first files are YAML with the keys that the parts need", async (t) =
     index: "log/index",
     guard: "guard/checkpoint",
     sources: ["vitrine.local/0123abcd/proxy+12345678+AQ=="],
-    auditor_tokens: "auditor.tokens",
+    tokens: "tokens",
   });
   t.match(parse(initialProxyYaml()), { source: { key: "keys/source.key" }, spool: { dir: "spool" } });
 });

@@ -15,7 +15,7 @@ t.test("a first start creates keys, tokens and configuration, readable by their 
   const data = await openDataFolder(dir, createKey, never);
   t.equal(data.created, true);
   t.equal(mode(dir), "700");
-  for (const name of ["logKey", "sourceKey", "auditorToken", "auditorTokens", "logServerYaml", "proxyYaml"] as const) {
+  for (const name of ["logKey", "sourceKey", "auditorToken", "tokens", "logServerYaml", "proxyYaml"] as const) {
     t.equal(mode(data.file(name)), "600", name);
   }
   for (const name of ["keys", "log", "log/store", "log/index", "guard", "spool"])
@@ -24,7 +24,8 @@ t.test("a first start creates keys, tokens and configuration, readable by their 
   t.match(origin, /^vitrine\.local\/[0-9a-f]{8}$/);
   t.equal(data.read("sourceVkey").split("+", 1)[0], `${origin}/proxy`);
   t.match(data.read("logServerYaml"), new RegExp(`^origin: ${origin} `, "m"));
-  t.equal(data.read("auditorTokens"), createHash("sha256").update(data.read("auditorToken")).digest("hex"));
+  const digest = createHash("sha256").update(data.read("auditorToken")).digest("hex");
+  t.equal(data.read("tokens"), `${digest} auditor - auditor`);
   t.notOk(existsSync(data.file("creating")));
   data.lock.release();
 });

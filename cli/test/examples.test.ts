@@ -12,9 +12,9 @@ t.test("the log-server's example is valid, and so is each default that it shows"
   const { stdout } = await vitrine(["log-server", "--example"]);
   const dir = t.testdir({ "a.yaml": stdout, "b.yaml": uncommented(stdout) });
   const defaults = await readLogServerConfig(path.join(dir, "a.yaml"));
-  const { auditorTokens, addTokens, ...shown } = await readLogServerConfig(path.join(dir, "b.yaml"));
+  const { tokens, addTokens, ...shown } = await readLogServerConfig(path.join(dir, "b.yaml"));
   t.same(shown, defaults);
-  t.equal(auditorTokens, path.join(dir, "auditor.tokens"));
+  t.equal(tokens, path.join(dir, "tokens"));
   t.equal(addTokens, path.join(dir, "add.tokens"));
   const table = readFileSync(new URL("../../../log-server/README.md", import.meta.url), "utf8");
   for (const [, key] of table.matchAll(/^\| `([a-z_.]+)` \|.*\|.*\|.*\|.*\|$/gm)) {

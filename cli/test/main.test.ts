@@ -4,11 +4,12 @@ import { vitrine } from "./run.ts";
 
 t.test("every help is printed to standard output, and names every option of its command", async (t) => {
   const options: Record<string, string[]> = {
-    "": ["--help", "--version", "up", "log-server", "proxy", "key"],
+    "": ["--help", "--version", "up", "log-server", "proxy", "key", "log"],
     up: ["--data", "--proxy", "--log", "--upstream", "--help"],
     "log-server": ["--config", "--example", "--help"],
     proxy: ["--config", "--example", "--help"],
     key: ["--output", "--help"],
+    log: ["token", "--config", "--name", "--role", "--expires", "--help"],
   };
   for (const [command, names] of Object.entries(options)) {
     const { status, stdout, stderr } = await vitrine([command, "--help"].filter(Boolean));
@@ -32,7 +33,7 @@ t.test("the version is the package's", async (t) => {
 t.test("a wrong command line is one line on standard error, and status 64", async (t) => {
   const wrong: [string[], RegExp][] = [
     [[], /name a command/],
-    [["down"], /no command "down".*up, log-server, proxy, key/],
+    [["down"], /no command "down".*up, log-server, proxy, key, log/],
     [["--colour"], /'--colour'.*vitrine --help/],
     [["up", "--colour"], /'--colour'.*vitrine up --help/],
     [["up", "--data"], /--data.*argument missing.*vitrine up --help/],

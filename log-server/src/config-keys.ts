@@ -62,7 +62,8 @@ export const configKeys: readonly ConfigKey[] = [
   { key: "index", type: "path", unit: "", default: "./log/index", parse: text },
   { key: "guard", type: "path", unit: "", default: "./guard/checkpoint", parse: text },
   { key: "sources", type: "list", unit: "verifier keys", default: undefined, parse: verifierKeys },
-  { key: "auditor_tokens", type: "path", unit: "", default: "", parse: text },
+  { key: "tokens", type: "path", unit: "", default: "", parse: text },
+  { key: "public_entries", type: "true or false", unit: "", default: true, parse: flag },
   { key: "add", type: "true or false", unit: "", default: false, parse: flag },
   { key: "add_tokens", type: "path", unit: "", default: "", parse: text },
   {

@@ -19,11 +19,13 @@ export interface LogServerConfig {
   readonly guard: string;
   /** Verifier keys. */
   readonly sources: readonly string[];
-  /** File of the auditors' token digests. */
-  readonly auditorTokens?: string;
+  /** File of tokens; see token-file.ts. */
+  readonly tokens?: string;
+  /** Whether entries are given to everybody, or to holders of a token alone. */
+  readonly publicEntries: boolean;
   /** Whether `POST /add` takes entries without a source. */
   readonly add: boolean;
-  /** File of the digests of the tokens that `POST /add` needs; without it everyone may add. */
+  /** File of the tokens that `POST /add` needs; without it everyone may add. */
   readonly addTokens?: string;
   readonly checkpointIntervalMs: number;
   readonly limits: {
@@ -102,7 +104,8 @@ export function parseLogServerConfig(text: string, path: string): LogServerConfi
     index: file("index"),
     guard: file("guard"),
     sources: get("sources"),
-    ...(values.has("auditor_tokens") ? { auditorTokens: file("auditor_tokens") } : {}),
+    ...(values.has("tokens") ? { tokens: file("tokens") } : {}),
+    publicEntries: get("public_entries"),
     add: get("add"),
     ...(values.has("add_tokens") ? { addTokens: file("add_tokens") } : {}),
     checkpointIntervalMs: get("checkpoint_interval_ms"),

@@ -7,7 +7,7 @@ import type { TreeReader } from "./log.ts";
 import type { Metrics } from "./metrics.ts";
 import type { Sources } from "./sources.ts";
 import type { SourcePosition, Store } from "./store.ts";
-import type { TokenDigests } from "./tokens.ts";
+import type { Tokens } from "./tokens.ts";
 import type { WaitingRoom } from "./waiting-room.ts";
 
 /** What the routes serve from. */
@@ -18,9 +18,11 @@ export interface ServerContext {
   readonly intake: Intake;
   readonly waiting: WaitingRoom;
   /** `POST /add`, where it is on: who may (everyone without `tokens`), and the room of its own that it has. */
-  readonly add: { readonly tokens: TokenDigests | undefined; readonly waiting: WaitingRoom } | undefined;
+  readonly add: { readonly tokens: Tokens | undefined; readonly waiting: WaitingRoom } | undefined;
   readonly sources: Sources;
-  readonly tokens: TokenDigests;
+  readonly tokens: Tokens;
+  /** Whether entries are given to everybody, or to holders of a token alone. */
+  readonly publicEntries: boolean;
   readonly metrics: Metrics;
   readonly hooks: Hooks;
   readonly limits: { readonly bodyBytes: number; readonly requestTimeoutMs: number };

@@ -8,6 +8,7 @@ export const httpStatus = {
   bad_entry: 400,
   bad_disclosure: 400,
   unauthorized: 401,
+  forbidden: 403,
   unknown_source: 403,
   bad_signature: 403,
   not_found: 404,

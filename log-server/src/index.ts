@@ -12,3 +12,12 @@ export { type CrashPoint, crashPoints, type LogServerHooks } from "./hooks.ts";
 export { createKey, readKey, vkeyOf } from "./keys.ts";
 export type { SignerKey, VerifierKey } from "./note.ts";
 export { type RunningLogServer, startLogServer } from "./start.ts";
+export {
+  addToken,
+  isTokenName,
+  readTokens,
+  revokeToken,
+  type Token,
+  type TokenRole,
+  tokenRoles,
+} from "./token-file.ts";

@@ -21,7 +21,7 @@ import { Sequencer } from "./sequencer.ts";
 import { buildServer } from "./server.ts";
 import { checkSourceKeys, registerSources } from "./sources.ts";
 import type { Store } from "./store.ts";
-import { readTokens, type TokenDigests } from "./tokens.ts";
+import { Tokens } from "./tokens.ts";
 import { WaitingRoom } from "./waiting-room.ts";
 
 /** How long a closing log waits for the connections that are busy. */
@@ -127,8 +127,10 @@ async function listen(app: ReturnType<typeof buildServer>, { host, port }: LogSe
 export async function startLogServer(config: LogServerConfig, hooks: LogServerHooks = {}): Promise<RunningLogServer> {
   await checkPaths(config);
   const sources = registerSources(config.sources);
-  const tokens = config.auditorTokens === undefined ? [] : await readTokens(config.auditorTokens);
-  const addTokens = config.addTokens === undefined ? undefined : await readTokens(config.addTokens, "add_tokens");
+  const warn = (message: string): void => withDefaults(hooks).log("warn", message);
+  const tokens = await Tokens.open(config.tokens, warn);
+  const addTokens =
+    config.addTokens === undefined ? undefined : await Tokens.open(config.addTokens, warn, "add_tokens");
   const key = await readKey(config.key);
   if (key.name !== config.origin) {
     const message = `the key ${config.key} is ${key.name}'s, and the origin is ${config.origin}: use the log's own key`;
@@ -154,8 +156,8 @@ interface Parts {
   readonly config: LogServerConfig;
   readonly hooks: LogServerHooks;
   readonly sources: ReturnType<typeof registerSources>;
-  readonly tokens: TokenDigests;
-  readonly addTokens: TokenDigests | undefined;
+  readonly tokens: Tokens;
+  readonly addTokens: Tokens | undefined;
   readonly key: SignerKey;
   readonly store: Store;
   readonly state: ConstructorParameters<typeof Sequencer>[1];
@@ -212,6 +214,7 @@ async function run(parts: Parts): Promise<RunningLogServer> {
     add: config.add ? { tokens: parts.addTokens, waiting: waitingAdds } : undefined,
     sources,
     tokens,
+    publicEntries: config.publicEntries,
     metrics,
     hooks,
     limits: config.limits,

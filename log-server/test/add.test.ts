@@ -79,10 +79,10 @@ t.test("entries with and without a source live in one log", async (t) => {
 t.test("the body is the entry, whatever it is and is called", async (t) => {
   const folder = await makeLogFolder();
   t.teardown(() => folder.remove());
-  const auditorTokens = join(folder.path, "tokens");
-  await writeFile(auditorTokens, `${createHash("sha256").update("t").digest("hex")}\n`);
+  const tokens = join(folder.path, "tokens");
+  await writeFile(tokens, `${createHash("sha256").update("t").digest("hex")} auditor - ada\n`);
   const logged: string[] = [];
-  const config = folder.config({ add: true, checkpointIntervalMs: 10, auditorTokens });
+  const config = folder.config({ add: true, checkpointIntervalMs: 10, tokens });
   const log = await startLogServer(config, { log: (_, message) => logged.push(message) });
   t.teardown(() => log.close());
   const bodies = [
@@ -140,7 +140,7 @@ t.test("with tokens, only their holders add", async (t) => {
   const folder = await makeLogFolder();
   t.teardown(() => folder.remove());
   const addTokens = join(folder.path, "adders");
-  await writeFile(addTokens, `${createHash("sha256").update("mine").digest("hex")} me\n`);
+  await writeFile(addTokens, `${createHash("sha256").update("mine").digest("hex")} viewer - me\n`);
   const log = await startLogServer(folder.config({ add: true, addTokens }), { log: () => {} });
   for (const headers of [{}, { authorization: "Bearer yours" }, { authorization: "Basic bWluZTo=" }]) {
     const answer = await add(log.url, "x", headers);

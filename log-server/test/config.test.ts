@@ -18,6 +18,7 @@ t.test("the least configuration, with every default", async (t) => {
     index: "/etc/vitrine/log/index",
     guard: "/etc/vitrine/guard/checkpoint",
     sources: [vkey],
+    publicEntries: true,
     add: false,
     checkpointIntervalMs: 1000,
     limits: {
@@ -40,7 +41,8 @@ index: ../var/index
 guard: ../guard/checkpoint
 sources:
   - ${vkey}
-auditor_tokens: tokens
+tokens: tokens
+public_entries: false
 add: true
 add_tokens: adders
 checkpoint_interval_ms: 250
@@ -57,7 +59,8 @@ limits:
     index: "/etc/var/index",
     guard: "/etc/guard/checkpoint",
     sources: [vkey],
-    auditorTokens: "/etc/vitrine/tokens",
+    tokens: "/etc/vitrine/tokens",
+    publicEntries: false,
     add: true,
     addTokens: "/etc/vitrine/adders",
     checkpointIntervalMs: 250,
@@ -82,6 +85,7 @@ t.test("each mistake is refused with its line and column", async (t) => {
     [`${LEAST}checkpoint_interval_ms: 9\n`, "3:25", /expected an integer/],
     [`${LEAST}checkpoint_interval_ms: 10.5\n`, "3:25", /expected an integer/],
     [`${LEAST}limits:\n  body_bytes: 67108865\n`, "4:15", /from 16777216 to 67108864/],
+    [`${LEAST}public_entries: "no"\n`, "3:17", /public_entries: expected true or false/],
     [`${LEAST}store: 5\n`, "3:8", /store: expected a text/],
     [`${LEAST}store:\n`, "3:7", /store: expected a text/],
     [`${LEAST}store: {a: 1}\n`, "3:8", /store: expected a text/],

@@ -30,6 +30,7 @@ export async function makeLogFolder(sources: readonly string[] = []): Promise<Lo
       guard: join(path, "guard/checkpoint"),
       sources,
       add: false,
+      publicEntries: true,
       checkpointIntervalMs: 60_000,
       limits: {
         bodyBytes: 67_108_864,

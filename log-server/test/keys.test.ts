@@ -1,10 +1,8 @@
-import { createHash } from "node:crypto";
 import { chmod, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import t from "tap";
 import { createKey, readKey, vkeyOf } from "../src/keys.ts";
-import { authorize, readTokens } from "../src/tokens.ts";
 
 const folder = await mkdtemp(join(tmpdir(), "vitrine-keys-"));
 t.after(() => rm(folder, { recursive: true }));
@@ -46,37 +44,4 @@ t.test("a key file is one line, and private", async (t) => {
   }
   await chmod(path, 0o400);
   t.equal((await readKey(path)).vkey, vkey);
-});
-
-t.test("tokens are known by their digests", async (t) => {
-  const path = join(folder, "tokens");
-  const digest = (token: string): string => createHash("sha256").update(token).digest("hex");
-  await writeFile(path, `# who\n${digest("one")} Ada\n\r\n${digest("two")}\n`);
-  const tokens = await readTokens(path);
-  t.equal(tokens.length, 2);
-  t.equal(authorize("Bearer one", tokens), true);
-  t.equal(authorize("bearer  two", tokens), true);
-  t.equal(authorize(undefined, tokens), false);
-  for (const header of [
-    "",
-    "Bearer",
-    "Bearer ",
-    "Bearer three",
-    "Basic one",
-    "one",
-    "Bearer one two",
-    `Bearer ${digest("one")}`,
-  ]) {
-    t.throws(() => authorize(header, tokens), { code: "unauthorized" }, header);
-  }
-  t.throws(
-    () => authorize("Bearer ", [createHash("sha256").digest()]),
-    { code: "unauthorized" },
-    "the empty token is none",
-  );
-  for (const line of ["x", digest("a").toUpperCase(), ` ${digest("a")}`, `${digest("a")}\t`, digest("a").slice(1)]) {
-    await writeFile(path, `# first\n${line}\n`);
-    await t.rejects(readTokens(path), { code: "bad_config", message: /line 2/ }, line);
-  }
-  await t.rejects(readTokens(join(folder, "none")), { code: "bad_config" });
 });

@@ -85,17 +85,17 @@ const source = new TestSource("s").start();
 const { sealed, disclosure } = seal("sql", "x");
 source.add({ ...source.head("test.event"), sql: sealed }, [disclosure]).fill(298);
 const folder = await makeLogFolder([source.key.vkey]);
-const auditorTokens = join(folder.path, "tokens");
-await writeFile(auditorTokens, createHash("sha256").update("token").digest("hex"));
-const log = await startLogServer(folder.config({ checkpointIntervalMs: 10, auditorTokens, add: true }), {
-  log: () => {},
-});
+const tokens = join(folder.path, "tokens");
+const digestOf = (token: string): string => createHash("sha256").update(token).digest("hex");
+await writeFile(tokens, `${digestOf("token")} auditor - ada\n${digestOf("viewer")} viewer - vic\n`);
+const log = await startLogServer(folder.config({ checkpointIntervalMs: 10, tokens, add: true }), { log: () => {} });
 await submit(log.url, source.submission(ORIGIN));
 await published(log.url, 300);
 const leaf = createHash("sha256").update(Buffer.of(0)).update(source.entries[1]!.bytes).digest("base64");
 
 const OCTETS = { "content-type": "application/octet-stream" };
 const TOKEN = { authorization: "Bearer token" };
+const VIEWER = { authorization: "Bearer viewer" };
 type Request = [path: string, status: number, headers?: Record<string, string>, body?: Buffer];
 
 /** Requests by operation, with the status that they are meant to have. */
@@ -160,6 +160,7 @@ const requests: Record<string, Request[]> = {
   getDisclosures: [
     ["/api/v1/entries/1/disclosures", 200, TOKEN],
     ["/api/v1/entries/x/disclosures", 401],
+    ["/api/v1/entries/x/disclosures", 403, VIEWER],
     ["/api/v1/entries/300/disclosures", 404, TOKEN],
     ["/api/v1/entries/x/disclosures", 400, TOKEN],
   ],

@@ -20,10 +20,11 @@ const base64 = (bytes: Buffer): string => bytes.toString("base64");
 
 const folder = await makeLogFolder([source.key.vkey, new TestSource("proxy-0").key.vkey]);
 t.after(() => folder.remove());
-const auditorTokens = join(folder.path, "auditor.tokens");
+const tokens = join(folder.path, "tokens");
 const digest = createHash("sha256").update("an-auditors.token").digest("hex");
-await writeFile(auditorTokens, `# tokens\n\n${digest} the auditor's\n`);
-const config = folder.config({ checkpointIntervalMs: 10, auditorTokens });
+const viewer = createHash("sha256").update("a-viewers.token").digest("hex");
+await writeFile(tokens, `# tokens\n\n${digest} auditor - ada\n${viewer} viewer,admin - vic\n`);
+const config = folder.config({ checkpointIntervalMs: 10, tokens });
 const logged: string[] = [];
 const log = await startLogServer(config, { log: (level, message) => logged.push(`${level}: ${message}`) });
 await submit(log.url, source.submission(ORIGIN));
@@ -58,6 +59,7 @@ const badParameter = (parameter: string): Record<string, unknown> => ({ code: "b
 const beyond = { code: "beyond_tree", size: SIZE };
 const ENTRY_0 = { leaf_input: base64(entry(0)), extra_data: "" };
 const AUTH = { authorization: `Bearer an-auditors.token` };
+const VIEWER = { authorization: `Bearer a-viewers.token` };
 const DISCLOSED = [sql.disclosure.toString("base64url")];
 
 const script: Line[] = [
@@ -290,6 +292,7 @@ t.test(
     const { audit_path } = (await get(log.url, `/ct/v1/get-entry-and-proof?leaf_index=1&tree_size=${SIZE}`)).json();
     t.equal(evidence.proof, `c2sp.org/tlog-proof@v1\nindex 1\n${audit_path.join("\n")}\n\n${note}`);
     t.same((await get(log.url, path, AUTH)).json(), { ...evidence, disclosures: DISCLOSED });
+    t.same((await get(log.url, path, VIEWER)).json(), evidence, "another role opens nothing");
   },
 );
 

@@ -94,9 +94,9 @@ t.test("an address that is sealed once is disclosed with every entry that has it
   source.add({ ...source.head("test.event"), client: { address: other } });
   const folder = await makeLogFolder([source.key.vkey]);
   t.after(() => folder.remove());
-  const auditorTokens = join(folder.path, "tokens");
-  await writeFile(auditorTokens, hash("sha256", "token"));
-  const log = await startLogServer(folder.config({ auditorTokens, checkpointIntervalMs: 10 }), { log: () => {} });
+  const tokens = join(folder.path, "tokens");
+  await writeFile(tokens, `${hash("sha256", "token")} auditor - ada`);
+  const log = await startLogServer(folder.config({ tokens, checkpointIntervalMs: 10 }), { log: () => {} });
   t.equal((await submit(log.url, source.submission(ORIGIN))).status, 200);
   await published(log.url, 5);
   const read = async (index: number): Promise<string[]> => {

@@ -120,7 +120,7 @@ export async function benchLog(options: { readonly entries: number; readonly sub
   writeFileSync(
     join(folder, "log.yaml"),
     `listen: 127.0.0.1:${await freePort()}\norigin: ${ORIGIN}\nkey: log.key\nstore: store\nindex: index\nguard: guard/checkpoint\n` +
-      `sources:\n${sources.map(({ vkey }) => `  - ${vkey}\n`).join("")}auditor_tokens: tokens\n`,
+      `sources:\n${sources.map(({ vkey }) => `  - ${vkey}\n`).join("")}tokens: tokens\n`,
   );
   // A process of its own: the load must not share its event loop.
   const child = spawn(process.execPath, [

@@ -194,7 +194,7 @@ export class Stack {
     file("log.key", `${log.skey}\n`);
     file("source.key", `${source.skey}\n`);
     file("log.vkey", `${log.vkey}\n`, 0o644);
-    file("auditor.tokens", `${createHash("sha256").update(TOKEN).digest("hex")} tests\n`);
+    file("tokens", `${createHash("sha256").update(TOKEN).digest("hex")} auditor,admin - tests\n`);
     mkdirSync(join(this.folder, "guard"));
     const logConfig = file(
       "log-server.yaml",
@@ -206,7 +206,7 @@ export class Stack {
         index: "log/index",
         guard: "guard/checkpoint",
         sources: [source.vkey],
-        auditor_tokens: "auditor.tokens",
+        tokens: "tokens",
         checkpoint_interval_ms: options.checkpointIntervalMs ?? 100,
       }),
     );

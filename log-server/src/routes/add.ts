@@ -2,7 +2,6 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import type { ServerContext } from "../context.ts";
 import { MAX_ENTRY_BYTES } from "../entry.ts";
 import { LogServerError } from "../errors.ts";
-import { authorize } from "../tokens.ts";
 import { route } from "./route.ts";
 
 export const ADD: string = "/add";
@@ -18,9 +17,7 @@ export function addRoutes(app: FastifyInstance, context: ServerContext): void {
   // Before a byte of the body is read.
   const onRequest = async (request: FastifyRequest, reply: FastifyReply): Promise<void> => {
     refuseWhenStopping();
-    if (add.tokens !== undefined && !authorize(request.headers.authorization, add.tokens)) {
-      throw new LogServerError("unauthorized", "adding needs a token: send Authorization: Bearer <token>");
-    }
+    await add.tokens?.require(request.headers.authorization, "viewer", "adding");
     const encoding = request.headers["content-encoding"];
     if (encoding !== undefined && encoding.toLowerCase() !== "identity") {
       throw new LogServerError("unsupported_media_type", `the body is encoded as ${encoding}: send the entry itself`);

@@ -3,6 +3,7 @@ import type { ServerContext } from "../context.ts";
 import { LogServerError } from "../errors.ts";
 import { parseNote } from "../note.ts";
 import { TILE_WIDTH } from "../tile.ts";
+import { mayReadEntries } from "./access.ts";
 import { badParameter, decimalParameter, hashParameter, withinTree } from "./parameters.ts";
 import { route } from "./route.ts";
 
@@ -60,6 +61,7 @@ export function ctRoutes(app: FastifyInstance, context: ServerContext): void {
   });
 
   route(app, "GET", "/ct/v1/get-entries", async (request) => {
+    await mayReadEntries(context, request);
     const { size } = context.published();
     const start = decimalParameter(request.query, "start");
     const end = decimalParameter(request.query, "end");
@@ -76,6 +78,7 @@ export function ctRoutes(app: FastifyInstance, context: ServerContext): void {
   });
 
   route(app, "GET", "/ct/v1/get-entry-and-proof", async (request) => {
+    await mayReadEntries(context, request);
     const { size } = context.published();
     const index = decimalParameter(request.query, "leaf_index");
     const treeSize = decimalParameter(request.query, "tree_size");

@@ -4,7 +4,8 @@ import { blockDisclosures, sharedDigest } from "../disclosure.ts";
 import { parseUtf8 } from "../encoding.ts";
 import { LogServerError } from "../errors.ts";
 import { evidenceBundle, formatProof } from "../evidence.ts";
-import { authorize } from "../tokens.ts";
+import { hasRole } from "../tokens.ts";
+import { mayReadEntries } from "./access.ts";
 import { decimalParameter, withinTree } from "./parameters.ts";
 import { route } from "./route.ts";
 
@@ -21,7 +22,8 @@ export function entryRoutes(app: FastifyInstance, context: ServerContext): void 
   };
 
   route(app, "GET", "/api/v1/entries/:index/bundle", async (request, reply) => {
-    const auditor = authorize(request.headers.authorization, tokens);
+    await mayReadEntries(context, request);
+    const token = await tokens.identify(request.headers.authorization);
     const { size, note } = context.published();
     const index = decimalParameter(request.params, "index");
     withinTree("index", index, size - 1, size);
@@ -32,13 +34,15 @@ export function entryRoutes(app: FastifyInstance, context: ServerContext): void 
     }
     const proof = formatProof(index, await reader.inclusionProof(index, size), note);
     reply.header("cache-control", "no-store");
-    return evidenceBundle(entry!, proof, auditor ? await disclosuresOf(index, entry!) : []);
+    return evidenceBundle(
+      entry!,
+      proof,
+      token !== undefined && hasRole(token, "auditor") ? await disclosuresOf(index, entry!) : [],
+    );
   });
 
   route(app, "GET", "/api/v1/entries/:index/disclosures", async (request, reply) => {
-    if (!authorize(request.headers.authorization, tokens)) {
-      throw new LogServerError("unauthorized", "disclosures need a token: send Authorization: Bearer <token>");
-    }
+    await tokens.require(request.headers.authorization, "auditor", "reading disclosures");
     const { size } = context.published();
     const index = decimalParameter(request.params, "index");
     withinTree("index", index, size - 1, size);

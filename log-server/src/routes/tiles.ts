@@ -6,6 +6,7 @@ import type { ServerContext } from "../context.ts";
 import { LogServerError } from "../errors.ts";
 import { countAt, parseTilePath, TILE_WIDTH } from "../tile.ts";
 import { prefersGzip } from "./accept-encoding.ts";
+import { entriesCacheControl, mayReadEntries } from "./access.ts";
 import { route } from "./route.ts";
 
 const compress = promisify(gzip);
@@ -31,6 +32,7 @@ export function tileRoutes(app: FastifyInstance, context: ServerContext): void {
     // The path as it was sent: decoding could make a canonical path out of one that is not.
     const path = request.raw.url!.slice(1);
     const { level, number, width } = parseTilePath(path);
+    if (level === "entries") await mayReadEntries(context, request);
     const { size } = context.published();
     const there = countAt(level, size) - number * TILE_WIDTH;
     if (width > there) {
@@ -38,7 +40,8 @@ export function tileRoutes(app: FastifyInstance, context: ServerContext): void {
       throw new LogServerError("beyond_tree", message, { size });
     }
     const bytes = await context.reader.tile(level, number, width);
-    reply.header("cache-control", "public, max-age=31536000, immutable").type("application/octet-stream");
+    const forever = level === "entries" ? entriesCacheControl(context) : "public, max-age=31536000, immutable";
+    reply.header("cache-control", forever).type("application/octet-stream");
     // Hashes do not compress.
     if (level !== "entries") return reply.send(bytes);
     reply.header("vary", "accept-encoding");

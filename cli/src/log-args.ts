@@ -1,0 +1,66 @@
+import type { Invocation } from "./args.ts";
+import { CliError } from "./errors.ts";
+import { HELP, parse } from "./parse-args.ts";
+import { parseTime } from "./time.ts";
+
+const TOKEN_ACTIONS = ["add", "list", "revoke"] as const;
+
+/** `vitrine log token …` */
+export type TokenCommand =
+  | {
+      readonly action: "add";
+      readonly config: string;
+      readonly name: string;
+      /** Not checked yet. */
+      readonly roles: readonly string[];
+      /** A timestamp in the form of spec/README.md. */
+      readonly expires: string | undefined;
+    }
+  | { readonly action: "list"; readonly config: string }
+  | { readonly action: "revoke"; readonly config: string; readonly name: string };
+
+const text = { type: "string" } as const;
+const SEE = "see vitrine log --help";
+
+/**
+ * Reads what stands behind `vitrine log`.
+ *
+ * @throws CliError `usage`
+ */
+export function readLogCommand(argv: readonly string[]): Invocation {
+  const [first, ...rest] = argv;
+  if (first === "--help" || first === "-h") return { do: "help", command: "log" };
+  switch (first) {
+    case "token":
+      return readToken(rest);
+    default: {
+      const what = first === undefined ? "name a subcommand" : `there is no subcommand ${JSON.stringify(first)}`;
+      throw new CliError("usage", `${what}: token; ${SEE}`);
+    }
+  }
+}
+
+function readToken(argv: string[]): Invocation {
+  const options = { ...HELP, config: text, name: text, role: text, expires: text } as const;
+  const { values, positionals } = parse(argv, options, "log", true);
+  if (values.help) return { do: "help", command: "log" };
+  const action = TOKEN_ACTIONS.find((known) => known === positionals[0]);
+  if (action === undefined || positionals.length > 1) {
+    throw new CliError("usage", `vitrine log token takes one of ${TOKEN_ACTIONS.join(", ")}; ${SEE}`);
+  }
+  const config = required(values.config, "--config FILE");
+  if (action !== "add" && (values.role !== undefined || values.expires !== undefined)) {
+    throw new CliError("usage", `--role and --expires belong to vitrine log token add; ${SEE}`);
+  }
+  if (action === "list") return { do: "token", command: { action, config } };
+  const name = required(values.name, "--name NAME");
+  if (action === "revoke") return { do: "token", command: { action, config, name } };
+  const roles = required(values.role, "--role ROLE").split(",");
+  const expires = values.expires === undefined ? undefined : parseTime(values.expires, "--expires");
+  return { do: "token", command: { action, config, name, roles, expires } };
+}
+
+function required(value: string | undefined, name: string): string {
+  if (value !== undefined && value !== "") return value;
+  throw new CliError("usage", `${name} is ${value === "" ? "empty" : "missing"}; ${SEE}`);
+}

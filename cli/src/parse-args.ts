@@ -1,0 +1,27 @@
+import { type ParseArgsConfig, parseArgs } from "node:util";
+import { CliError, codeOf } from "./errors.ts";
+import type { Command } from "./help.ts";
+
+export const HELP = { help: { type: "boolean", short: "h" } } as const;
+
+type Options = NonNullable<ParseArgsConfig["options"]>;
+type Parsed<O extends Options> = ReturnType<typeof parseArgs<{ options: O; strict: true; allowPositionals: boolean }>>;
+
+/** parseArgs, with its errors in one line of ours that says where to look. */
+export function parse<O extends Options>(
+  args: string[],
+  options: O,
+  command: Command | undefined,
+  positionals = false,
+): Parsed<O> {
+  const help = command === undefined ? "vitrine --help" : `vitrine ${command} --help`;
+  try {
+    return parseArgs({ args, options, strict: true, allowPositionals: positionals });
+  } catch (error) {
+    if (!(error instanceof Error) || !codeOf(error)?.startsWith("ERR_PARSE_ARGS_")) throw error;
+    // Node's own message goes on, behind the first sentence, about how to write positional arguments.
+    const message = error.message.split(/\.\s|\n/, 1)[0]?.replace(/\.$/, "") ?? "";
+    const what = message.charAt(0).toLowerCase() + message.slice(1);
+    throw new CliError("usage", `${what}; see ${help}`, { cause: error });
+  }
+}
