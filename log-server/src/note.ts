@@ -4,14 +4,19 @@ import { parseBase64, parseUtf8 } from "./encoding.ts";
 // Signed notes and their keys (spec/checkpoint.md, C2SP signed-note). Parsers return undefined for malformed input:
 // what that means, and the code, differs by where the note came from.
 
+/** C2SP signed-note: Ed25519, over a note's text. */
 const ED25519 = 1;
+/** C2SP tlog-cosignature: Ed25519, `cosignature/v1`. */
+const COSIGNATURE = 4;
+type KeyType = typeof ED25519 | typeof COSIGNATURE;
 // RFC 8410: what stands before the 32 bytes of an Ed25519 key in DER.
 const SPKI_PREFIX = Buffer.from("302a300506032b6570032100", "hex");
 const PKCS8_PREFIX = Buffer.from("302e020100300506032b657004220420", "hex");
 const MAX_SIGNATURES = 100;
 
-/** A key that checks signatures. */
-export interface VerifierKey {
+interface PublicKey<Type extends KeyType> {
+  /** What is signed by it; a key of one type accepts nothing that was made for the other. */
+  readonly type: Type;
   readonly name: string;
   /** 4 bytes. */
   readonly id: Buffer;
@@ -19,12 +24,19 @@ export interface VerifierKey {
   readonly publicKey: KeyObject;
 }
 
+/** A key that checks the signatures of notes. */
+export type VerifierKey = PublicKey<typeof ED25519>;
+
+/** A witness's key, which checks its cosignatures (spec/policy.md). */
+export type CosignerKey = PublicKey<typeof COSIGNATURE>;
+
 /** A key that makes signatures. */
 export interface SignerKey extends VerifierKey {
   readonly privateKey: KeyObject;
 }
 
-interface Signature {
+/** A line of a note, nothing verified. */
+export interface Signature {
   readonly name: string;
   /** 4 bytes. */
   readonly id: Buffer;
@@ -42,33 +54,42 @@ export function isKeyName(name: string): boolean {
   return name !== "" && !/[+\p{White_Space}\u0000-\u001f\p{Surrogate}]/u.test(name);
 }
 
-function makeVerifier(name: string, publicBytes: Buffer): VerifierKey {
-  const typed = Buffer.concat([Buffer.of(ED25519), publicBytes]);
+function makeKey<Type extends KeyType>(type: Type, name: string, publicBytes: Buffer): PublicKey<Type> {
+  const typed = Buffer.concat([Buffer.of(type), publicBytes]);
   const id = hash("sha256", Buffer.concat([Buffer.from(`${name}\n`), typed]), "buffer").subarray(0, 4);
   const publicKey = createPublicKey({ key: Buffer.concat([SPKI_PREFIX, publicBytes]), format: "der", type: "spki" });
-  return { name, id, vkey: `${name}+${id.toString("hex")}+${typed.toString("base64")}`, publicKey };
+  return { type, name, id, vkey: `${name}+${id.toString("hex")}+${typed.toString("base64")}`, publicKey };
 }
 
 function makeSigner(name: string, seed: Buffer): SignerKey {
   const privateKey = createPrivateKey({ key: Buffer.concat([PKCS8_PREFIX, seed]), format: "der", type: "pkcs8" });
   const spki = createPublicKey(privateKey).export({ format: "der", type: "spki" });
-  return { ...makeVerifier(name, spki.subarray(SPKI_PREFIX.length)), privateKey };
+  return { ...makeKey(ED25519, name, spki.subarray(SPKI_PREFIX.length)), privateKey };
 }
 
 /** Cuts `<name>+<8 hex digits>+<base64>` at the first two `+`: the base64 may hold more of them. */
-function cutKey(text: string): { name: string; id: string; bytes: Buffer } | undefined {
+function cutKey(text: string, type: KeyType): { name: string; id: string; bytes: Buffer } | undefined {
   const match = /^([^+]+)\+([0-9a-f]{8})\+(.*)$/u.exec(text);
   if (match === null || !isKeyName(match[1]!)) return undefined;
   const bytes = parseBase64(match[3]!);
-  if (bytes === undefined || bytes.length !== 33 || bytes[0] !== ED25519) return undefined;
+  if (bytes === undefined || bytes.length !== 33 || bytes[0] !== type) return undefined;
   return { name: match[1]!, id: match[2]!, bytes: bytes.subarray(1) };
 }
 
 /** @returns the key, or undefined when the text is not a verifier key, or its key id is not that of its bytes. */
 export function parseVerifierKey(vkey: string): VerifierKey | undefined {
-  const cut = cutKey(vkey);
+  return parsePublicKey(vkey, ED25519);
+}
+
+/** @returns the key, or undefined when the text is not a cosigner's key (spec/policy.md), with the id of its bytes. */
+export function parseCosignerKey(vkey: string): CosignerKey | undefined {
+  return parsePublicKey(vkey, COSIGNATURE);
+}
+
+function parsePublicKey<Type extends KeyType>(vkey: string, type: Type): PublicKey<Type> | undefined {
+  const cut = cutKey(vkey, type);
   if (cut === undefined) return undefined;
-  const key = makeVerifier(cut.name, cut.bytes);
+  const key = makeKey(type, cut.name, cut.bytes);
   return key.vkey === vkey ? key : undefined;
 }
 
@@ -76,7 +97,7 @@ export function parseVerifierKey(vkey: string): VerifierKey | undefined {
 export function parseSignerKey(skey: string): SignerKey | undefined {
   const prefix = "PRIVATE+KEY+";
   if (!skey.startsWith(prefix)) return undefined;
-  const cut = cutKey(skey.slice(prefix.length));
+  const cut = cutKey(skey.slice(prefix.length), ED25519);
   if (cut === undefined) return undefined;
   const key = makeSigner(cut.name, cut.bytes);
   return key.id.toString("hex") === cut.id ? key : undefined;
@@ -90,13 +111,20 @@ export function generateKey(name: string): { skey: string; vkey: string } {
   return { skey: `PRIVATE+KEY+${name}+${key.id.toString("hex")}+${typed}`, vkey: key.vkey };
 }
 
-/** @param text ends in a newline */
-export function signNote(text: string, key: SignerKey): string {
-  const blob = Buffer.concat([key.id, sign(null, Buffer.from(text), key.privateKey)]);
-  return `${text}\n\u2014 ${key.name} ${blob.toString("base64")}\n`;
+/**
+ * @param text ends in a newline
+ * @param keys one or more; the lines stand in their order
+ */
+export function signNote(text: string, ...keys: readonly SignerKey[]): string {
+  const lines = keys.map((key) => {
+    const blob = Buffer.concat([key.id, sign(null, Buffer.from(text), key.privateKey)]);
+    return `\u2014 ${key.name} ${blob.toString("base64")}\n`;
+  });
+  return `${text}\n${lines.join("")}`;
 }
 
-function parseSignature(line: string): Signature | undefined {
+/** @returns the parts of a signature line, given without its newline, or undefined when it is malformed. */
+export function parseSignature(line: string): Signature | undefined {
   const match = /^\u2014 ([^ ]+) ([^ ]+)$/u.exec(line);
   if (match === null || !isKeyName(match[1]!)) return undefined;
   const blob = parseBase64(match[2]!);

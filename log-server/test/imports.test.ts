@@ -8,8 +8,8 @@ const SRC = new URL("../../src/", import.meta.url).pathname;
 
 const ROOMS: readonly (readonly string[])[] = [
   ["errors", "encoding", "forms", "hooks"],
-  ["merkle", "note", "tile", "kinds", "evidence"],
-  ["checkpoint", "entry", "submission", "disclosure"],
+  ["merkle", "note", "tile", "kinds", "evidence", "policy", "cosignature"],
+  ["checkpoint", "entry", "added", "submission", "disclosure"],
   ["store", "level-keys", "memory-store", "level-store"],
   [
     "log",
@@ -31,6 +31,8 @@ const ROOMS: readonly (readonly string[])[] = [
     "routes/parameters",
     "routes/route",
     "routes/access",
+    "routes/accept-encoding",
+    "routes/add",
     "routes/tiles",
     "routes/ct",
     "routes/submissions",
