@@ -32,6 +32,10 @@ export type ProveInvocation = { command: "prove" } & LogOptions & {
     output: string | undefined;
     token: string | undefined;
   };
+export type CompareInvocation = { command: "compare" } & Omit<LogOptions, "log"> & {
+    /** Where the views are, in order; that of --log is the first. */
+    views: readonly string[];
+  };
 export type VerifyInvocation = { command: "verify"; file: string; vkey: string; json: boolean };
 
 export type Invocation =
@@ -40,6 +44,7 @@ export type Invocation =
   | HeadInvocation
   | AuditInvocation
   | ProveInvocation
+  | CompareInvocation
   | VerifyInvocation;
 
 const text = { type: "string" } as const;
@@ -65,6 +70,8 @@ export function readCommandLine(argv: readonly string[]): Invocation {
       return readAudit(rest);
     case "prove":
       return readProve(rest);
+    case "compare":
+      return readCompare(rest);
     case "verify":
       return readVerify(rest);
   }
@@ -145,6 +152,14 @@ function readProve(argv: readonly string[]): Invocation {
     output: values.output === undefined ? undefined : required(values.output, "--output FILE", "prove"),
     token: values.token === undefined ? undefined : required(values.token, "--token FILE|TOKEN", "prove"),
   };
+}
+
+function readCompare(argv: readonly string[]): Invocation {
+  const { values, positionals } = parse(argv, ofLog, "compare", true);
+  if (values.help) return { command: "help", about: "compare" };
+  const views = values.log === undefined ? positionals : [values.log, ...positionals];
+  const { log: _, ...options } = logOptions({ ...values, log: required(views[0], "VIEW", "compare") }, "compare");
+  return { command: "compare", ...options, views: views.map((view) => required(view, "VIEW", "compare")) };
 }
 
 function readVerify(argv: readonly string[]): Invocation {

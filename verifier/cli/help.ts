@@ -1,4 +1,4 @@
-export const commandNames = ["head", "audit", "prove", "verify"] as const;
+export const commandNames = ["head", "audit", "prove", "verify", "compare"] as const;
 export type CommandName = (typeof commandNames)[number];
 
 export const generalHelp = `vitrine-verifier: checks a Vitrine log and its evidence, trusting nobody but the
@@ -11,6 +11,8 @@ Usage:
                                                           unchanged, in order? And list them
   vitrine-verifier prove  --log URL --vkey KEY --index N  make an evidence bundle of one entry
   vitrine-verifier verify FILE --vkey KEY                 check an evidence bundle, offline
+  vitrine-verifier compare VIEW... --vkey KEY             are log, mirrors and witnesses shown
+                                                          one and the same tree?
   vitrine-verifier COMMAND --help                         more about one command
 
 Options:
@@ -28,14 +30,18 @@ The verdict is the last word of every command, and its exit status:
   69 the log did not answer, so there is no verdict
 `;
 
-const reading = `  --log URL|DIR    where the log is read, such as https://log.example/audit; or
-                   a folder with a log exported as files, or its file:// URL
-  --vkey FILE|KEY  the log's verifier key, or a file that holds it
+const whereLog = `  --log URL|DIR    where the log is read, such as https://log.example/audit; or
+                   a folder with a log exported as files, or its file:// URL`;
+
+const keeping = `  --vkey FILE|KEY  the log's verifier key, or a file that holds it
   --state DIR      where the last verified checkpoint is kept, and how far the
                    log was audited [$XDG_STATE_HOME/vitrine-verifier, else
                    ~/.local/state/vitrine-verifier]
   --timeout SEC    give up when the log is silent for so long [20]; a single
                    answer may take ten times as long`;
+
+const reading = `${whereLog}
+${keeping}`;
 
 const ending = `  --json           print one JSON object, and nothing else, to standard output
   -h, --help       print this`;
@@ -129,5 +135,28 @@ ${ending}
 
 Example:
   vitrine-verifier verify evidence.json --vkey log.vkey
+`,
+  compare: `Compares what the log, its mirrors and its witnesses show, and what was kept here:
+whether each is a checkpoint signed by the log's key, and all are of one history.
+Run it from another network than the log's, or with notes that others sent you.
+
+Usage: vitrine-verifier compare VIEW... --vkey FILE|KEY [options]
+
+VIEW is the URL of a log or mirror; the URL of a witness, or a mirror of several
+logs, where the log is found under the SHA-256 of its origin; a folder of either
+kind; or a file with a signed checkpoint ("-" for standard input). The tiles for
+the comparison are taken from any of the views that has them.
+
+Options:
+  --log URL|DIR    one more VIEW, the first
+${keeping}
+${ending}
+
+Two signed checkpoints that cannot be of one history are kept in the state folder,
+as evidence against the log's key. The state is not advanced.
+
+Example:
+  vitrine-verifier compare --log https://log.example/audit --vkey log.vkey \\
+    https://mirror.example/logs https://witness.example checkpoint.from.a.friend
 `,
 };

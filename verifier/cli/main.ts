@@ -19,6 +19,8 @@ async function run(invocation: Invocation): Promise<number> {
       return (await import("./commands/audit.ts")).runAudit(invocation);
     case "prove":
       return (await import("./commands/prove.ts")).runProve(invocation);
+    case "compare":
+      return (await import("./commands/compare.ts")).runCompare(invocation);
     case "verify":
       return (await import("./commands/verify.ts")).runVerify(invocation);
   }

@@ -63,3 +63,4 @@ export {
   tileWidth,
 } from "./tile.ts";
 export { formatTlogProof, parseTlogProof, type TlogProof } from "./tlog-proof.ts";
+export { compareViews, type SeenView, type Split, type View, type ViewsReport } from "./views.ts";

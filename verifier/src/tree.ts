@@ -75,6 +75,31 @@ export class TileTree {
     return this.#range(0, this.#size);
   }
 
+  /**
+   * Computes two roots from the same hashes. Where `whole` is a root that was signed, `prefix` is the only root that the
+   * first `size` entries of that tree can have.
+   * @param size above 0, at most that of the tree
+   */
+  prefix(size: number): Promise<{ prefix: Uint8Array; whole: Uint8Array }> {
+    return this.#prefix(0, this.#size, size);
+  }
+
+  /** Goes down to where the beginning ends, as SUBPROOF of RFC 6962 section 2.1.2 does, and folds up both. */
+  async #prefix(start: number, end: number, size: number): Promise<{ prefix: Uint8Array; whole: Uint8Array }> {
+    if (end === size) {
+      const whole = await this.#range(start, end);
+      return { prefix: whole, whole };
+    }
+    const k = largestPowerBelow(end - start);
+    if (size <= start + k) {
+      const left = await this.#prefix(start, start + k, size);
+      return { prefix: left.prefix, whole: nodeHash(left.whole, await this.#range(start + k, end)) };
+    }
+    const left = await this.#range(start, start + k);
+    const right = await this.#prefix(start + k, end, size);
+    return { prefix: nodeHash(left, right.prefix), whole: nodeHash(left, right.whole) };
+  }
+
   /** PATH of RFC 6962 section 2.1.1: the siblings of entry `index`, from the leaf up. */
   async inclusionProof(index: number): Promise<Uint8Array[]> {
     const proof: Uint8Array[] = [];
