@@ -14,6 +14,7 @@ origin: ${origin} # never changes: it stands in every checkpoint
 key: keys/log.key
 store: log/store
 index: log/index
+search_index: log/search
 guard: guard/checkpoint # the checkpoint last signed; never restore it from a backup
 sources:
   - ${sourceVkey}

@@ -11,6 +11,7 @@ t.test("the first files are YAML with the keys that the parts need", async (t) =
     key: "keys/log.key",
     store: "log/store",
     index: "log/index",
+    search_index: "log/search",
     guard: "guard/checkpoint",
     sources: ["vitrine.local/0123abcd/proxy+12345678+AQ=="],
     tokens: "tokens",

@@ -60,6 +60,8 @@ export const configKeys: readonly ConfigKey[] = [
   { key: "key", type: "path", unit: "", default: "./log.key", parse: text },
   { key: "store", type: "path", unit: "", default: "./log/store", parse: text },
   { key: "index", type: "path", unit: "", default: "./log/index", parse: text },
+  { key: "search_index", type: "path", unit: "", default: "./log/search", parse: text },
+  { key: "search_public", type: "boolean", unit: "", default: "", parse: flag },
   { key: "guard", type: "path", unit: "", default: "./guard/checkpoint", parse: text },
   { key: "sources", type: "list", unit: "verifier keys", default: undefined, parse: verifierKeys },
   { key: "tokens", type: "path", unit: "", default: "", parse: text },

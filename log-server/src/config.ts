@@ -15,6 +15,10 @@ export interface LogServerConfig {
   readonly store: string;
   /** LevelDB directory of the hash index. */
   readonly index: string;
+  /** LevelDB directory of the search index. */
+  readonly searchIndex: string;
+  /** Whether a search needs no token. */
+  readonly searchPublic: boolean;
   /** The guard file; not inside `store`. */
   readonly guard: string;
   /** Verifier keys. */
@@ -102,6 +106,8 @@ export function parseLogServerConfig(text: string, path: string): LogServerConfi
     key: file("key"),
     store: file("store"),
     index: file("index"),
+    searchIndex: file("search_index"),
+    searchPublic: values.has("search_public") ? get("search_public") : !values.has("tokens"),
     guard: file("guard"),
     sources: get("sources"),
     ...(values.has("tokens") ? { tokens: file("tokens") } : {}),

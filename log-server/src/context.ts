@@ -5,6 +5,7 @@ import type { Hooks } from "./hooks.ts";
 import type { Intake } from "./intake.ts";
 import type { TreeReader } from "./log.ts";
 import type { Metrics } from "./metrics.ts";
+import type { Searcher } from "./search.ts";
 import type { Sources } from "./sources.ts";
 import type { SourcePosition, Store } from "./store.ts";
 import type { Tokens } from "./tokens.ts";
@@ -15,6 +16,9 @@ export interface ServerContext {
   readonly store: Store;
   readonly reader: TreeReader;
   readonly index: HashIndex;
+  readonly searcher: Searcher;
+  /** Whether a search needs no token. */
+  readonly searchPublic: boolean;
   readonly intake: Intake;
   readonly waiting: WaitingRoom;
   /** `POST /add`, where it is on: who may (everyone without `tokens`), and the room of its own that it has. */

@@ -1,21 +1,14 @@
-import { Level } from "level";
 import { reason } from "./errors.ts";
+import { destroyIndex, type IndexDatabase, type IndexFolder, openIndex } from "./index-folder.ts";
 import { readU64, writeU64 } from "./level-keys.ts";
 import type { TreeReader } from "./log.ts";
 import { HASH_BYTES } from "./merkle.ts";
 import { TILE_WIDTH } from "./tile.ts";
 
-type Database = Level<Buffer, Buffer>;
-
-// In Node.js, Level is ClassicLevel, which can remove the files of a database; the types of `level` leave that out.
-const { destroy } = Level as unknown as { destroy(path: string): Promise<void> };
-
-// A leaf hash is a key of 32 bytes; these are shorter.
-const META_KEY = Buffer.from("meta");
+// A leaf hash is a key of 32 bytes; this one is shorter.
 const POSITION_KEY = Buffer.from("position");
 /** Tiles of level 0 in one write. */
 const STRIDE = 16;
-const WRITE_BUFFER_BYTES = 16 * 2 ** 20;
 
 export type Lookup = { readonly index: number } | "unknown" | "behind";
 
@@ -25,19 +18,18 @@ export type Lookup = { readonly index: number } | "unknown" | "behind";
  * is an earlier state of itself, and goes on from there.
  */
 export class HashIndex {
-  readonly #path: string;
-  readonly #meta: Buffer;
+  readonly #folder: IndexFolder;
   readonly #reader: TreeReader;
   readonly #warn: (message: string) => void;
-  #db: Database | undefined;
+  #db: IndexDatabase | undefined;
   #position = 0;
   #target = 0;
   #running: Promise<void> | undefined;
   #closed = false;
 
   constructor(path: string, origin: string, reader: TreeReader, warn: (message: string) => void) {
-    this.#path = path;
-    this.#meta = Buffer.from(JSON.stringify({ index: "leaf hashes", layout: 1, origin }));
+    const meta = Buffer.from(JSON.stringify({ index: "leaf hashes", layout: 1, origin }));
+    this.#folder = { path, what: "hash index", meta, warn };
     this.#reader = reader;
     this.#warn = warn;
   }
@@ -85,14 +77,14 @@ export class HashIndex {
       while (this.#position < this.#target && !this.#closed) await this.#advance(this.#db);
     } catch (error) {
       // The next follow() tries again.
-      this.#warn(`the hash index ${this.#path} is not being written: ${reason(error)}`);
+      this.#warn(`the hash index ${this.#folder.path} is not being written: ${reason(error)}`);
       await this.#db?.close().catch(() => undefined); // already reported
       this.#db = undefined;
     }
     this.#running = undefined;
   }
 
-  async #advance(db: Database): Promise<void> {
+  async #advance(db: IndexDatabase): Promise<void> {
     const start = this.#position;
     const end = Math.min(this.#target, (Math.floor(start / TILE_WIDTH) + STRIDE) * TILE_WIDTH);
     const batch = db.batch();
@@ -109,45 +101,19 @@ export class HashIndex {
     this.#position = end;
   }
 
-  async #open(): Promise<Database> {
-    const options = { keyEncoding: "buffer", valueEncoding: "buffer" } as const;
-    const db: Database = new Level<Buffer, Buffer>(this.#path, options);
-    try {
-      await db.open({ writeBufferSize: WRITE_BUFFER_BYTES });
-    } catch (error) {
-      if ((error as { cause?: { code?: string } }).cause?.code !== "LEVEL_CORRUPTION") throw error;
-      await this.#destroy("it is corrupt");
-      await db.open({ writeBufferSize: WRITE_BUFFER_BYTES });
-    }
-    try {
-      const found = await db.get(META_KEY);
-      const position = found?.equals(this.#meta) ? await this.#stored(db) : undefined;
-      if (position !== undefined) {
-        this.#position = position;
-        return db;
-      }
-      const [key] = await db.keys({ limit: 1 }).all();
-      if (key === undefined) return await this.#begin(db);
-      // Whatever else is there is not ours to delete.
-      if (found === undefined) throw new Error("the folder holds something that is not a hash index");
-      await db.close();
-      await this.#destroy("it is not of this tree");
-      await db.open({ writeBufferSize: WRITE_BUFFER_BYTES });
-      return await this.#begin(db);
-    } catch (error) {
-      await db.close();
-      throw error;
-    }
-  }
-
-  async #begin(db: Database): Promise<Database> {
-    await db.put(META_KEY, this.#meta);
-    this.#position = 0;
+  async #open(): Promise<IndexDatabase> {
+    let position = 0;
+    const db = await openIndex(this.#folder, async (found) => {
+      const stored = await this.#stored(found);
+      position = stored ?? 0;
+      return stored !== undefined;
+    });
+    this.#position = position;
     return db;
   }
 
   /** @returns how far the index says it is, undefined when that does not fit the tree. */
-  async #stored(db: Database): Promise<number | undefined> {
+  async #stored(db: IndexDatabase): Promise<number | undefined> {
     const value = await db.get(POSITION_KEY);
     if (value === undefined) return 0;
     const position = readU64(value, 0);
@@ -155,11 +121,6 @@ export class HashIndex {
     const last = await this.#reader.leafHashes(position - 1, position);
     const index = await db.get(Buffer.from(last));
     return index !== undefined && readU64(index, 0) === position - 1 ? position : undefined;
-  }
-
-  async #destroy(why: string): Promise<void> {
-    this.#warn(`the hash index ${this.#path} is built again: ${why}`);
-    await destroy(this.#path);
   }
 
   /** Throws the index away, and builds it again in the background. */
@@ -174,12 +135,12 @@ export class HashIndex {
     this.follow(this.#target);
   }
 
-  async #remove(db: Database, why: string): Promise<void> {
+  async #remove(db: IndexDatabase, why: string): Promise<void> {
     try {
       await db.close();
-      await this.#destroy(why);
+      await destroyIndex(this.#folder, why);
     } catch (error) {
-      this.#warn(`the hash index ${this.#path} cannot be removed: ${reason(error)}; delete the folder`);
+      this.#warn(`the hash index ${this.#folder.path} cannot be removed: ${reason(error)}; delete the folder`);
     }
     this.#running = undefined;
   }

@@ -19,6 +19,7 @@ export interface Health {
   /** Milliseconds since the publisher last found everything in order. */
   readonly publish_check_age_ms: number;
   readonly index_lag: number;
+  readonly search_lag: number;
 }
 
 /** What the checks look at. */
@@ -30,6 +31,7 @@ export interface HealthState {
   readonly checkedAt: number;
   readonly interval: number;
   readonly indexed: number;
+  readonly searchable: number;
   readonly failure: string | undefined;
 }
 
@@ -56,7 +58,7 @@ function treeCheck({ served, head }: HealthState): string {
   return "ok";
 }
 
-/** Really checks what can go wrong while the log runs. The hash index is no part of the status: it may lag. */
+/** Really checks what can go wrong while the log runs. The indexes are no part of the status: they may lag. */
 export function checkHealth(state: HealthState, now: number): Health {
   const age = now - state.checkedAt;
   const overdue = age > OVERDUE_INTERVALS * state.interval + OVERDUE_MS;
@@ -73,5 +75,6 @@ export function checkHealth(state: HealthState, now: number): Health {
     tree_size: state.head.size,
     publish_check_age_ms: age,
     index_lag: Math.max(0, state.served.size - state.indexed),
+    search_lag: Math.max(0, state.served.size - state.searchable),
   };
 }

@@ -14,10 +14,17 @@ export const crashPoints = [
 
 export type CrashPoint = (typeof crashPoints)[number];
 
+/** The same for the search index. Its death or failure is nothing to the log, so these points are apart. */
+export const searchCrashPoints = ["search:chunk-full", "search:chunk-written"] as const;
+
+export type SearchCrashPoint = (typeof searchCrashPoints)[number];
+
 /** What a caller of `startLogServer` may add. */
 export interface LogServerHooks {
   /** Called, and awaited, at each crash point. What it throws counts as a write error. For crash tests. */
   readonly at?: (point: CrashPoint) => void | Promise<void>;
+  /** The same for the search index, which then begins again from what it has on disk. */
+  readonly atSearch?: (point: SearchCrashPoint) => void | Promise<void>;
   /** Takes what an operator should read, one line each; without it the lines go to stderr. Never holds a secret. */
   readonly log?: (level: "info" | "warn" | "error", message: string) => void;
 }
@@ -25,6 +32,7 @@ export interface LogServerHooks {
 /** The hooks with their defaults. */
 export interface Hooks {
   at(point: CrashPoint): Promise<void>;
+  atSearch(point: SearchCrashPoint): Promise<void>;
   log(level: "info" | "warn" | "error", message: string): void;
 }
 
@@ -32,6 +40,9 @@ export function withDefaults(hooks: LogServerHooks): Hooks {
   return {
     at: async (point) => {
       await hooks.at?.(point);
+    },
+    atSearch: async (point) => {
+      await hooks.atSearch?.(point);
     },
     log: (level, message) => {
       if (hooks.log !== undefined) hooks.log(level, message);

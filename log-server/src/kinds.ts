@@ -28,6 +28,19 @@ const actor = object({ login: text, auth });
 const clientAtStart = object({ address: sealable("client.address"), "application?": text, tls: flag });
 const durability = oneOf("before-execute", "before-result", "relaxed");
 
+export const statementClasses: readonly string[] = [
+  "read",
+  "write",
+  "ddl",
+  "role",
+  "function",
+  "copy",
+  "admin",
+  "session",
+  "unknown",
+];
+export const statementOutcomes: readonly string[] = ["completed", "failed", "denied", "cancelled", "unknown"];
+
 const table: Readonly<Record<string, Members>> = {
   "source.start": {
     vkey: text,
@@ -80,7 +93,7 @@ const table: Readonly<Record<string, Members>> = {
     client: object({ address: sealable("client.address"), "application?": text }),
     protocol: oneOf("simple", "extended", "function"),
     operation: text,
-    class: oneOf("read", "write", "ddl", "role", "function", "copy", "admin", "session", "unknown"),
+    class: oneOf(...statementClasses),
     relations: listOf(object({ "schema?": text, name: text, access: oneOf("read", "write") })),
     functions: listOf(text),
     "fingerprint?": matching(/^[0-9a-f]{16}$/),
@@ -93,7 +106,7 @@ const table: Readonly<Record<string, Members>> = {
     "tx?": oneOf("I", "T", "E"),
     start: timestamp,
     "duration_us?": count,
-    outcome: oneOf("completed", "failed", "denied", "cancelled", "unknown"),
+    outcome: oneOf(...statementOutcomes),
     "sqlstate?": sqlstate,
     "tag?": text,
     "rows?": count,

@@ -6,6 +6,7 @@ export interface Gauges {
   readonly treeSize: () => number;
   readonly publishedSize: () => number;
   readonly indexLag: () => number;
+  readonly searchLag: () => number;
   readonly waitingSubmissions: () => number;
   readonly waitingBytes: () => number;
   readonly waitingAdds: () => number;
@@ -21,6 +22,7 @@ export class Metrics {
   readonly #submissions: Counter<"code">;
   readonly #added: Counter<"code">;
   readonly #checkpoints: Counter;
+  readonly #searchSeconds: Histogram;
 
   constructor() {
     const registers = [this.registry];
@@ -51,6 +53,12 @@ export class Metrics {
       registers,
     });
     this.#checkpoints = new Counter({ name: "vitrine_log_checkpoints_total", help: "Checkpoints signed", registers });
+    this.#searchSeconds = new Histogram({
+      name: "vitrine_log_search_seconds",
+      help: "Duration of a page of a search",
+      buckets: [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1],
+      registers,
+    });
   }
 
   /** Adds the process's own metrics and the gauges. */
@@ -59,6 +67,7 @@ export class Metrics {
     this.#gauge("vitrine_log_tree_size", "Entries that are durable", gauges.treeSize);
     this.#gauge("vitrine_log_published_size", "Size of the latest checkpoint", gauges.publishedSize);
     this.#gauge("vitrine_log_index_lag", "Published entries that the hash index has not reached", gauges.indexLag);
+    this.#gauge("vitrine_log_search_lag", "Published entries that the search index has not reached", gauges.searchLag);
     this.#gauge("vitrine_log_waiting_submissions", "Submissions being received or written", gauges.waitingSubmissions);
     this.#gauge("vitrine_log_waiting_bytes", "Bytes of the waiting submissions", gauges.waitingBytes);
     this.#gauge("vitrine_log_waiting_adds", "Entries of POST /add being received or written", gauges.waitingAdds);
@@ -88,6 +97,10 @@ export class Metrics {
 
   added(code: string): void {
     this.#added.inc({ code });
+  }
+
+  search(seconds: number): void {
+    this.#searchSeconds.observe(seconds);
   }
 
   checkpoint(): void {

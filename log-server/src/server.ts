@@ -6,6 +6,7 @@ import { ADD, addRoutes } from "./routes/add.ts";
 import { ctRoutes } from "./routes/ct.ts";
 import { entryRoutes } from "./routes/entries.ts";
 import { operationRoutes } from "./routes/operations.ts";
+import { searchRoutes } from "./routes/search.ts";
 import { SUBMISSIONS, submissionRoutes } from "./routes/submissions.ts";
 import { tileRoutes } from "./routes/tiles.ts";
 
@@ -100,6 +101,7 @@ export function buildServer(context: ServerContext): FastifyInstance {
   submissionRoutes(app, context);
   addRoutes(app, context);
   entryRoutes(app, context);
+  searchRoutes(app, context);
   operationRoutes(app, context);
   return app;
 }

@@ -17,6 +17,8 @@ import { Metrics } from "./metrics.ts";
 import type { SignerKey, VerifierKey } from "./note.ts";
 import { Publisher } from "./publisher.ts";
 import { checkAgainstSigned, recoverEdge } from "./recovery.ts";
+import { Searcher } from "./search.ts";
+import { SearchIndex } from "./search-index.ts";
 import { Sequencer } from "./sequencer.ts";
 import { buildServer } from "./server.ts";
 import { checkSourceKeys, registerSources } from "./sources.ts";
@@ -52,11 +54,15 @@ async function canonical(path: string): Promise<string> {
 /** A copy of the store's directory that is put back must not bring an older guard, or an older index, with it. */
 async function checkPaths(config: LogServerConfig): Promise<void> {
   const store = await canonical(config.store);
-  for (const key of ["guard", "index", "key"] as const) {
+  for (const key of ["guard", "index", "searchIndex", "key"] as const) {
     const path = relative(store, await canonical(config[key]));
     if (path === ".." || path.startsWith(`..${sep}`)) continue;
-    const message = `${key} (${config[key]}) must not stand in the store's directory, ${config.store}`;
+    const name = key === "searchIndex" ? "search_index" : key;
+    const message = `${name} (${config[key]}) must not stand in the store's directory, ${config.store}`;
     throw new LogServerError("bad_config", message);
+  }
+  if ((await canonical(config.index)) === (await canonical(config.searchIndex))) {
+    throw new LogServerError("bad_config", `index and search_index are both ${config.index}; each needs its own`);
   }
 }
 
@@ -184,9 +190,11 @@ async function run(parts: Parts): Promise<RunningLogServer> {
   const reader = new TreeReader(store);
   const sequencer = new Sequencer(store, state, hooks, (turn) => metrics.turn(turn), onFatal);
   const index = new HashIndex(config.index, config.origin, reader, (message) => hooks.log("warn", message));
+  const search = new SearchIndex(config.searchIndex, config.origin, reader, hooks);
+  const followers = [index, search];
   const onPublished = ({ size }: SignedCheckpoint): void => {
     metrics.checkpoint();
-    index.follow(size);
+    for (const follower of followers) follower.follow(size);
   };
   const publisher = new Publisher(
     {
@@ -209,6 +217,8 @@ async function run(parts: Parts): Promise<RunningLogServer> {
     store,
     reader,
     index,
+    searcher: new Searcher(search, reader),
+    searchPublic: config.searchPublic,
     intake,
     waiting,
     add: config.add ? { tokens: parts.addTokens, waiting: waitingAdds } : undefined,
@@ -230,6 +240,7 @@ async function run(parts: Parts): Promise<RunningLogServer> {
           checkedAt: publisher.checkedAt,
           interval: config.checkpointIntervalMs,
           indexed: index.position,
+          searchable: search.position,
           failure: failure?.message,
         },
         Date.now(),
@@ -239,19 +250,20 @@ async function run(parts: Parts): Promise<RunningLogServer> {
     treeSize: () => sequencer.head.size,
     publishedSize: () => publisher.latest.size,
     indexLag: () => Math.max(0, publisher.latest.size - index.position),
+    searchLag: () => Math.max(0, publisher.latest.size - search.position),
     waitingSubmissions: () => waiting.submissions,
     waitingBytes: () => waiting.bytes,
     waitingAdds: () => waitingAdds.submissions,
   });
 
   await publisher.publish();
-  index.follow(publisher.latest.size);
+  for (const follower of followers) follower.follow(publisher.latest.size);
   const app = buildServer(context);
   let url: string;
   try {
     url = await listen(app, config.listen);
   } catch (error) {
-    await index.close();
+    for (const follower of followers) await follower.close();
     throw error;
   }
   publisher.start();
@@ -267,7 +279,7 @@ async function run(parts: Parts): Promise<RunningLogServer> {
       const deadline = setTimeout(() => app.server.closeAllConnections(), CLOSE_MS);
       await app.close();
       clearTimeout(deadline);
-      await index.close();
+      for (const follower of followers) await follower.close();
       await store.close();
     }
   };

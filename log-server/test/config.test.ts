@@ -16,6 +16,8 @@ t.test("the least configuration, with every default", async (t) => {
     key: "/etc/vitrine/log.key",
     store: "/etc/vitrine/log/store",
     index: "/etc/vitrine/log/index",
+    searchIndex: "/etc/vitrine/log/search",
+    searchPublic: true,
     guard: "/etc/vitrine/guard/checkpoint",
     sources: [vkey],
     publicEntries: true,
@@ -38,6 +40,7 @@ origin: log.example/x
 key: /run/keys/log.key
 store: ../var/store   # relative to the file
 index: ../var/index
+search_index: ../var/search
 guard: ../guard/checkpoint
 sources:
   - ${vkey}
@@ -57,6 +60,8 @@ limits:
     key: "/run/keys/log.key",
     store: "/etc/var/store",
     index: "/etc/var/index",
+    searchIndex: "/etc/var/search",
+    searchPublic: false,
     guard: "/etc/guard/checkpoint",
     sources: [vkey],
     tokens: "/etc/vitrine/tokens",
@@ -75,6 +80,12 @@ limits:
   t.ok(Object.isFrozen(config) && Object.isFrozen(config.limits) && Object.isFrozen(config.sources));
 });
 
+t.test("who has tokens says whether one may search without", async (t) => {
+  t.equal(parse(`${LEAST}tokens: tokens\n`).searchPublic, false);
+  t.equal(parse(`${LEAST}tokens: tokens\nsearch_public: true\n`).searchPublic, true);
+  t.equal(parse(`${LEAST}search_public: false\n`).searchPublic, false);
+});
+
 t.test("each mistake is refused with its line and column", async (t) => {
   const cases: [string, string, RegExp][] = [
     [`${LEAST}storre: x\n`, "3:1", /there is no key storre/],
@@ -86,6 +97,7 @@ t.test("each mistake is refused with its line and column", async (t) => {
     [`${LEAST}checkpoint_interval_ms: 10.5\n`, "3:25", /expected an integer/],
     [`${LEAST}limits:\n  body_bytes: 67108865\n`, "4:15", /from 16777216 to 67108864/],
     [`${LEAST}public_entries: "no"\n`, "3:17", /public_entries: expected true or false/],
+    [`${LEAST}search_public: yes\n`, "3:16", /search_public: expected true or false/],
     [`${LEAST}store: 5\n`, "3:8", /store: expected a text/],
     [`${LEAST}store:\n`, "3:7", /store: expected a text/],
     [`${LEAST}store: {a: 1}\n`, "3:8", /store: expected a text/],

@@ -27,6 +27,8 @@ export async function makeLogFolder(sources: readonly string[] = []): Promise<Lo
       key: join(path, "log.key"),
       store: join(path, "log/store"),
       index: join(path, "log/index"),
+      searchIndex: join(path, "log/search"),
+      searchPublic: true,
       guard: join(path, "guard/checkpoint"),
       sources,
       add: false,

@@ -13,6 +13,7 @@ const good: HealthState = {
   checkedAt: 1000,
   interval: 1000,
   indexed: 2,
+  searchable: 0,
   failure: undefined,
 };
 

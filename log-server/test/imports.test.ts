@@ -10,7 +10,8 @@ const ROOMS: readonly (readonly string[])[] = [
   ["errors", "encoding", "forms", "hooks"],
   ["merkle", "note", "tile", "kinds", "evidence", "policy", "cosignature"],
   ["checkpoint", "entry", "added", "submission", "disclosure"],
-  ["store", "level-keys", "memory-store", "level-store"],
+  ["store", "level-keys", "memory-store", "level-store", "index-folder"],
+  ["search-postings", "search-terms", "search-zones", "search-chunk", "search-cursor"],
   [
     "log",
     "sources",
@@ -25,7 +26,20 @@ const ROOMS: readonly (readonly string[])[] = [
     "config",
     "waiting-room",
   ],
-  ["recovery", "sequencer", "publisher", "hash-index", "intake", "metrics", "health"],
+  [
+    "recovery",
+    "sequencer",
+    "publisher",
+    "hash-index",
+    "search-lists",
+    "search-candidates",
+    "search-index",
+    "search",
+    "search-parameters",
+    "intake",
+    "metrics",
+    "health",
+  ],
   ["context"],
   [
     "routes/parameters",
@@ -40,6 +54,7 @@ const ROOMS: readonly (readonly string[])[] = [
     "routes/accept-encoding",
     "routes/add",
     "routes/operations",
+    "routes/search",
   ],
   ["server"],
   ["start"],
@@ -72,13 +87,13 @@ t.test("every file has its room, and imports run downwards", async (t) => {
   for (const file of files) visit(file);
 });
 
-t.test("LevelDB is known to the store and the hash index alone, HTTP to the server alone", async (t) => {
+t.test("LevelDB is known to the store and the indexes alone, HTTP to the server alone", async (t) => {
   const importing = (name: string): string[] =>
     readdirSync(SRC, { recursive: true })
       .map(String)
       .filter((file) => file.endsWith(".ts") && readFileSync(join(SRC, file), "utf8").includes(`from "${name}"`))
       .sort();
-  t.same(importing("level"), ["hash-index.ts", "level-store.ts"]);
+  t.same(importing("level"), ["index-folder.ts", "level-store.ts"]);
   t.same(
     importing("fastify").filter((file) => !file.startsWith("routes/")),
     ["server.ts"],

@@ -27,13 +27,19 @@ export function checked(source: string, epoch: number, seq: number, entries: rea
 
 export const entryBytes = (index: number): Buffer => Buffer.from(`entry ${index}`);
 
-/** Appends `entry <index>` to a store until the tree has this size, in steps of these lengths, over and over. */
-export async function grow(store: Store, edge: RightEdge, size: number, steps: readonly number[]): Promise<void> {
+/** Appends entries to a store until the tree has this size, in steps of these lengths, over and over. */
+export async function grow(
+  store: Store,
+  edge: RightEdge,
+  size: number,
+  steps: readonly number[],
+  bytesOf: (index: number) => Buffer = entryBytes,
+): Promise<void> {
   for (let i = 0; edge.size < size; i += 1) {
     const turn = new Turn(edge);
     const count = Math.min(steps[i % steps.length]!, size - edge.size);
     const first = edge.size;
-    const entries = Array.from({ length: count }, (_, j) => ({ bytes: entryBytes(first + j), disclosures: [] }));
+    const entries = Array.from({ length: count }, (_, j) => ({ bytes: bytesOf(first + j), disclosures: [] }));
     turn.add(checkedRaw(first, entries), 0, { epoch: 1, next: first, chain: Buffer.alloc(32), vkey: "" });
     await store.append(turn.finish());
   }

@@ -204,6 +204,7 @@ export class Stack {
         key: "log.key",
         store: "log/store",
         index: "log/index",
+        search_index: "log/search",
         guard: "guard/checkpoint",
         sources: [source.vkey],
         tokens: "tokens",
