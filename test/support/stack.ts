@@ -122,6 +122,22 @@ export class Part {
     return child.exitCode;
   }
 
+  /** @returns how it ended by itself, or undefined when it still runs after so many milliseconds */
+  async ended(withinMs: number): Promise<{ code: number | null; signal: NodeJS.Signals | null } | undefined> {
+    const child = this.#child;
+    if (child === undefined) throw new Error("it was never started");
+    if (this.running) {
+      await new Promise<void>((resolve) => {
+        const timer = setTimeout(resolve, withinMs);
+        child.once("close", () => {
+          clearTimeout(timer);
+          resolve();
+        });
+      });
+    }
+    return this.running ? undefined : { code: child.exitCode, signal: child.signalCode };
+  }
+
   get running(): boolean {
     const child = this.#child;
     return child !== undefined && child.exitCode === null && child.signalCode === null;
