@@ -1,5 +1,5 @@
 import { Level } from "level";
-import { reason } from "./errors.ts";
+import { LogServerError, reason } from "./errors.ts";
 
 export type IndexDatabase = Level<Buffer, Buffer>;
 
@@ -25,6 +25,11 @@ export function isCorruption(error: unknown): boolean {
   return code === "LEVEL_CORRUPTION" || cause?.code === "LEVEL_CORRUPTION" || /corruption/i.test(reason(error));
 }
 
+/** @returns whether another process has the folder open. */
+export function isLocked(error: unknown): boolean {
+  return (error as { cause?: { code?: unknown } }).cause?.code === "LEVEL_LOCKED";
+}
+
 /** Removes a closed index. */
 export async function destroyIndex({ path, what, warn }: IndexFolder, why: string): Promise<void> {
   warn(`the ${what} ${path} is built again: ${why}`);
@@ -34,7 +39,8 @@ export async function destroyIndex({ path, what, warn }: IndexFolder, why: strin
 /**
  * Opens the index, or begins a new one in place of one that is damaged or of another tree.
  * @param fits whether what the database holds can be continued
- * @throws Error when it cannot be opened, or the folder holds something else: that is not ours to delete
+ * @throws Error when it cannot be opened; LogServerError `bad_config` when the folder holds something else, which is
+ * not ours to delete
  */
 export async function openIndex(
   folder: IndexFolder,
@@ -80,5 +86,5 @@ async function isOurs(
     if (isCorruption(error)) return false;
     throw error;
   }
-  throw new Error(`the folder holds something that is not a ${what}`);
+  throw new LogServerError("bad_config", `the folder holds something that is not a ${what}`);
 }

@@ -1,6 +1,13 @@
 import { LogServerError, reason } from "./errors.ts";
 import type { Hooks } from "./hooks.ts";
-import { destroyIndex, type IndexDatabase, type IndexFolder, isCorruption, openIndex } from "./index-folder.ts";
+import {
+  destroyIndex,
+  type IndexDatabase,
+  type IndexFolder,
+  isCorruption,
+  isLocked,
+  openIndex,
+} from "./index-folder.ts";
 import { readU64, writeU64 } from "./level-keys.ts";
 import type { TreeReader } from "./log.ts";
 import { GROUP_PREFIX, SearchChunk } from "./search-chunk.ts";
@@ -46,6 +53,8 @@ export class SearchIndex {
   #fault: string | undefined;
   #retry: NodeJS.Timeout | undefined;
   #said: string | undefined;
+  /** Since something was last written, or added to what is in memory. */
+  #failures = 0;
   #waiting: { readonly size: number; readonly resolve: () => void }[] = [];
 
   constructor(path: string, origin: string, reader: TreeReader, hooks: Hooks) {
@@ -126,6 +135,7 @@ export class SearchIndex {
         this.#db ??= await this.#open();
         await this.#advance(this.#db);
         this.#said = undefined;
+        this.#failures = 0;
         if (far && (Date.now() - told > TELL_MS || this.position === this.#target)) {
           told = Date.now();
           this.#hooks.log("info", `the search index has ${this.position} of ${this.#target} entries`);
@@ -141,7 +151,11 @@ export class SearchIndex {
     const message = `the search index ${this.#folder.path} is not being written: ${reason(error)}`;
     if (message !== this.#said) this.#hooks.log("warn", message);
     this.#said = message;
-    if (isCorruption(error)) this.#fault ??= reason(error);
+    // A tree that cannot be read, a folder in use or of somebody else: nothing that a new index would mend.
+    if (!(error instanceof LogServerError) && !isLocked(error)) {
+      this.#failures += 1;
+      if (isCorruption(error) || this.#failures > 1) this.#fault ??= reason(error);
+    }
     if (this.#fault === undefined) {
       await this.#db?.close().catch(() => undefined); // already reported
       this.#db = undefined;

@@ -51,8 +51,6 @@ const ROOMS: readonly (readonly string[])[] = [
     "routes/ct",
     "routes/submissions",
     "routes/entries",
-    "routes/accept-encoding",
-    "routes/add",
     "routes/operations",
     "routes/search",
   ],
