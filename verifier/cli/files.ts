@@ -83,7 +83,8 @@ export async function writeDurably(path: string, content: string): Promise<void>
   await syncFolder(folder);
 }
 
-async function syncFolder(folder: string): Promise<void> {
+/** Makes durable which files a folder has, by which names. */
+export async function syncFolder(folder: string): Promise<void> {
   const handle = await open(folder, "r");
   try {
     await handle.sync();

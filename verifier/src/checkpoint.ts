@@ -6,21 +6,40 @@ import { parseNote, verifySignature } from "./note.ts";
 import { parseDecimal } from "./text.ts";
 
 /** A checkpoint whose signature was verified. */
-export type Checkpoint = {
+export type Checkpoint = TreeHead & {
+  /** The signed note, as it was read. */
+  note: Uint8Array;
+};
+
+/** The three lines that every checkpoint has. */
+export type TreeHead = {
   origin: string;
   /** Number of entries. */
   size: number;
   /** 32 bytes. */
   root: Uint8Array;
-  /** The signed note, as it was read. */
-  note: Uint8Array;
 };
 
 /**
  * Step C2: the text of a checkpoint.
  * @throws VerifierError `checkpoint_malformed`
  */
-export function parseCheckpointText(text: string): { origin: string; size: number; root: Uint8Array } {
+export function parseCheckpointText(text: string): TreeHead {
+  const head = parseTreeHead(text);
+  if (!rootFitsSize(head)) throw malformed("its size is 0 and its root is not the empty one");
+  return head;
+}
+
+/** @returns whether a tree of no entries has the root that such a tree has. */
+export function rootFitsSize({ size, root }: TreeHead): boolean {
+  return size > 0 || equalBytes(root, emptyRoot());
+}
+
+/**
+ * The form of a checkpoint's text alone: whether the root of an empty tree is the empty one is not looked at.
+ * @throws VerifierError `checkpoint_malformed`
+ */
+export function parseTreeHead(text: string): TreeHead {
   const lines = text.slice(0, -1).split("\n");
   const [origin, sizeText, rootText] = lines;
   if (rootText === undefined) throw malformed("it has fewer than three lines");
@@ -32,7 +51,6 @@ export function parseCheckpointText(text: string): { origin: string; size: numbe
   const root = decodeBase64(rootText);
   if (root === undefined || root.length !== hashLength)
     throw malformed("its root is not the strict base64 of 32 bytes");
-  if (size === 0 && !equalBytes(root, emptyRoot())) throw malformed("its size is 0 and its root is not the empty one");
   return { origin: origin!, size, root };
 }
 

@@ -1,0 +1,48 @@
+import { VerifierError } from "../../src/index.ts";
+import type { WitnessInvocation } from "../args.ts";
+import { printable } from "../printable.ts";
+import { printLines } from "../output.ts";
+import { defaultHooks, type WitnessHooks } from "../witness/hooks.ts";
+import { policyLine } from "../witness/pages.ts";
+import { type RunningWitness, startWitness } from "../witness/start.ts";
+
+/**
+ * `vitrine-verifier witness`: runs until SIGTERM or SIGINT; SIGHUP reads the lists of logs again.
+ * @returns the exit status
+ * @throws VerifierError `usage`, `port_in_use`, `state_locked`, `state_corrupt`, `state_missing`, `write_failed`
+ */
+export async function runWitness({ flags }: WitnessInvocation, hooks: WitnessHooks = defaultHooks): Promise<number> {
+  const running = await startWitness(flags, hooks);
+  // Before the line that says so is printed: whoever reads it may send a signal.
+  const asked = new Promise<void>((resolve) => {
+    for (const signal of ["SIGTERM", "SIGINT"] as const) process.once(signal, () => resolve());
+  });
+  process.on("SIGHUP", () => void reload(running, hooks));
+  printLines(greeting(running));
+  await Promise.race([asked, running.failure]);
+  await running.stop();
+  return 0;
+}
+
+function greeting({ witness, settings, created, port }: RunningWitness): string[] {
+  const { vkey } = witness.cosigner;
+  const host = settings.host.includes(":") ? `[${settings.host}]` : settings.host;
+  return [
+    `witness  ${printable(vkey.name)}${created ? `, whose key was made just now: ${printable(settings.key)}` : ""}`,
+    `vkey     ${printable(vkey.text)}`,
+    `policy   ${printable(policyLine(witness, settings.url))}`,
+    `logs     ${witness.logs.size}, of which ${[...witness.state.logs].length} cosigned`,
+    `state    ${printable(settings.state)}`,
+    `ready at http://${printable(host)}:${port}${settings.prefix}/`,
+  ];
+}
+
+async function reload({ reload, witness }: RunningWitness, hooks: WitnessHooks): Promise<void> {
+  try {
+    for (const sentence of await reload()) hooks.log(sentence);
+    hooks.log(`the lists were read again: ${witness.logs.size} logs`);
+  } catch (error) {
+    if (!(error instanceof VerifierError)) throw error;
+    hooks.log(`the lists could not be read again, and the logs stay as they were: ${error.message}`);
+  }
+}
