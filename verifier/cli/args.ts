@@ -5,6 +5,7 @@ import type { Filter } from "./filter.ts";
 import { type CommandName, commandNames } from "./help.ts";
 import { printableShort } from "./printable.ts";
 import { parseTime } from "./time.ts";
+import type { WitnessFlags } from "./witness/settings.ts";
 
 /** What every command that reads a log is told. */
 export type LogOptions = {
@@ -37,6 +38,7 @@ export type CompareInvocation = { command: "compare" } & Omit<LogOptions, "log">
     views: readonly string[];
   };
 export type VerifyInvocation = { command: "verify"; file: string; vkey: string; json: boolean };
+export type WitnessInvocation = { command: "witness"; flags: WitnessFlags };
 
 export type Invocation =
   | { command: "help"; about: CommandName | undefined }
@@ -45,7 +47,8 @@ export type Invocation =
   | AuditInvocation
   | ProveInvocation
   | CompareInvocation
-  | VerifyInvocation;
+  | VerifyInvocation
+  | WitnessInvocation;
 
 const text = { type: "string" } as const;
 const flag = { type: "boolean" } as const;
@@ -74,6 +77,8 @@ export function readCommandLine(argv: readonly string[]): Invocation {
       return readCompare(rest);
     case "verify":
       return readVerify(rest);
+    case "witness":
+      return readWitness(rest);
   }
 }
 
@@ -172,6 +177,29 @@ function readVerify(argv: readonly string[]): Invocation {
     vkey: required(values.vkey, "--vkey FILE|KEY", "verify"),
     json: values.json ?? false,
   };
+}
+
+function readWitness(argv: readonly string[]): Invocation {
+  const options = {
+    ...helpOption,
+    config: text,
+    listen: text,
+    name: text,
+    state: text,
+    key: text,
+    log: { type: "string", multiple: true },
+    logs: { type: "string", multiple: true },
+    prefix: text,
+    url: text,
+    fresh: flag,
+  } as const;
+  const { values } = parse(argv, options, "witness");
+  const { help, ...flags } = values;
+  if (help) return { command: "help", about: "witness" };
+  for (const name of ["config", "listen", "name", "state", "key", "url"] as const) {
+    if (flags[name] !== undefined) required(flags[name], `--${name}`, "witness");
+  }
+  return { command: "witness", flags };
 }
 
 type LogValues = { log?: string; vkey?: string; state?: string; timeout?: string; json?: boolean };

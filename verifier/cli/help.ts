@@ -1,4 +1,6 @@
-export const commandNames = ["head", "audit", "prove", "verify", "compare"] as const;
+import { witnessHelp } from "./witness/help.ts";
+
+export const commandNames = ["head", "audit", "prove", "verify", "compare", "witness"] as const;
 export type CommandName = (typeof commandNames)[number];
 
 export const generalHelp = `vitrine-verifier: checks a Vitrine log and its evidence, trusting nobody but the
@@ -13,6 +15,8 @@ Usage:
   vitrine-verifier verify FILE --vkey KEY                 check an evidence bundle, offline
   vitrine-verifier compare VIEW... --vkey KEY             are log, mirrors and witnesses shown
                                                           one and the same tree?
+  vitrine-verifier witness --name NAME --log KEY          cosign the checkpoints of logs, as
+                                                          a server that others rely on
   vitrine-verifier COMMAND --help                         more about one command
 
 Options:
@@ -28,6 +32,7 @@ The verdict is the last word of every command, and its exit status:
   2  NOT PROVEN   nothing contradicts, but something could not be established
   64 usage: the command line, a key or a file given to it is wrong
   69 the log did not answer, so there is no verdict
+The witness gives no verdict; its other ends are in the manual.
 `;
 
 const whereLog = `  --log URL|DIR    where the log is read, such as https://log.example/audit; or
@@ -159,4 +164,5 @@ Example:
   vitrine-verifier compare --log https://log.example/audit --vkey log.vkey \\
     https://mirror.example/logs https://witness.example checkpoint.from.a.friend
 `,
+  witness: witnessHelp,
 };

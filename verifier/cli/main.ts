@@ -23,6 +23,8 @@ async function run(invocation: Invocation): Promise<number> {
       return (await import("./commands/compare.ts")).runCompare(invocation);
     case "verify":
       return (await import("./commands/verify.ts")).runVerify(invocation);
+    case "witness":
+      return (await import("./commands/witness.ts")).runWitness(invocation);
   }
 }
 

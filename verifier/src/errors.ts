@@ -39,6 +39,9 @@ export type FindingCode = keyof typeof findingVerdicts;
 /** Errors that end a command without a verdict, as in spec/errors.md. */
 export type FaultCode = "usage" | "log_unreachable";
 
+/** Errors that end a witness, as in spec/errors.md. */
+export type WitnessFault = "port_in_use" | "state_locked" | "state_missing" | "state_corrupt" | "write_failed";
+
 /** Where a finding applies. */
 export type Place = {
   /** Index of the entry in the log. */
@@ -53,13 +56,13 @@ export type Place = {
 
 /**
  * The one error of this package. With a {@link FindingCode} it says what is wrong with the bytes that were read, and
- * becomes a finding; with a {@link FaultCode} there is no verdict.
+ * becomes a finding; with a {@link FaultCode} or {@link WitnessFault} there is no verdict.
  */
 export class VerifierError extends Error {
-  readonly code: FindingCode | FaultCode;
+  readonly code: FindingCode | FaultCode | WitnessFault;
   readonly place: Place;
 
-  constructor(code: FindingCode | FaultCode, message: string, place: Place = {}) {
+  constructor(code: FindingCode | FaultCode | WitnessFault, message: string, place: Place = {}) {
     super(message);
     this.name = "VerifierError";
     this.code = code;

@@ -1,7 +1,7 @@
 import { VerifierError } from "../../src/index.ts";
 import type { WitnessInvocation } from "../args.ts";
-import { printable } from "../printable.ts";
 import { printLines } from "../output.ts";
+import { printable } from "../printable.ts";
 import { defaultHooks, type WitnessHooks } from "../witness/hooks.ts";
 import { policyLine } from "../witness/pages.ts";
 import { type RunningWitness, startWitness } from "../witness/start.ts";

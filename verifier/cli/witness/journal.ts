@@ -166,9 +166,7 @@ export class Journal {
 }
 
 /** Writes the snapshot beside the file, and puts it in its place once it is durable. */
-async function writeWhole(
-  options: JournalOptions,
-): Promise<{ handle: FileHandle; length: number; check: Buffer }> {
+async function writeWhole(options: JournalOptions): Promise<{ handle: FileHandle; length: number; check: Buffer }> {
   const temporary = `${options.path}.new`;
   const handle = await open(temporary, "w+", 0o600);
   let length = 0;

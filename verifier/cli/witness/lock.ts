@@ -42,7 +42,10 @@ async function listenInside(folder: string): Promise<Server> {
   const path = join(folder, socketName);
   if (Buffer.byteLength(path) <= longestSocketPath) return takeOver(path, folder);
   if (process.platform !== "linux") {
-    throw new VerifierError("usage", `the path of the state folder ${printable(folder)} is too long for a socket in it`);
+    throw new VerifierError(
+      "usage",
+      `the path of the state folder ${printable(folder)} is too long for a socket in it`,
+    );
   }
   // The same file by a shorter path, which must lead there until the socket is closed.
   const handle = await open(folder, "r");

@@ -69,7 +69,8 @@ function readListed(lines: readonly Line[], from: string, list: LogList): void {
     const key = readKey(keyLine!, log.vkey!, from, list);
     if (key !== undefined) {
       const origin = log.origin ?? key.name;
-      if (origins.has(origin)) throw wrong(keyLine!, from, `a log of the origin ${printableShort(origin)} stands above`);
+      if (origins.has(origin))
+        throw wrong(keyLine!, from, `a log of the origin ${printableShort(origin)} stands above`);
       origins.add(origin);
       list.logs.push({ key, origin, perDay: Number(log.qpd) });
     }
@@ -93,7 +94,9 @@ function readKey(line: Line, text: string, from: string, list: LogList): Verifie
     const type = otherType(text);
     if (type === undefined) throw wrong(line, from, error.message);
     const hex = type.toString(16).padStart(2, "0");
-    list.skipped.push(`${from}, line ${line.number}: a log is left out, its key is of type ${hex} and not 01 (Ed25519)`);
+    list.skipped.push(
+      `${from}, line ${line.number}: a log is left out, its key is of type ${hex} and not 01 (Ed25519)`,
+    );
     return undefined;
   }
 }

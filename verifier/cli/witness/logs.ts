@@ -1,5 +1,6 @@
 import type { KeyObject } from "node:crypto";
 import { VerifierError } from "../../src/errors.ts";
+import { decodeUtf8 } from "../../src/text.ts";
 import { readBounded } from "../files.ts";
 import { printable, printableShort } from "../printable.ts";
 import { publicKeyObject } from "./ed25519.ts";
@@ -44,8 +45,9 @@ export async function readLogs(
     const from = printable(path);
     const bytes = await readBounded(path, maxListLength, "--logs");
     if (bytes.length > maxListLength) throw new VerifierError("usage", `${from} is too long for a list of logs`);
-    const text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
-    take(parseLogList(decode(text, bytes, from), from), from);
+    const text = decodeUtf8(bytes);
+    if (text === undefined) throw new VerifierError("usage", `${from} is not UTF-8`);
+    take(parseLogList(text, from), from);
   }
   for (const log of logs.values()) {
     const known = before.get(log.origin);
@@ -57,14 +59,6 @@ export async function readLogs(
   function take(list: { logs: ListedLog[]; skipped: string[] }, from: string): void {
     skipped.push(...list.skipped);
     for (const listed of list.logs) addLog(logs, listed, from);
-  }
-}
-
-function decode(decoder: TextDecoder, bytes: Uint8Array, from: string): string {
-  try {
-    return decoder.decode(bytes);
-  } catch {
-    throw new VerifierError("usage", `${from} is not UTF-8`);
   }
 }
 

@@ -150,11 +150,13 @@ function listenError(error: Error, host: string, port: number): Error {
 }
 
 function sendAnswer(response: ServerResponse, answer: Answer): void {
-  if (answer.code === "cosigned") return send(response, 200, "text/plain; charset=utf-8", answer.lines);
+  if (answer.code === "cosigned") send(response, 200, "text/plain; charset=utf-8", answer.lines);
   // C2SP tlog-witness
-  if (answer.code === "size_conflict") return send(response, 409, "text/x.tlog.size", `${answer.size}\n`);
-  if (answer.retryAfter !== undefined) response.setHeader("retry-after", String(answer.retryAfter));
-  refuse(response, answer.code, answer.message);
+  else if (answer.code === "size_conflict") send(response, 409, "text/x.tlog.size", `${answer.size}\n`);
+  else {
+    if (answer.retryAfter !== undefined) response.setHeader("retry-after", String(answer.retryAfter));
+    refuse(response, answer.code, answer.message);
+  }
 }
 
 function refuse(response: ServerResponse, code: keyof typeof refusals, message: string): void {

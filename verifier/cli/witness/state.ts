@@ -77,7 +77,8 @@ export class WitnessState {
       const [first, ...rest] = opened.payloads;
       const [kind, owner] = (decodeUtf8(first ?? Buffer.alloc(0)) ?? "").split("\n");
       if (kind !== format) throw corrupt(path, "it is not the state of a witness, or of another version");
-      if (owner !== vkey.text) throw corrupt(path, `it belongs to the key ${printable(owner ?? "")}, not ${printable(vkey.text)}`);
+      if (owner !== vkey.text)
+        throw corrupt(path, `it belongs to the key ${printable(owner ?? "")}, not ${printable(vkey.text)}`);
       for (const payload of rest) state.#recover(payload, path);
     } catch (error) {
       await opened.journal.close();

@@ -144,7 +144,9 @@ export class Witness {
     try {
       const path = await keepFork(this.#evidenceFolder, fork);
       if (path !== undefined) {
-        this.#hooks.log(`${printable(fork.trusted.origin)} has signed two trees of one size; both notes are in ${printable(path)}`);
+        this.#hooks.log(
+          `${printable(fork.trusted.origin)} has signed two trees of one size; both notes are in ${printable(path)}`,
+        );
       }
     } catch (error) {
       // The answer is the same with and without it.
@@ -172,7 +174,10 @@ function verifyLogLines(note: Note, log: TrustedLog): { lines: string } | Answer
     const line = `\u2014 ${name} ${blob.toString("base64")}\n`;
     if (lines.has(line)) continue;
     if (!verifySignature(signature, message, key.key)) {
-      return { code: "signature_invalid", message: `the signature by ${printableShort(name)} (key id ${id}) does not verify` };
+      return {
+        code: "signature_invalid",
+        message: `the signature by ${printableShort(name)} (key id ${id}) does not verify`,
+      };
     }
     lines.add(line);
   }
