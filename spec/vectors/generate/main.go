@@ -23,6 +23,7 @@ func main() {
 		{"vkeys", vkeyVectors},
 		{"checkpoints", checkpointVectors},
 		{"cosignatures", cosignatureVectors},
+		{"witness", witnessVectors},
 		{"tile-paths", tilePathVectors},
 		{"entry-bundles", entryBundleVectors},
 		{"entries", entryVectors},

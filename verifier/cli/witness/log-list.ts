@@ -55,7 +55,7 @@ function readListed(lines: readonly Line[], from: string, list: LogList): void {
   let next = 0;
   for (const line of lines) {
     const [, word, value] = /^(\S+)(?:[ \t]+(.*))?$/.exec(line.text) ?? [];
-    const found = members.findIndex((member) => member === word);
+    const found = (members as readonly string[]).indexOf(word ?? "");
     const expected = members[next] === "origin" ? "origin or qpd" : members[next]!;
     if (found !== next && !(members[next] === "origin" && word === "qpd")) {
       throw wrong(line, from, `it begins with ${printableShort(word ?? "")}, where ${expected} should stand`);
