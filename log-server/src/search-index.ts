@@ -10,8 +10,8 @@ import {
 } from "./index-folder.ts";
 import { readU64, writeU64 } from "./level-keys.ts";
 import type { TreeReader } from "./log.ts";
-import { GROUP_PREFIX, SearchChunk } from "./search-chunk.ts";
-import { CHUNK_ENTRIES, numbered, openRecord, sealRecord } from "./search-postings.ts";
+import { GROUP_PREFIX, SearchChunk, SPANS_PREFIX } from "./search-chunk.ts";
+import { CHUNK_ENTRIES, numbered, numberOf, openRecord, sealRecord } from "./search-postings.ts";
 import { decodeSpans, emptySpan, encodeSpans, GROUP_CHUNKS, type Span, widen } from "./search-zones.ts";
 import { TILE_WIDTH } from "./tile.ts";
 
@@ -235,9 +235,23 @@ export class SearchIndex {
     const key = numbered(GROUP_PREFIX, Math.floor(last / GROUP_CHUNKS));
     const payload = openRecord(key, (await db.get(key)) ?? Buffer.alloc(0));
     const group = payload && decodeSpans(payload)?.[0];
-    if (group === undefined) return undefined;
+    if (group === undefined || !(await this.#isWhole(db, last + 1))) return undefined;
     this.#group = group;
     return end;
+  }
+
+  /**
+   * A chunk is written as a whole, its spans with it. LevelDB passes over what is damaged in its own log and takes what
+   * comes behind, so that one in the middle may be missing.
+   */
+  async #isWhole(db: IndexDatabase, chunks: number): Promise<boolean> {
+    let next = 0;
+    const range = { gte: numbered(SPANS_PREFIX, 0), lt: numbered(SPANS_PREFIX, chunks) };
+    for await (const key of db.keys(range)) {
+      if (numberOf(key) !== next) return false;
+      next += 1;
+    }
+    return next === chunks;
   }
 
   async close(): Promise<void> {

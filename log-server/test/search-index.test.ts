@@ -182,6 +182,24 @@ for (const compacted of [true, false]) {
   });
 }
 
+t.test("a chunk that is missing in the middle is noticed at the start", async (t) => {
+  const { open, path, warnings } = await searchBench(t);
+  const index = open(store);
+  await follow(index);
+  await index.close();
+  const db = new Level<Buffer, Buffer>(path, { keyEncoding: "buffer", valueEncoding: "buffer" });
+  // The keys of chunk 0 end in its number.
+  const keys = (await db.keys().all()).filter((key) => key.subarray(-6).equals(Buffer.alloc(6)) && key[0] !== 0xf1);
+  t.ok(keys.length > 100);
+  await db.batch(keys.map((key) => ({ type: "del", key })));
+  await db.close();
+  const again = open(store);
+  await follow(again);
+  t.match(warnings, [/built again: it is not of this tree/]);
+  t.ok(await finds(again));
+  await again.close();
+});
+
 t.test("a record that was changed is noticed, and the index built again", async (t) => {
   const { open, path, warnings } = await searchBench(t);
   const index = open(store);
