@@ -1,4 +1,4 @@
-// npm run bench [-- --only pgbench,log,copy] [--seconds N] [--rounds N] [--clients N] [--smoke]
+// npm run bench [-- --only pgbench,log,search,copy] [--seconds N] [--rounds N] [--clients N] [--smoke]
 import { rmSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { startDatabase, temporaryFolder } from "../support/stack.ts";
@@ -6,20 +6,21 @@ import { benchCopy } from "./copy.ts";
 import { benchLog } from "./log.ts";
 import { describeMachine } from "./machine.ts";
 import { benchPgbench } from "./pgbench.ts";
+import { benchSearch } from "./search.ts";
 
 const USAGE = `npm run bench -- [options]
 
-  --only NAMES    some of pgbench, log, copy, separated by commas [all]
+  --only NAMES    some of pgbench, log, search, copy, separated by commas [all]
   --seconds N     length of a round of pgbench [10]
   --rounds N      rounds, each way in turn [3]
   --clients N     of pgbench [16]
-  --entries N     for the log-server and the audit [100000]
+  --entries N     for the log-server, the audit and the search [100000]
   --smoke         everything once and short: does it run?
 `;
 
 const { values } = parseArgs({
   options: {
-    only: { type: "string", default: "pgbench,log,copy" },
+    only: { type: "string", default: "pgbench,log,search,copy" },
     seconds: { type: "string" },
     rounds: { type: "string" },
     clients: { type: "string", default: "16" },
@@ -40,6 +41,7 @@ const only = new Set(values.only.split(","));
 console.log(describeMachine());
 const folder = temporaryFolder("bench");
 if (only.has("log")) await benchLog({ entries, submitters: 8 });
+if (only.has("search")) await benchSearch({ entries, rounds: values.smoke ? 5 : 100 });
 if (only.has("pgbench") || only.has("copy")) {
   const database = await startDatabase(folder);
   try {
