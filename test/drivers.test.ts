@@ -1,7 +1,8 @@
 // Real drivers behave through the proxy as they do without it, and every execution is one entry with its outcome.
 import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
-import { rmSync } from "node:fs";
+import { rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { Readable, Writable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import type { Postgres } from "@vitrine/cli";
@@ -10,7 +11,18 @@ import copy from "pg-copy-streams";
 import postgres from "postgres";
 import t, { type Test } from "tap";
 import { schemaErrors } from "./support/schema.ts";
-import { type Entry, Stack, startDatabase, statements, temporaryFolder } from "./support/stack.ts";
+import {
+  type CommandResult,
+  DATABASE,
+  type Entry,
+  runNode,
+  Stack,
+  startDatabase,
+  statements,
+  TOKEN,
+  temporaryFolder,
+  VITRINE,
+} from "./support/stack.ts";
 
 const folder = temporaryFolder("drivers");
 let database: Postgres;
@@ -281,6 +293,38 @@ t.test("the audit passes, and the log's search that trusts nobody finds who did 
   t.equal(filtered.code, 0, filtered.stdout + filtered.stderr);
   t.match(filtered.stdout, /DELETE/);
   t.notMatch(filtered.stdout, /COPY/);
+});
+
+t.test("the log's search and the audit find the same entries", async (t) => {
+  const all = await stack.entries();
+  const middle = String(all[Math.floor(all.length / 2)]!.time);
+  const tokenFile = join(folder, "token");
+  writeFileSync(tokenFile, TOKEN);
+  const found = async (json: Promise<CommandResult>, list: "hits" | "entries"): Promise<number[]> => {
+    const { code, stdout, stderr } = await json;
+    t.equal(code, 0, stdout + stderr);
+    const parsed = JSON.parse(stdout) as Record<string, { index: number }[]>;
+    return parsed[list]!.map(({ index }) => index).sort((a, b) => a - b);
+  };
+  const questions: [string[], number][] = [
+    [["--user", "alice", "--limit", "10000"], 50],
+    [["--table", "notes", "--operation", "insert"], 2],
+    [["--table", "public.notes"], 0],
+    [["--database", DATABASE, "--operation", "ACCESS.REFUSED"], 1],
+    [["--operation", "session.end", "--until", middle], 1],
+    [["--since", middle, "--limit", "10000"], 5],
+  ];
+  for (const [options, least] of questions) {
+    const search = runNode(VITRINE, ["search", "--log", stack.logUrl, "--token-file", tokenFile, "--json", ...options]);
+    const [hits, entries] = await Promise.all([
+      found(search, "hits"),
+      found(stack.verifier("audit", "--all", "--json", "--state", join(folder, `${least}`), ...options), "entries"),
+    ]);
+    t.same(hits, entries, options.join(" "));
+    t.ok(hits.length >= least, `${options.join(" ")}: ${hits.length}`);
+  }
+  const without = await runNode(VITRINE, ["search", "--log", stack.logUrl]);
+  t.match([without.code, without.stderr], [1, /log_refused: the log answers 401, unauthorized/]);
 });
 
 t.end();

@@ -3,6 +3,7 @@ import { CliError } from "./errors.ts";
 import { COMMANDS, type Command } from "./help.ts";
 import { readLogCommand, type TokenCommand } from "./log-args.ts";
 import { HELP, parse } from "./parse-args.ts";
+import { readSearchCommand, type SearchCommand } from "./search-args.ts";
 import { parseUpstream, type Upstream } from "./upstream-url.ts";
 
 export interface UpOptions {
@@ -19,6 +20,7 @@ export type Invocation =
   | { readonly do: "up"; readonly options: UpOptions }
   | { readonly do: "part"; readonly part: "log-server" | "proxy"; readonly config: string }
   | { readonly do: "example"; readonly part: "log-server" | "proxy" }
+  | { readonly do: "search"; readonly command: SearchCommand }
   | { readonly do: "token"; readonly command: TokenCommand }
   | { readonly do: "key"; readonly name: string; readonly output: string | undefined };
 
@@ -31,7 +33,7 @@ export type Invocation =
 export function readCommandLine(argv: readonly string[]): Invocation {
   const [first, ...rest] = argv;
   if (first === undefined)
-    throw new CliError("usage", "name a command: up, log-server, proxy, key or log; see vitrine --help");
+    throw new CliError("usage", "name a command: up, log-server, proxy, key, log or search; see vitrine --help");
   if (first === "help") {
     const [command] = rest;
     return { do: "help", command: command === undefined ? undefined : asCommand(command) };
@@ -46,6 +48,8 @@ export function readCommandLine(argv: readonly string[]): Invocation {
       return readUp(rest);
     case "key":
       return readKey(rest);
+    case "search":
+      return readSearchCommand(rest);
     case "log":
       return readLogCommand(rest);
     default:

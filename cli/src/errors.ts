@@ -19,6 +19,9 @@ export const EXIT_STATUS = {
   postgres_account: 1,
   postgres_failed: 1,
   part_failed: 1,
+  log_unreachable: 69,
+  log_refused: 1,
+  log_answer: 1,
 } as const;
 
 export type CliErrorCode = keyof typeof EXIT_STATUS;

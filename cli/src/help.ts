@@ -1,4 +1,4 @@
-export const COMMANDS = ["up", "log-server", "proxy", "key", "log"] as const;
+export const COMMANDS = ["up", "log-server", "proxy", "key", "log", "search"] as const;
 export type Command = (typeof COMMANDS)[number];
 
 export const GENERAL_HELP = `vitrine: a PostgreSQL access proxy whose audit log anyone can check
@@ -9,6 +9,7 @@ Usage:
   vitrine proxy --config FILE      start the proxy alone
   vitrine key NAME [-o FILE]       make a key pair for a log or a source
   vitrine log SUBCOMMAND           administer a log
+  vitrine search --log URL         find entries by what they say
   vitrine COMMAND --help           more about one command
 
 Options:
@@ -99,5 +100,39 @@ Options:
   --expires TIME   when the token ends, such as 2027-01-31 or
                    2027-01-31T18:00:00Z; never, if not said
   -h, --help       print this
+`,
+  search: `Asks a log for entries by what they say, and lists them, newest first.
+
+Usage: vitrine search --log URL [options]
+
+Options:
+  --log URL          where the log is, such as https://log.example/audit
+  --token-file FILE  holds a token, where the log wants one for searching
+
+What to find. Each may be repeated for one value or another; with several, an
+entry must match all:
+  --user LOGIN       the role that logged in, or the identity behind it
+  --database NAME
+  --table NAME       a table or view, as NAME or SCHEMA.NAME
+  --operation OP     such as select or "create table", or a kind of entry, such
+                     as access.refused; in upper or lower case
+  --class CLASS      read, write, ddl, role, function, copy, admin, session,
+                     unknown
+  --outcome OUTCOME  completed, failed, denied, cancelled, unknown
+  --source NAME      the proxy that recorded it
+  --session NAME     such as 3.17; unique within its source
+  --kind KIND        such as statement or session.start
+  --since TIME       from this time on: 2026-11-22, 2026-11-22T18:00Z, or
+  --until TIME       before this time: 2026-11-22T18:00:00+01:00
+
+  --limit N          at most the newest N [50]
+  --json             print one JSON object, and nothing else
+  -h, --help         print this
+
+Without any of these but times, statements and refused connections are listed.
+
+What it prints is the log's word: a log can leave entries out of its answers. To
+rely on a hit, prove it (vitrine-verifier prove); to be sure that none is
+missing, search with vitrine-verifier audit, which reads every entry.
 `,
 };

@@ -18,6 +18,8 @@ async function run(invocation: Invocation): Promise<number> {
       return 0;
     case "key":
       return (await import("./commands/key.ts")).makeKey(invocation.name, invocation.output);
+    case "search":
+      return (await import("./commands/search.ts")).runSearch(invocation.command);
     case "token":
       return (await import("./commands/token.ts")).runToken(invocation.command);
     case "part":

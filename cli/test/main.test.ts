@@ -4,11 +4,12 @@ import { vitrine } from "./run.ts";
 
 t.test("every help is printed to standard output, and names every option of its command", async (t) => {
   const options: Record<string, string[]> = {
-    "": ["--help", "--version", "up", "log-server", "proxy", "key", "log"],
+    "": ["--help", "--version", "up", "log-server", "proxy", "key", "log", "search"],
     up: ["--data", "--proxy", "--log", "--upstream", "--help"],
     "log-server": ["--config", "--example", "--help"],
     proxy: ["--config", "--example", "--help"],
     key: ["--output", "--help"],
+    search: ["--log", "--token-file", "--user", "--table", "--since", "--until", "--limit", "--json", "--help"],
     log: ["token", "--config", "--name", "--role", "--expires", "--help"],
   };
   for (const [command, names] of Object.entries(options)) {
@@ -33,7 +34,7 @@ t.test("the version is the package's", async (t) => {
 t.test("a wrong command line is one line on standard error, and status 64", async (t) => {
   const wrong: [string[], RegExp][] = [
     [[], /name a command/],
-    [["down"], /no command "down".*up, log-server, proxy, key, log/],
+    [["down"], /no command "down".*up, log-server, proxy, key, log, search/],
     [["--colour"], /'--colour'.*vitrine --help/],
     [["up", "--colour"], /'--colour'.*vitrine up --help/],
     [["up", "--data"], /--data.*argument missing.*vitrine up --help/],
@@ -46,6 +47,14 @@ t.test("a wrong command line is one line on standard error, and status 64", asyn
     [["log-server"], /--config FILE is missing/],
     [["proxy", "--config"], /--config.*argument missing/],
     [["key"], /name one key/],
+    [["search"], /--log URL is missing/],
+    [["search", "--log", "log.example"], /not the URL of a log/],
+    [["search", "--log", "ftp://log.example"], /not the URL of a log/],
+    [["search", "--log", "http://me:x@log.example"], /without, and a --token-file/],
+    [["search", "--log", "http://log.example", "--limit", "0"], /--limit "0" is not a number/],
+    [["search", "--log", "http://log.example", "--since", "yesterday"], /--since "yesterday" is not a time/],
+    [["search", "--log", "http://log.example", "--token-file", "/none"], /--token-file cannot be read/],
+    [["search", "--log", "http://log.example", "--color"], /'--color'.*vitrine search --help/],
     [["key", "a b"], /"a b" cannot name a key/],
   ];
   for (const [args, message] of wrong) {

@@ -12,7 +12,7 @@ import pg from "pg";
 import { stringify } from "yaml";
 
 export const ROOT: string = fileURLToPath(new URL("../../../", import.meta.url));
-const VITRINE = join(ROOT, "cli/bin/vitrine.js");
+export const VITRINE: string = join(ROOT, "cli/bin/vitrine.js");
 const VERIFIER = join(ROOT, "verifier/bin/vitrine-verifier.js");
 
 export const TOKEN = "test-auditor-token";

@@ -1,0 +1,104 @@
+import { readFileSync } from "node:fs";
+import type { Invocation } from "./args.ts";
+import { CliError, oneLine } from "./errors.ts";
+import { HELP, parse } from "./parse-args.ts";
+import { parseTime } from "./time.ts";
+
+/** The options that restrict a search by a field, with the parameter that the log has for each. */
+export const FIELD_OPTIONS = {
+  user: "actor",
+  database: "database",
+  table: "relation",
+  class: "class",
+  operation: "operation",
+  outcome: "outcome",
+  source: "source",
+  session: "session",
+  kind: "kind",
+} as const;
+
+export type FieldOption = keyof typeof FIELD_OPTIONS;
+
+/** `vitrine search` */
+export interface SearchCommand {
+  /** The log's URL, without a slash at its end. */
+  readonly log: string;
+  readonly token: string | undefined;
+  /** By option: entries must match one value of each. */
+  readonly fields: ReadonlyMap<FieldOption, readonly string[]>;
+  /** Timestamps. */
+  readonly since: string | undefined;
+  readonly until: string | undefined;
+  readonly limit: number;
+  readonly json: boolean;
+}
+
+const SEE = "see vitrine search --help";
+const DEFAULT_LIMIT = 50;
+/** More than a person reads: to read all entries is the verifier's work. */
+const MOST_LIMIT = 100_000;
+
+/**
+ * Reads what stands behind `vitrine search`.
+ *
+ * @throws CliError `usage`
+ */
+export function readSearchCommand(argv: string[]): Invocation {
+  const text = { type: "string" } as const;
+  const many = { type: "string", multiple: true } as const;
+  const fieldOptions = Object.fromEntries(Object.keys(FIELD_OPTIONS).map((name) => [name, many]));
+  const others = { log: text, "token-file": text, since: text, until: text, limit: text } as const;
+  const { values } = parse(argv, { ...HELP, ...others, json: { type: "boolean" }, ...fieldOptions }, "search");
+  if (values.help === true) return { do: "help", command: "search" };
+  const single = values as Record<keyof typeof others, string | undefined>;
+  const fields = new Map<FieldOption, readonly string[]>();
+  for (const name of Object.keys(FIELD_OPTIONS) as FieldOption[]) {
+    const given = (values as Partial<Record<FieldOption, string[]>>)[name];
+    if (given !== undefined) fields.set(name, given);
+  }
+  return {
+    do: "search",
+    command: {
+      log: readUrl(single.log),
+      token: single["token-file"] === undefined ? undefined : readToken(single["token-file"]),
+      fields,
+      since: single.since === undefined ? undefined : parseTime(single.since, "--since"),
+      until: single.until === undefined ? undefined : parseTime(single.until, "--until"),
+      limit: readLimit(single.limit),
+      json: values.json === true,
+    },
+  };
+}
+
+function readUrl(value: string | undefined): string {
+  if (value === undefined) throw new CliError("usage", `--log URL is missing; ${SEE}`);
+  const url = URL.canParse(value) ? new URL(value) : undefined;
+  if (url === undefined || (url.protocol !== "http:" && url.protocol !== "https:")) {
+    throw new CliError("usage", `--log ${JSON.stringify(value)} is not the URL of a log, such as https://log.example`);
+  }
+  if (url.username !== "" || url.password !== "" || url.search !== "" || url.hash !== "") {
+    throw new CliError(
+      "usage",
+      "--log has a user, a query or a fragment in it; give the URL without, and a --token-file",
+    );
+  }
+  return url.href.replace(/\/+$/, "");
+}
+
+function readToken(file: string): string {
+  let token: string;
+  try {
+    token = readFileSync(file, "utf8").trim();
+  } catch (error) {
+    throw new CliError("usage", `--token-file cannot be read: ${oneLine(error)}`, { cause: error });
+  }
+  if (/^[A-Za-z0-9._~+/=-]+$/.test(token)) return token;
+  throw new CliError("usage", `--token-file ${JSON.stringify(file)} does not hold one token, and nothing else`);
+}
+
+function readLimit(value: string | undefined): number {
+  if (value === undefined) return DEFAULT_LIMIT;
+  const limit = /^[1-9][0-9]{0,8}$/.test(value) ? Number(value) : Number.NaN;
+  if (limit <= MOST_LIMIT) return limit;
+  throw new CliError("usage", `--limit ${JSON.stringify(value)} is not a number from 1 to ${MOST_LIMIT}`);
+}
