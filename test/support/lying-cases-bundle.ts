@@ -142,7 +142,7 @@ export function bundles(honest: Honest): BundleLie[] {
     lie("is of another format", "bundle_malformed", { format: "vitrine/evidence/v2" }),
     lie("has no entry", "bundle_malformed", { entry: undefined }),
     lie("has a lone surrogate in its entry", "bundle_malformed", { entry: bundle.entry.replace("alice", "\ud800") }),
-    raw("is empty", ""),
+    raw("is an empty file", ""),
   ];
 }
 

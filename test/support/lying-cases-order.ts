@@ -163,6 +163,13 @@ export function movedEntries(honest: Honest): LogLie[] {
       index: at.half,
     },
     {
+      name: "a seal follows source.stop in its epoch, with both keys",
+      show: () => honest.withBothKeys([...short, forged(entries[seal3]!, { epoch: 2 })]),
+      exit: FAIL,
+      codes: ["epoch_break"],
+      index: at.half,
+    },
+    {
       name: "the tail is cut in the middle of an epoch; nothing was kept",
       show: () => honest.view(entries.slice(0, early)),
       later: 1000,

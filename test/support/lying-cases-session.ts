@@ -118,6 +118,15 @@ export function sessions(honest: Honest): LogLie[] {
       index: other,
     },
     {
+      name: "a whole session bears another epoch's number",
+      show: () =>
+        honest.withBothKeys(entries, {
+          entry: (entry) => (entry.session === "2.4" ? bytes({ ...entry, session: "1.4" }) : undefined),
+        }),
+      ...broken,
+      index: other,
+    },
+    {
       name: "a recovered statement claims its own epoch",
       show: change(recovered, (entry) => {
         entry.recovered = { epoch: 2 };

@@ -43,14 +43,27 @@ export function stateFiles(folder: string): Record<string, string> {
   return Object.fromEntries(readdirSync(folder).map((name) => [name, readFileSync(join(folder, name), "utf8")]));
 }
 
+let others = 0;
+
 export class Audience {
   readonly #folder: string;
   readonly #honest: Honest;
+  readonly #verifier: string;
   #count = 0;
 
-  constructor(folder: string, honest: Honest) {
+  /** @param verifier the path of the command that listens */
+  constructor(folder: string, honest: Honest, verifier: string = VERIFIER) {
     this.#folder = folder;
     this.#honest = honest;
+    this.#verifier = verifier;
+  }
+
+  /** @returns the same with another verifier, which has kept the same */
+  by(verifier: string): Audience {
+    const other = new Audience(this.#folder, this.#honest, verifier);
+    // Files that both make must not have the same name.
+    other.#count = 1000 * (others += 1);
+    return other;
   }
 
   /** The folder of what a verifier has kept of the honest log. */
@@ -104,7 +117,7 @@ export class Audience {
   }
 
   async #run(args: readonly string[], state: string, env: Record<string, string> = {}): Promise<Heard> {
-    const result = await runNode(VERIFIER, [...args, "--vkey", this.#honest.log.vkey, "--json"], env);
+    const result = await runNode(this.#verifier, [...args, "--vkey", this.#honest.log.vkey, "--json"], env);
     try {
       return { ...result, state, report: JSON.parse(result.stdout) as Report };
     } catch {
