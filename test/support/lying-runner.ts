@@ -62,7 +62,8 @@ export class Audience {
   by(verifier: string): Audience {
     const other = new Audience(this.#folder, this.#honest, verifier);
     // Files that both make must not have the same name.
-    other.#count = 1000 * (others += 1);
+    others += 1;
+    other.#count = 1000 * others;
     return other;
   }
 

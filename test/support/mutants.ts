@@ -1,3 +1,5 @@
+// biome-ignore-all lint/suspicious/noTemplateCurlyInString: it is code of others that stands in these strings
+
 /**
  * The verifier with one check left out, check by check, and a lie that only this check catches. A verifier is its
  * rejections: a check whose absence nothing shows is as good as not there.
