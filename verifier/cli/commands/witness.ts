@@ -19,19 +19,25 @@ export async function runWitness({ flags }: WitnessInvocation, hooks: WitnessHoo
   });
   process.on("SIGHUP", () => void reload(running, hooks));
   printLines(greeting(running));
-  await Promise.race([asked, running.failure]);
-  await running.stop();
+  try {
+    await Promise.race([asked, running.failure]);
+    await Promise.race([running.stop(), running.failure]);
+  } catch (error) {
+    await running.abort();
+    throw error;
+  }
   return 0;
 }
 
 function greeting({ witness, settings, created, port }: RunningWitness): string[] {
   const { vkey } = witness.cosigner;
+  const cosigned = [...witness.logs.keys()].filter((origin) => witness.state.log(origin).durable !== undefined);
   const host = settings.host.includes(":") ? `[${settings.host}]` : settings.host;
   return [
     `witness  ${printable(vkey.name)}${created ? `, whose key was made just now: ${printable(settings.key)}` : ""}`,
     `vkey     ${printable(vkey.text)}`,
     `policy   ${printable(policyLine(witness, settings.url))}`,
-    `logs     ${witness.logs.size}, of which ${[...witness.state.logs].length} cosigned`,
+    `logs     ${witness.logs.size}; of ${cosigned.length} of them a checkpoint was cosigned before`,
     `state    ${printable(settings.state)}`,
     `ready at http://${printable(host)}:${port}${settings.prefix}/`,
   ];

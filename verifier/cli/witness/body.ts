@@ -18,16 +18,18 @@ export function readBody(
     const chunks: Buffer[] = [];
     let length = 0;
     const endHere = (): void => {
+      request.off("data", take);
       response.setHeader("connection", "close");
       resolve("too long");
     };
-    if (Number(request.headers["content-length"] ?? 0) > mostDiscarded) return endHere();
-    request.on("data", (chunk: Buffer) => {
+    const take = (chunk: Buffer): void => {
       length += chunk.length;
       if (length <= limit) chunks.push(chunk);
       else chunks.length = 0;
       if (length > mostDiscarded) endHere();
-    });
+    };
+    if (Number(request.headers["content-length"] ?? 0) > mostDiscarded) return endHere();
+    request.on("data", take);
     request.on("end", () => resolve(length > limit ? "too long" : Buffer.concat(chunks)));
     request.on("close", () => resolve("broken off"));
     request.on("error", () => undefined); // "close" follows

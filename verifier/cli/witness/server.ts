@@ -83,16 +83,24 @@ export class WitnessServer {
     clearTimeout(timer);
   }
 
+  /** Ends every connection, answered or not. */
+  abort(): void {
+    this.#stopping = true;
+    this.#http.close();
+    this.#http.closeAllConnections();
+  }
+
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const { prefix } = this.#options;
     const path = request.url!.split("?", 1)[0]!;
-    if (this.#stopping) response.setHeader("connection", "close");
+    this.#endWhenStopping(response);
     if (!path.startsWith(`${prefix}/`)) return refuse(response, "not_found", "no such resource");
     const rest = path.slice(prefix.length);
     if (rest === "/add-checkpoint") {
       if (request.method !== "POST") return wrongMethod(response, "POST");
       const answer = await this.#submit(request, response);
       this.#metrics.count(answer.code);
+      this.#endWhenStopping(response);
       return sendAnswer(response, answer);
     }
     const text = this.#read(rest);
@@ -100,6 +108,11 @@ export class WitnessServer {
     if (request.method !== "GET" && request.method !== "HEAD") return wrongMethod(response, "GET, HEAD");
     if (typeof text !== "string") return sendAnswer(response, text);
     send(response, 200, "text/plain; charset=utf-8", text);
+  }
+
+  /** Else the stop would wait for the connection, which its client means to use again. */
+  #endWhenStopping(response: ServerResponse): void {
+    if (this.#stopping && !response.headersSent) response.setHeader("connection", "close");
   }
 
   async #submit(request: IncomingMessage, response: ServerResponse): Promise<Answer> {

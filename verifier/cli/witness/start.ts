@@ -36,6 +36,16 @@ export type RunningWitness = {
   reload(): Promise<string[]>;
   /** Answers what was asked, and lets go of the state. */
   stop(): Promise<void>;
+  /** Answers nothing more, and lets go of the state: for when it cannot be written. */
+  abort(): Promise<void>;
+};
+
+/** What a test may want otherwise. */
+export type WitnessSurroundings = {
+  clocks?: Clocks;
+  limits?: ServerLimits;
+  /** The state is made anew once it is longer than this many bytes. */
+  compactAt?: number;
 };
 
 /**
@@ -45,7 +55,7 @@ export type RunningWitness = {
 export async function startWitness(
   flags: WitnessFlags,
   hooks: WitnessHooks,
-  { clocks = systemClocks, limits = defaultLimits }: { clocks?: Clocks; limits?: ServerLimits } = {},
+  { clocks = systemClocks, limits = defaultLimits, compactAt }: WitnessSurroundings = {},
 ): Promise<RunningWitness> {
   const settings = await readSettings(flags);
   const { logs, skipped } = await readLogs(settings, new Map(), clocks.steadyMs());
@@ -53,7 +63,7 @@ export async function startWitness(
   const lock = await openFolder(settings.state);
   let state: WitnessState | undefined;
   try {
-    const opened = await openState(settings, flags.fresh ?? false, hooks);
+    const opened = await openState(settings, flags.fresh ?? false, { hooks, compactAt });
     state = opened.state;
     const evidenceFolder = join(settings.state, "evidence");
     const witness = new Witness({ ...opened, logs, hooks, clocks, evidenceFolder });
@@ -65,12 +75,17 @@ export async function startWitness(
       await witness.state.journal.close();
       await lock.release();
     };
+    const abort = async (): Promise<void> => {
+      server.abort();
+      await lock.release();
+    };
     const reload = async (): Promise<string[]> => {
       const again = await readLogs(await readSettings(flags), witness.logs, clocks.steadyMs());
       witness.logs = again.logs;
       return again.skipped;
     };
-    return { witness, settings, created: opened.created, port, failure: witness.state.journal.failure, reload, stop };
+    const { failure } = witness.state.journal;
+    return { witness, settings, created: opened.created, port, failure, reload, stop, abort };
   } catch (error) {
     await state?.journal.close();
     await lock.release();
@@ -88,17 +103,19 @@ async function openFolder(folder: string): Promise<Lock> {
   return lockState(folder);
 }
 
+type Making = { hooks: WitnessHooks; compactAt: number | undefined };
 type Opened = { cosigner: Cosigner; state: WitnessState; created: boolean };
 
 /**
  * Key and state belong together: a key that has cosigned, with a state that knows nothing of it, would cosign the
  * opposite. So the state is made first, for a key that is in no file yet.
  */
-async function openState(settings: Settings, fresh: boolean, hooks: WitnessHooks): Promise<Opened> {
+async function openState(settings: Settings, fresh: boolean, making: Making): Promise<Opened> {
+  const { hooks, compactAt } = making;
   const path = join(settings.state, "state");
   const cosigner = await readCosigner(settings.key);
-  const known = cosigner === undefined ? undefined : await WitnessState.open(path, cosigner.vkey, hooks);
-  if (cosigner === undefined) return createBoth(path, settings, hooks);
+  const known = cosigner === undefined ? undefined : await WitnessState.open(path, cosigner.vkey, hooks, compactAt);
+  if (cosigner === undefined) return createBoth(path, settings, making);
   if (settings.name !== undefined && settings.name !== cosigner.vkey.name) {
     await known?.journal.close();
     const names = `${printable(cosigner.vkey.name)}, not of ${printable(settings.name)}`;
@@ -110,10 +127,14 @@ async function openState(settings: Settings, fresh: boolean, hooks: WitnessHooks
     const advice = "put the state back. If this key has never cosigned anything, start once with --fresh";
     throw new VerifierError("state_missing", `${where}: what it has cosigned is not known; ${advice}`);
   }
-  return { cosigner, state: await writing(path, WitnessState.create(path, cosigner.vkey, hooks)), created: false };
+  return {
+    cosigner,
+    state: await writing(path, WitnessState.create(path, cosigner.vkey, hooks, compactAt)),
+    created: false,
+  };
 }
 
-async function createBoth(path: string, settings: Settings, hooks: WitnessHooks): Promise<Opened> {
+async function createBoth(path: string, settings: Settings, { hooks, compactAt }: Making): Promise<Opened> {
   const { name, key } = settings;
   if (name === undefined) {
     const advice = "name the witness with --name, and a key is made; or say with --key where the key is";
@@ -124,7 +145,7 @@ async function createBoth(path: string, settings: Settings, hooks: WitnessHooks)
     throw new VerifierError("state_corrupt", `${why}: put the key back, or name another state folder`);
   }
   const { cosigner, line } = createCosigner(name);
-  const state = await writing(path, WitnessState.create(path, cosigner.vkey, hooks));
+  const state = await writing(path, WitnessState.create(path, cosigner.vkey, hooks, compactAt));
   // CRASH: there is a state in which nothing is, and no key: the next start makes both anew.
   hooks.at("create:state");
   try {

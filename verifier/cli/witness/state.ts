@@ -91,9 +91,14 @@ export class WitnessState {
    * Makes the file of a witness that has cosigned nothing.
    * @throws an error of the system
    */
-  static async create(path: string, vkey: CosignerKey, hooks: WitnessHooks): Promise<WitnessState> {
+  static async create(
+    path: string,
+    vkey: CosignerKey,
+    hooks: WitnessHooks,
+    compactAt: number = defaultCompactAt,
+  ): Promise<WitnessState> {
     const state = new WitnessState(vkey);
-    const options = { path, hooks, compactAt: defaultCompactAt, snapshot: () => state.#snapshot() };
+    const options = { path, hooks, compactAt, snapshot: () => state.#snapshot() };
     state.#journal = await Journal.create(options);
     return state;
   }

@@ -40,14 +40,18 @@ export type TestWitness = RunningWitness & {
 export async function start(
   t: Teardown,
   flags: WitnessFlags,
-  limits: Partial<ServerLimits> = {},
+  { compactAt, ...limits }: Partial<ServerLimits> & { compactAt?: number } = {},
 ): Promise<TestWitness> {
   const lines: string[] = [];
   const at: TestWitness["at"] = {};
   const hooks: WitnessHooks = { at: (point) => at.run?.(point), log: (line) => void lines.push(line) };
   const clocks = new TestClocks();
   const all = { listen: "127.0.0.1:0", name: "witness.example/w1", ...flags };
-  const running = await startWitness(all, hooks, { clocks, limits: { ...defaultLimits, ...limits } });
+  const running = await startWitness(all, hooks, {
+    clocks,
+    limits: { ...defaultLimits, ...limits },
+    ...(compactAt === undefined ? {} : { compactAt }),
+  });
   let stopped: Promise<void> | undefined;
   const stop = (): Promise<void> => {
     stopped ??= running.stop();
