@@ -41,14 +41,17 @@ export function tablesOf(entry: Entry): string[] {
 
 /**
  * @param filter what the caller asked for
- * @returns a test of entries that passed E1 and E2
+ * @returns a test of entries that passed E1 and E2, by kind and text
  */
-export function makeFilter(filter: Filter): (entry: Entry) => boolean {
+export function makeFilter(filter: Filter): (kind: string, text: string) => boolean {
+  // Nearly all entries of a long log are asked, most often for nothing but their kind: they are parsed when need be.
+  if (!isFiltering(filter)) return (kind) => isAccess(kind);
   const { user, database, table, since, until } = filter;
   const operation = filter.operation?.toLowerCase();
   const anyKind = user !== undefined || database !== undefined || table !== undefined || operation !== undefined;
-  return (entry) => {
-    if (!anyKind && entry.kind !== "statement" && entry.kind !== "access.refused") return false;
+  return (kind, text) => {
+    if (!anyKind && !isAccess(kind)) return false;
+    const entry = JSON.parse(text) as Entry;
     if (since !== undefined && entry.time < since) return false;
     if (until !== undefined && entry.time >= until) return false;
     if (user !== undefined && loginOf(entry) !== user) return false;
@@ -56,6 +59,10 @@ export function makeFilter(filter: Filter): (entry: Entry) => boolean {
     if (operation !== undefined && operationOf(entry).toLowerCase() !== operation) return false;
     return table === undefined || hasTable(entry, table);
   };
+}
+
+function isAccess(kind: string): boolean {
+  return kind === "statement" || kind === "access.refused";
 }
 
 function hasTable(entry: Entry, table: string): boolean {

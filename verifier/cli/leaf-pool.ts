@@ -1,12 +1,12 @@
 import { availableParallelism } from "node:os";
 import { Worker } from "node:worker_threads";
-import { hashLength, type LeafHasher, leafHash } from "../src/index.ts";
+import { type HashedEntries, hashEntries, type LeafHasher } from "../src/index.ts";
 import type { LeafResult, LeafTask } from "./leaf-worker.ts";
 
 /** Below this, starting a thread takes longer than it saves. */
 const entriesBefore = 8192;
 
-type Waiting = { resolve(leaves: Uint8Array): void; reject(error: unknown): void };
+type Waiting = { resolve(hashed: HashedEntries): void; reject(error: unknown): void };
 
 /**
  * Computes leaf hashes beside the main thread, once there are enough of them: they are a third of the work of an audit.
@@ -23,12 +23,12 @@ export class LeafPool {
   readonly hash: LeafHasher = async (entries) => {
     if (this.#hashed < entriesBefore || availableParallelism() < 2) {
       this.#hashed += entries.length;
-      return hashHere(entries);
+      return hashEntries(entries);
     }
     return this.#hashThere(entries);
   };
 
-  #hashThere(entries: readonly Uint8Array[]): Promise<Uint8Array> {
+  #hashThere(entries: readonly Uint8Array[]): Promise<HashedEntries> {
     this.#worker ??= this.#start();
     const worker = this.#worker;
     const lengths = Uint32Array.from(entries, (entry) => entry.length);
@@ -48,8 +48,8 @@ export class LeafPool {
 
   #start(): Worker {
     const worker = new Worker(new URL("./leaf-worker.js", import.meta.url));
-    worker.on("message", ({ id, leaves }: LeafResult) => {
-      this.#waiting.get(id)!.resolve(leaves);
+    worker.on("message", ({ id, hashed }: LeafResult) => {
+      this.#waiting.get(id)!.resolve(hashed);
       this.#waiting.delete(id);
     });
     worker.on("error", (error) => this.#fail(error));
@@ -69,10 +69,4 @@ export class LeafPool {
     this.#closed = true;
     await this.#worker?.terminate();
   }
-}
-
-function hashHere(entries: readonly Uint8Array[]): Uint8Array {
-  const leaves = new Uint8Array(entries.length * hashLength);
-  for (const [i, entry] of entries.entries()) leaves.set(leafHash(entry), i * hashLength);
-  return leaves;
 }

@@ -1,17 +1,18 @@
 import { parentPort } from "node:worker_threads";
-import { hashLength, leafHash } from "../src/index.ts";
+import { type HashedEntries, hashEntries } from "../src/index.ts";
 
 /** Entries one after the other in one array, and the length of each. */
 export type LeafTask = { id: number; bytes: Uint8Array; lengths: Uint32Array };
-export type LeafResult = { id: number; leaves: Uint8Array };
+export type LeafResult = { id: number; hashed: HashedEntries };
 
 parentPort!.on("message", ({ id, bytes, lengths }: LeafTask) => {
-  const leaves = new Uint8Array(lengths.length * hashLength);
+  const entries: Uint8Array[] = [];
   let at = 0;
-  lengths.forEach((length, i) => {
-    leaves.set(leafHash(bytes.subarray(at, at + length)), i * hashLength);
+  for (const length of lengths) {
+    entries.push(bytes.subarray(at, at + length));
     at += length;
-  });
-  const result: LeafResult = { id, leaves };
-  parentPort!.postMessage(result, [leaves.buffer]);
+  }
+  const hashed = hashEntries(entries);
+  const result: LeafResult = { id, hashed };
+  parentPort!.postMessage(result, [hashed.leaves.buffer as ArrayBuffer]);
 });

@@ -7,15 +7,16 @@ export type Listed = { index: number; entry: Entry };
 /** The newest entries that match, as many as are wanted; memory does not grow with those that only match. */
 export class Listing {
   readonly #limit: number;
-  readonly #ring: Listed[] = [];
+  readonly #ring: { index: number; text: string }[] = [];
   #matched = 0;
 
   constructor(limit: number) {
     this.#limit = limit;
   }
 
-  add(index: number, entry: Entry): void {
-    if (this.#limit > 0) this.#ring[this.#matched % this.#limit] = { index, entry };
+  /** @param text of an entry that passed E1 and E2; of those that are listed in the end it is parsed */
+  add(index: number, text: string): void {
+    if (this.#limit > 0) this.#ring[this.#matched % this.#limit] = { index, text };
     this.#matched++;
   }
 
@@ -25,9 +26,9 @@ export class Listing {
 
   /** In the order of the log. */
   get listed(): Listed[] {
-    if (this.#matched <= this.#limit) return this.#ring;
-    const oldest = this.#limit === 0 ? 0 : this.#matched % this.#limit;
-    return [...this.#ring.slice(oldest), ...this.#ring.slice(0, oldest)];
+    const oldest = this.#matched <= this.#limit || this.#limit === 0 ? 0 : this.#matched % this.#limit;
+    const ordered = [...this.#ring.slice(oldest), ...this.#ring.slice(0, oldest)];
+    return ordered.map(({ index, text }) => ({ index, entry: JSON.parse(text) as Entry }));
   }
 }
 

@@ -1,7 +1,8 @@
-import { Auditor, type EntryListener, type LeafHasher } from "./auditor.ts";
+import { Auditor, type EntryListener } from "./auditor.ts";
 import type { Checkpoint } from "./checkpoint.ts";
 import { conclude } from "./conclusion.ts";
 import { Findings } from "./findings.ts";
+import type { LeafHasher } from "./hash-entries.ts";
 import { finishHead, type Head, type HeadOptions, type HeadReport, openHead } from "./head.ts";
 import type { VerifierKey } from "./key.ts";
 import type { LogReader } from "./log-reader.ts";

@@ -1,16 +1,18 @@
 import { decodeBase64, encodeBase64 } from "./base64.ts";
 import type { Checkpoint } from "./checkpoint.ts";
-import { type Entry, parseEntry, salvageEntry } from "./entry.ts";
+import { type EntryRead, readEntry, salvageEntry } from "./entry.ts";
+import { Shapes } from "./entry-shape.ts";
 import { isFindingCode, VerifierError } from "./errors.ts";
 import { Findings } from "./findings.ts";
 import { Frontier } from "./frontier.ts";
+import { type HashedEntries, hashEntries, type LeafHasher } from "./hash-entries.ts";
 import type { VerifierKey } from "./key.ts";
 import { locateInTiles } from "./locate.ts";
 import { type LogReader, readEntries, readHashes } from "./log-reader.ts";
-import { equalBytes, hashLength, leafHash } from "./merkle.ts";
+import { equalBytes, hashLength } from "./merkle.ts";
 import { readAhead } from "./read-ahead.ts";
 import { Source, type SourceRecord } from "./source.ts";
-import { tilePath, tileWidth, widthOf } from "./tile.ts";
+import { tileHeight, tilePath, tileWidth, widthOf } from "./tile.ts";
 import { TileCheck } from "./tile-check.ts";
 
 /** How far a log was audited: all that is needed to carry on from there. JSON. */
@@ -25,16 +27,11 @@ export type AuditState = {
 };
 
 /**
- * Called for each entry in order, as it is read; the entry is undefined when it failed E1 or E2. That it is the entry
- * which was signed is established at the end only, when the report has no finding of T.
+ * Called for each entry in order, as it is read; undefined when it failed E1 or E2. That it is the entry which was
+ * signed is established at the end only, when the report has no finding of T.
+ * @param entry its kind, and its text, which is JSON
  */
-export type EntryListener = (index: number, entry: Entry | undefined) => void;
-
-/**
- * Computes the leaf hashes of a bundle's entries, 32 bytes each in one array. Given by those who can do it beside the
- * main thread; it is trusted as the program itself is.
- */
-export type LeafHasher = (entries: readonly Uint8Array[]) => Promise<Uint8Array>;
+export type EntryListener = (index: number, entry: { kind: string; text: string } | undefined) => void;
 
 export type AuditorOptions = {
   findings: Findings;
@@ -45,20 +42,22 @@ export type AuditorOptions = {
   onEntry?: EntryListener;
   /** Called after each bundle with the number of entries read, and how many there are. */
   onProgress?: (done: number, size: number) => void;
+  /** Given by those who can compute hashes beside the main thread. */
   hashLeaves?: LeafHasher;
   /** Entries may be of any bytes: only steps T are carried out. */
   entries?: "any" | undefined;
 };
 
 /** Bundles under way at once. One may be 16 MiB when its entries are as long as can be; usually it is 250 KiB. */
-const readAheadDepth = 4;
+const readAheadDepth = 6;
 
-type Unit = { n: number; width: number };
-type UnitRead = {
-  n: number;
-  entries: Uint8Array[] | VerifierError;
+/** A bundle, and how many of its first entries were audited before. */
+type Unit = { n: number; width: number; skip: number };
+type UnitRead = Unit & {
+  /** Those that were not, and their hashes. */
+  read: { entries: Uint8Array[]; hashed: HashedEntries } | VerifierError;
+  /** The whole level 0 tile. */
   tile: Uint8Array | VerifierError;
-  leaves: Uint8Array | undefined;
 };
 
 /** Steps T, E, S and N over a log's entries, in order, with memory that does not grow with them. */
@@ -70,6 +69,7 @@ export class Auditor {
   readonly #frontier: Frontier;
   readonly #sources = new Map<string, Source>();
   readonly #tiles: TileCheck;
+  readonly #shapes: Shapes = new Shapes();
   #complete = true;
   #established = true;
 
@@ -114,15 +114,16 @@ export class Auditor {
     const from = this.size;
     const read = (unit: Unit): Promise<UnitRead> => this.#read(reader, unit);
     for await (const unit of readAhead(units(from, checkpoint.size), readAheadDepth, read)) {
-      if (unit.entries instanceof VerifierError) {
+      if (unit.read instanceof VerifierError) {
         // Behind a bundle that cannot be read no chain and no root can be told.
-        this.#findings.addError(unit.entries);
+        this.#findings.addError(unit.read);
         this.#complete = false;
         this.#waiting.clear();
         return;
       }
       if (unit.tile instanceof VerifierError) this.#findings.addError(unit.tile);
-      this.#bundle(unit, unit.entries);
+      else this.#compare(unit, unit.tile, unit.read.hashed.leaves);
+      this.#bundle(unit, unit.read.entries, unit.read.hashed);
       await this.#tiles.checkFull(reader, this.#findings);
       this.#options.onProgress?.(this.size, checkpoint.size);
     }
@@ -132,33 +133,39 @@ export class Auditor {
     else this.#waiting.clear();
   }
 
-  async #read(reader: LogReader, { n, width }: Unit): Promise<UnitRead> {
-    const readBundle = async (): Promise<Pick<UnitRead, "entries" | "leaves">> => {
-      const entries = await settle(readEntries(reader, n, width));
-      return {
-        entries,
-        leaves: entries instanceof VerifierError ? undefined : await this.#options.hashLeaves?.(entries),
-      };
+  async #read(reader: LogReader, unit: Unit): Promise<UnitRead> {
+    const { n, width, skip } = unit;
+    const readBundle = async (): Promise<UnitRead["read"]> => {
+      const all = await settle(readEntries(reader, n, width));
+      if (all instanceof VerifierError) return all;
+      const entries = all.slice(skip);
+      return { entries, hashed: (await this.#options.hashLeaves?.(entries)) ?? hashEntries(entries) };
     };
     // Both are awaited at once: a fault of the one that comes first must not go unhandled while the other is waited for.
-    const [tile, bundle] = await Promise.all([settle(readHashes(reader, 0, n, width)), readBundle()]);
-    return { n, tile, ...bundle };
+    const [tile, read] = await Promise.all([settle(readHashes(reader, 0, n, width)), readBundle()]);
+    return { ...unit, tile, read };
   }
 
-  #bundle(unit: UnitRead, entries: readonly Uint8Array[]): void {
-    const { tile, leaves } = unit;
-    const first = unit.n * tileWidth;
-    for (let i = this.size - first; i < entries.length; i++) {
-      const bytes = entries[i]!;
-      const leaf = leaves === undefined ? leafHash(bytes) : leaves.slice(i * hashLength, (i + 1) * hashLength);
-      // T3
-      if (!(tile instanceof VerifierError) && !equalBytes(leaf, tile.subarray(i * hashLength, (i + 1) * hashLength))) {
-        const message = "the entry's leaf hash is not the one that the tile has for it";
-        this.#findings.add("leaf_mismatch", message, { index: first + i, where: tilePath(0, unit.n, entries.length) });
-      }
-      this.#entry(bytes, leaf, first + i);
-      this.#frontier.append(leaf, this.#tiles.sink);
+  /** Step T3. */
+  #compare({ n, width, skip }: Unit, tile: Uint8Array, leaves: Uint8Array): void {
+    if (equalBytes(leaves, tile.subarray(skip * hashLength))) return;
+    const at = (i: number): number => i * hashLength;
+    for (let i = skip; i < width; i++) {
+      const leaf = leaves.subarray(at(i - skip), at(i - skip + 1));
+      if (equalBytes(leaf, tile.subarray(at(i), at(i + 1)))) continue;
+      const message = "the entry's leaf hash is not the one that the tile has for it";
+      this.#findings.add("leaf_mismatch", message, { index: n * tileWidth + i, where: tilePath(0, n, width) });
     }
+  }
+
+  #bundle({ n, skip }: Unit, entries: readonly Uint8Array[], { leaves, root }: HashedEntries): void {
+    const first = n * tileWidth + skip;
+    for (let i = 0; i < entries.length; i++) {
+      const leaf = leaves.subarray(i * hashLength, (i + 1) * hashLength);
+      this.#entry(entries[i]!, leaf, first + i);
+      if (root === undefined) this.#frontier.append(leaf.slice(), this.#tiles.sink);
+    }
+    if (root !== undefined) this.#frontier.appendSubtree(tileHeight, root, this.#tiles.sink);
   }
 
   #entry(bytes: Uint8Array, leaf: Uint8Array, index: number): void {
@@ -166,17 +173,17 @@ export class Auditor {
       this.#options.onEntry?.(index, undefined);
       return;
     }
-    let entry: Entry | undefined;
+    let read: EntryRead | undefined;
     try {
-      entry = parseEntry(bytes);
+      read = readEntry(bytes, this.#shapes);
     } catch (error) {
       this.#waiting.addError(error, { index });
       // Its place in its source's chain can often be told all the same; then one bad entry is one finding.
       const salvaged = salvageEntry(bytes);
       if (salvaged !== undefined) this.#sources.get(salvaged.source)?.add(salvaged, leaf, index, true);
     }
-    if (entry !== undefined) this.#source(entry.source).add(entry, leaf, index);
-    this.#options.onEntry?.(index, entry);
+    if (read !== undefined) this.#source(read.entry.source).add(read.entry, leaf, index);
+    this.#options.onEntry?.(index, read && { kind: read.entry.kind, text: read.text });
   }
 
   #source(name: string): Source {
@@ -262,7 +269,9 @@ export class Auditor {
 
 function* units(from: number, size: number): Generator<Unit> {
   for (let n = Math.floor(from / tileWidth); n * tileWidth < size; n++) {
-    if (n * tileWidth + tileWidth > from) yield { n, width: widthOf(size, n) };
+    const skip = Math.max(0, from - n * tileWidth);
+    const width = widthOf(size, n);
+    if (skip < width) yield { n, width, skip };
   }
 }
 

@@ -1,6 +1,6 @@
 import { decodeBase64 } from "./base64.ts";
 import {
-  type Check,
+  arrayOf,
   checkAll,
   isBoolean,
   isDigest,
@@ -19,11 +19,15 @@ import {
   sealableParams,
   sealableSql,
 } from "./members.ts";
+import { type Check, plainCharacter } from "./patterns.ts";
 import { isCount, isTimestamp } from "./text.ts";
 
 /** Step E2, the tables of spec/entry.md: which members each kind has, and what each may be. */
 
-const auth: Check = matching(/^(?:trust|password|md5|scram-sha-256|scram-sha-256-plus|other:.+)$/s);
+const auth: Check = matching(
+  /^(?:trust|password|md5|scram-sha-256|scram-sha-256-plus|other:.+)$/s,
+  `trust|password|md5|scram-sha-256(?:-plus)?|other:${plainCharacter}+`,
+);
 const actor: Member = must(
   "actor",
   "an object with login and auth",
@@ -38,7 +42,7 @@ const clientAtStart: Member = must(
   "an object with address and tls",
   object([address, application, must("tls", "a boolean", isBoolean)]),
 );
-const sqlstate = /^[0-9A-Z]{5}$/;
+const sqlstate: Check = matching(/^[0-9A-Z]{5}$/, "[0-9A-Z]{5}");
 const durabilities = ["before-execute", "before-result", "relaxed"];
 const seal: Member = must("seal", "a string", isText);
 
@@ -124,7 +128,7 @@ const kinds: ReadonlyMap<string, readonly Member[]> = new Map<string, readonly M
       database,
       clientAtStart,
       must("by", "server or proxy", oneOf("server", "proxy")),
-      must("sqlstate", "five characters", matching(sqlstate)),
+      must("sqlstate", "five characters", sqlstate),
       must("error", "a sealable string", sealableError),
     ],
   ],
@@ -144,9 +148,9 @@ const kinds: ReadonlyMap<string, readonly Member[]> = new Map<string, readonly M
         "a known class",
         oneOf("read", "write", "ddl", "role", "function", "copy", "admin", "session", "unknown"),
       ),
-      must("relations", "an array of relations", (value) => Array.isArray(value) && value.every(relation)),
-      must("functions", "an array of strings", (value) => Array.isArray(value) && value.every(isText)),
-      may("fingerprint", "16 hex digits", matching(/^[0-9a-f]{16}$/)),
+      must("relations", "an array of relations", arrayOf(relation)),
+      must("functions", "an array of strings", arrayOf(isText)),
+      may("fingerprint", "16 hex digits", matching(/^[0-9a-f]{16}$/, "[0-9a-f]{16}")),
       must("complete", "a boolean", isBoolean),
       may("incomplete", "a known reason", oneOf("syntax", "too-large", "encoding", "opaque", "analysis")),
       may("sql", "a sealable statement", sealableSql),
@@ -157,7 +161,7 @@ const kinds: ReadonlyMap<string, readonly Member[]> = new Map<string, readonly M
       must("start", "a timestamp", isTimestamp),
       may("duration_us", "an integer", isCount),
       must("outcome", "a known outcome", oneOf("completed", "failed", "denied", "cancelled", "unknown")),
-      may("sqlstate", "five characters", matching(sqlstate)),
+      may("sqlstate", "five characters", sqlstate),
       may("tag", "a string", isText),
       may("rows", "an integer", isCount),
       may("bytes_in", "an integer", isCount),
@@ -168,6 +172,11 @@ const kinds: ReadonlyMap<string, readonly Member[]> = new Map<string, readonly M
   ],
   ["config.change", [must("config", "a hex SHA-256", isDigest), must("previous_config", "a hex SHA-256", isDigest)]],
 ]);
+
+/** @returns the table of a kind; undefined when it is not known */
+export function membersOf(kind: string): readonly Member[] | undefined {
+  return kinds.get(kind);
+}
 
 /**
  * @param kind an entry's kind; of one that is not known nothing is required

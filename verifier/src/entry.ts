@@ -1,5 +1,6 @@
 import { parseCompact } from "./compact.ts";
 import { checkMembers } from "./entry-members.ts";
+import type { Shapes } from "./entry-shape.ts";
 import { VerifierError } from "./errors.ts";
 import { isKeyName } from "./key.ts";
 import { maxEntryLength } from "./merkle.ts";
@@ -20,17 +21,25 @@ export type Entry = {
 const firstMembers = ["v", "kind", "source", "epoch", "seq", "time"];
 
 /**
- * Step E1: UTF-8, compact form, an object (spec/entry.md, bytes).
+ * Step E1: UTF-8 (spec/entry.md, bytes).
  * @throws VerifierError `entry_malformed`
  */
-function parseObject(bytes: Uint8Array): Record<string, unknown> {
+function decode(bytes: Uint8Array): string {
   if (bytes.length > maxEntryLength) throw malformed(`it has more than ${maxEntryLength} bytes`);
   const text = decodeUtf8(bytes);
   if (text === undefined) throw malformed("it is not UTF-8");
+  return text;
+}
+
+/** Steps E1 and E2 for the text of an entry. */
+function parse(text: string): Entry {
   const parsed = parseCompact(text, true);
   if ("wrong" in parsed) throw malformed(parsed.wrong);
   const { value } = parsed;
   if (!isObject(value)) throw malformed("it is not an object");
+  checkCommon(value);
+  const wrong = checkMembers(value.kind, value);
+  if (wrong !== undefined) throw malformed(`${value.kind}: ${wrong}`);
   return value;
 }
 
@@ -40,11 +49,28 @@ function parseObject(bytes: Uint8Array): Record<string, unknown> {
  * @throws VerifierError `entry_malformed`
  */
 export function parseEntry(bytes: Uint8Array): Entry {
-  const value = parseObject(bytes);
-  checkCommon(value);
-  const wrong = checkMembers(value.kind, value);
-  if (wrong !== undefined) throw malformed(`${value.kind}: ${wrong}`);
-  return value;
+  return parse(decode(bytes));
+}
+
+/** An entry that passed E1 and E2, as an audit reads it. */
+export type EntryRead = {
+  text: string;
+  /** All members, or of an entry like others before only those that {@link Shapes} gives. */
+  entry: Entry;
+};
+
+/**
+ * Steps E1 and E2 in an audit, where most entries are like others before.
+ * @throws VerifierError `entry_malformed`
+ */
+export function readEntry(bytes: Uint8Array, shapes: Shapes): EntryRead {
+  const text = decode(bytes);
+  let entry = shapes.match(text);
+  if (entry === undefined) {
+    entry = parse(text);
+    shapes.learn(entry, text);
+  }
+  return { text, entry };
 }
 
 /** Step E2 for the members of every kind. */

@@ -18,19 +18,29 @@ export class Frontier {
 
   /** Appends one leaf hash, which is kept as it is: the caller must not change it afterwards. */
   append(leaf: Uint8Array, sink?: NodeSink): void {
-    let hash = leaf;
-    let height = 0;
-    let position = this.#size;
-    sink?.(0, position, hash);
+    this.appendSubtree(0, leaf, sink);
+  }
+
+  /**
+   * Appends 2^height entries at once; the size must be a multiple of that. The sink is called from that height on.
+   * @param root of the perfect subtree over them, kept as it is
+   */
+  appendSubtree(height: number, root: Uint8Array, sink?: NodeSink): void {
+    const count = 2 ** height;
+    if (this.#size % count !== 0) throw new Error(`no subtree of ${count} entries begins at ${this.#size}`);
+    let hash = root;
+    let at = height;
+    let position = this.#size / count;
+    sink?.(at, position, hash);
     while (position % 2 === 1) {
-      hash = nodeHash(this.#nodes[height]!, hash);
-      this.#nodes[height] = undefined;
-      height++;
+      hash = nodeHash(this.#nodes[at]!, hash);
+      this.#nodes[at] = undefined;
+      at++;
       position = (position - 1) / 2;
-      sink?.(height, position, hash);
+      sink?.(at, position, hash);
     }
-    this.#nodes[height] = hash;
-    this.#size++;
+    this.#nodes[at] = hash;
+    this.#size += count;
   }
 
   root(): Uint8Array {

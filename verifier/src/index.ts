@@ -2,7 +2,7 @@
 export const version: string = "0.1.0";
 
 export { type AuditOptions, type AuditReport, auditLog } from "./audit.ts";
-export type { AuditState, EntryListener, LeafHasher } from "./auditor.ts";
+export type { AuditState, EntryListener } from "./auditor.ts";
 export { decodeBase64, decodeBase64url, encodeBase64, encodeBase64url } from "./base64.ts";
 export {
   type Bundle,
@@ -33,6 +33,7 @@ export {
   VerifierError,
 } from "./errors.ts";
 export type { Finding, Verdict } from "./findings.ts";
+export { type HashedEntries, hashEntries, type LeafHasher } from "./hash-entries.ts";
 export { checkHead, type Evidence, type HeadOptions, type HeadReport } from "./head.ts";
 export { compareWithKept, type Kept, keptName, parseKept, serializeKept } from "./kept.ts";
 export {

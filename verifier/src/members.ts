@@ -1,11 +1,21 @@
 import { decodeBase64 } from "./base64.ts";
+import {
+  type Check,
+  countPattern,
+  literal,
+  patternOf,
+  positivePattern,
+  sealedPattern,
+  textPattern,
+  timestampPattern,
+  written,
+} from "./patterns.ts";
 import { parseSealed } from "./sealed.ts";
-import { isCount, parseDecimal } from "./text.ts";
+import { isCount, isTimestamp, parseDecimal } from "./text.ts";
 
 /** The words in which the tables of step E2 are written: what a member may be, and how that is checked. */
 
 export type Members = Record<string, unknown>;
-export type Check = (value: unknown) => boolean;
 /** Name, what it must be (to say so), how that is checked, and whether it may be left out. */
 export type Member = { name: string; what: string; check: Check; optional: boolean };
 
@@ -35,28 +45,72 @@ export function checkAll(members: readonly Member[], object: Members): string | 
 }
 
 export function object(members: readonly Member[]): Check {
-  return (value) => isObject(value) && checkAll(members, value) === undefined;
+  return written((value) => isObject(value) && checkAll(members, value) === undefined, objectPattern(members));
 }
+
+/** @returns the pattern of an object with these members in this order and no others; undefined when one has none */
+function objectPattern(members: readonly Member[]): string | undefined {
+  const parts: Part[] = [];
+  for (const { name, check, optional } of members) {
+    const pattern = patternOf(check);
+    if (pattern === undefined) return undefined;
+    parts.push({ text: `${literal(JSON.stringify(name))}:${pattern}`, optional });
+  }
+  return `\\{${fromFirst(parts)}\\}`;
+}
+
+type Part = { text: string; optional: boolean };
+
+/** Before the first member that is there stands no comma, before the others one. */
+function fromFirst([first, ...rest]: readonly Part[]): string {
+  if (first === undefined) return "";
+  const here = first.text + rest.map(({ text, optional }) => (optional ? `(?:,${text})?` : `,${text}`)).join("");
+  return first.optional ? `(?:${here}|${fromFirst(rest)})` : here;
+}
+
+export function arrayOf(check: Check): Check {
+  const pattern = patternOf(check);
+  const list = pattern && `\\[(?:${pattern}(?:,${pattern})*)?\\]`;
+  return written((value) => Array.isArray(value) && value.every(check), list);
+}
+
+const listed = new WeakSet<Check>();
 
 export function oneOf(...values: string[]): Check {
-  return (value) => typeof value === "string" && values.includes(value);
+  const check: Check = (value) => typeof value === "string" && values.includes(value);
+  listed.add(check);
+  return written(check, `(?:${values.map((value) => literal(JSON.stringify(value))).join("|")})`);
 }
 
-export function matching(pattern: RegExp): Check {
-  return (value) => typeof value === "string" && pattern.test(value);
+/** @returns whether the check is one of {@link oneOf} */
+export function isList(check: Check): boolean {
+  return listed.has(check);
+}
+
+/** @param inside the same as a pattern of characters that stand as themselves in a JSON string, for {@link written} */
+export function matching(pattern: RegExp, inside?: string): Check {
+  return written((value) => typeof value === "string" && pattern.test(value), inside && `"(?:${inside})"`);
 }
 
 /** In the clear, or an object with a member `sealed`, which no clear value has. */
 function sealable(isClear: Check): Check {
-  return (value) =>
-    isObject(value) && Object.hasOwn(value, "sealed") ? parseSealed(value) !== undefined : isClear(value);
+  const clear = patternOf(isClear);
+  return written(
+    (value) => (isObject(value) && Object.hasOwn(value, "sealed") ? parseSealed(value) !== undefined : isClear(value)),
+    clear && `(?:${sealedPattern}|${clear})`,
+  );
 }
 
-export const isText: Check = (value) => typeof value === "string";
-export const isBoolean: Check = (value) => typeof value === "boolean";
-export const isPositive: Check = (value) => isCount(value) && value >= 1;
-export const isDigest: Check = matching(/^[0-9a-f]{64}$/);
-export const isSession: Check = (value) => typeof value === "string" && parseSessionId(value) !== undefined;
+export const isText: Check = written((value) => typeof value === "string", textPattern);
+export const isBoolean: Check = written((value) => typeof value === "boolean", "(?:true|false)");
+export const isPositive: Check = written((value) => isCount(value) && value >= 1, positivePattern);
+export const isDigest: Check = matching(/^[0-9a-f]{64}$/, "[0-9a-f]{64}");
+export const isSession: Check = written(
+  (value) => typeof value === "string" && parseSessionId(value) !== undefined,
+  `"${positivePattern}\\.${countPattern}"`,
+);
+written(isCount, countPattern);
+written(isTimestamp, timestampPattern);
 
 const isBinary: Check = (value) =>
   isObject(value) &&
@@ -68,11 +122,14 @@ const isDigestOfBlock: Check = (value) =>
 
 /** What a member that may be sealed is when it stands in the clear, and what its disclosure holds, by its path. */
 export const clearValues: ReadonlyMap<string, (value: unknown) => boolean> = new Map<string, Check>([
-  ["sql", (value) => isText(value) || isBinary(value) || isDigestOfBlock(value)],
+  ["sql", written((value) => isText(value) || isBinary(value) || isDigestOfBlock(value), textPattern)],
   [
     "params",
-    (value) =>
-      Array.isArray(value) ? value.every((p) => p === null || isText(p) || isBinary(p)) : isDigestOfBlock(value),
+    written(
+      (value) =>
+        Array.isArray(value) ? value.every((p) => p === null || isText(p) || isBinary(p)) : isDigestOfBlock(value),
+      `\\[(?:(?:null|${textPattern})(?:,(?:null|${textPattern}))*)?\\]`,
+    ),
   ],
   ["error", isText],
   ["client.address", isText],

@@ -1,4 +1,5 @@
 import { sha256 } from "@noble/hashes/sha2.js";
+import { Message } from "./sha256.ts";
 
 /** The tree of RFC 6962 section 2.1 over SHA-256 (spec/merkle.md). Hashes are 32 bytes, never aliased by a result. */
 
@@ -7,10 +8,10 @@ export const hashLength = 32;
 /** Entries are at most this long (spec/entry.md). */
 export const maxEntryLength = 65535;
 
-const leafInput = new Uint8Array(1 + maxEntryLength);
-const nodeInput = new Uint8Array(65);
-nodeInput[0] = 1;
-const chainInput = new Uint8Array(64);
+const leafInput = new Message(1 + maxEntryLength);
+const nodeInput = new Message(65);
+nodeInput.bytes[0] = 1;
+const chainInput = new Message(64);
 
 /** @returns SHA-256(0x00 || entry). */
 export function leafHash(entry: Uint8Array): Uint8Array {
@@ -19,22 +20,22 @@ export function leafHash(entry: Uint8Array): Uint8Array {
     input.set(entry, 1);
     return sha256(input);
   }
-  leafInput.set(entry, 1);
-  return sha256(leafInput.subarray(0, 1 + entry.length));
+  leafInput.bytes.set(entry, 1);
+  return leafInput.hash(1 + entry.length);
 }
 
 /** @returns SHA-256(0x01 || left || right). */
 export function nodeHash(left: Uint8Array, right: Uint8Array): Uint8Array {
-  nodeInput.set(left, 1);
-  nodeInput.set(right, 33);
-  return sha256(nodeInput);
+  nodeInput.bytes.set(left, 1);
+  nodeInput.bytes.set(right, 33);
+  return nodeInput.hash(65);
 }
 
 /** @returns c(n + 1) = SHA-256(c(n) || leaf hash), the chain of spec/submission.md. */
 export function chainHash(chain: Uint8Array, leaf: Uint8Array): Uint8Array {
-  chainInput.set(chain, 0);
-  chainInput.set(leaf, 32);
-  return sha256(chainInput);
+  chainInput.bytes.set(chain, 0);
+  chainInput.bytes.set(leaf, 32);
+  return chainInput.hash(64);
 }
 
 /** @returns SHA-256 of nothing, the root of the empty tree. */

@@ -2,7 +2,7 @@ import type { Findings } from "./findings.ts";
 import type { NodeSink } from "./frontier.ts";
 import { type LogReader, readHashes } from "./log-reader.ts";
 import { equalBytes, hashLength } from "./merkle.ts";
-import { levelLength, tilePath, tileWidth, widthOf } from "./tile.ts";
+import { levelLength, tileHeight, tilePath, tileWidth, widthOf } from "./tile.ts";
 
 type Run = { start: number; hashes: Uint8Array[] };
 
@@ -18,8 +18,8 @@ export class TileCheck {
 
   /** To be given to {@link Frontier.append}. */
   readonly sink: NodeSink = (height, position, hash) => {
-    if (height === 0 || height % 8 !== 0) return;
-    const level = height / 8;
+    if (height === 0 || height % tileHeight !== 0) return;
+    const level = height / tileHeight;
     let run = this.#levels[level];
     if (run === undefined) {
       run = { start: position, hashes: [] };

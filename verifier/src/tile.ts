@@ -6,6 +6,8 @@ import { isCount, parseDecimal } from "./text.ts";
 export type TileLevel = number | "entries";
 
 export const tileWidth = 256;
+/** Each tile level spans this many levels of the binary tree. */
+export const tileHeight = 8;
 export const maxTileLength: number = tileWidth * hashLength;
 export const maxBundleLength: number = tileWidth * (2 + 65535);
 

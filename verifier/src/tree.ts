@@ -1,9 +1,6 @@
 import { type LogReader, readHashes } from "./log-reader.ts";
 import { hashLength, nodeHash } from "./merkle.ts";
-import { levelLength, tileWidth, widthOf } from "./tile.ts";
-
-/** Each tile level spans this many levels of the binary tree. */
-const heightOfTile = 8;
+import { levelLength, tileHeight, tileWidth, widthOf } from "./tile.ts";
 
 function largestPowerBelow(n: number): number {
   let k = 1;
@@ -43,8 +40,8 @@ export class TileTree {
    * @returns its root
    */
   async subtree(height: number, position: number): Promise<Uint8Array> {
-    const level = Math.floor(height / heightOfTile);
-    const count = 2 ** (height % heightOfTile);
+    const level = Math.floor(height / tileHeight);
+    const count = 2 ** (height % tileHeight);
     const first = position * count;
     const n = Math.floor(first / tileWidth);
     const offset = first % tileWidth;

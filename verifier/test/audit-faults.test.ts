@@ -41,7 +41,7 @@ t.test("leaf hashes that cannot be computed elsewhere end the audit with what wa
       return log.tile(level, n, width);
     },
   };
-  const hashLeaves = (): Promise<Uint8Array> => Promise.reject(new Error("the thread is gone"));
+  const hashLeaves = (): Promise<never> => Promise.reject(new Error("the thread is gone"));
   await t.rejects(auditLog(slow, { key, now: () => source.now, hashLeaves }), { message: "the thread is gone" });
   await later();
 });

@@ -1,6 +1,7 @@
 import t from "tap";
 import { type AuditOptions, type AuditReport, auditLog } from "../src/audit.ts";
 import { VerifierError } from "../src/errors.ts";
+import { hashEntries, type LeafHasher } from "../src/hash-entries.ts";
 import { type Kept, parseKept, serializeKept } from "../src/kept.ts";
 import { parseVerifierKey } from "../src/key.ts";
 import type { LogReader } from "../src/log-reader.ts";
@@ -92,6 +93,33 @@ t.test("entries audited before are not read again, unless all are asked for", as
   t.notOk(log.asked.some((path) => /^tile\/entries\/00[01]/.test(path)));
   const all = await audit(log, source.now, { kept: kept(first), all: true });
   t.same([all.verdict, all.from], ["PASS", 0]);
+});
+
+t.test("an audit with nothing new reads the checkpoint, and no entry", async (t) => {
+  const source = new TestSource();
+  source.run(300);
+  const log = new MemoryLog(source.entries);
+  const size = source.entries.length;
+  t.not(size % 256, 0);
+  const first = await audit(log, source.now);
+  log.asked.length = 0;
+  t.match(await audit(log, source.now, { kept: kept(first) }), { verdict: "PASS", from: size, read: size });
+  t.same(log.asked, ["checkpoint"]);
+});
+
+t.test("of a bundle that was read in part only the rest is hashed", async (t) => {
+  const source = new TestSource();
+  source.run(300);
+  const log = new MemoryLog(source.entries.slice(0, 270));
+  const first = await audit(log, source.now);
+  log.append(...source.entries.slice(270));
+  const hashed: number[] = [];
+  const hashLeaves: LeafHasher = async (entries) => {
+    hashed.push(entries.length);
+    return hashEntries(entries);
+  };
+  t.match(await audit(log, source.now, { kept: kept(first), hashLeaves }), { verdict: "PASS", from: 270 });
+  t.same(hashed, [source.entries.length - 270]);
 });
 
 t.test("a declared gap stays NOT PROVEN in every audit behind it", async (t) => {

@@ -39,6 +39,16 @@ checkCases("consistency", readVectors<{ cases: Consistency[] }>("consistency.jso
   return verified ? { desc: one.desc } : { wantErr: "inconsistent" };
 });
 
+t.test("hashes of every length around the ends of blocks, one after the other in the same memory", async (t) => {
+  const lengths = [65535, ...Array.from({ length: 200 }, (_, n) => n), 1023, 4096, 65534, 65535, 65536, 70000, 3];
+  const entries = lengths.map((length) => Uint8Array.from({ length }, (_, i) => (i * 31 + length) % 256));
+  const wrong = entries.filter((entry) => toHex(leafHash(entry)) !== toHex(naiveLeaf(entry)));
+  t.same(
+    wrong.map(({ length }) => length),
+    [],
+  );
+});
+
 t.test("the roots of Certificate Transparency's test tree", async (t) => {
   const leaves = ["", "00", "10", "2021", "3031", "40414243", "5051525354555657", "606162636465666768696a6b6c6d6e6f"];
   const roots = [

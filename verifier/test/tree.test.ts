@@ -1,5 +1,6 @@
 import t from "tap";
 import { Frontier } from "../src/frontier.ts";
+import { hashEntries } from "../src/hash-entries.ts";
 import { leafHash, verifyConsistency, verifyInclusion } from "../src/merkle.ts";
 import { TileTree } from "../src/tree.ts";
 import { MemoryLog } from "./support/memory-log.ts";
@@ -56,6 +57,31 @@ t.test("a frontier gives the root at each size, and goes on from what was kept o
   t.same(wrong, []);
   t.equal(Frontier.from(5, [new Uint8Array(32)]), undefined, "too few hashes for the size");
   t.equal(Frontier.from(4, [new Uint8Array(32), new Uint8Array(32)]), undefined, "too many");
+});
+
+t.test("a frontier takes the entries of a full tile at once", async (t) => {
+  const entries = log.entries;
+  const single: unknown[] = [];
+  const whole: unknown[] = [];
+  const sink =
+    (list: unknown[]) =>
+    (height: number, position: number, hash: Uint8Array): void => {
+      if (height >= 8) list.push({ height, position, hash: toHex(hash) });
+    };
+  const slow = new Frontier();
+  const fast = new Frontier();
+  for (let first = 0; first < entries.length; first += 256) {
+    const { leaves, root } = hashEntries(entries.slice(first, first + 256));
+    t.equal(root === undefined, first === 768, "only a full bundle has a root");
+    const list = Array.from({ length: leaves.length / 32 }, (_, i) => leaves.slice(i * 32, i * 32 + 32));
+    for (const leaf of list) slow.append(leaf, sink(single));
+    if (root !== undefined) fast.appendSubtree(8, root, sink(whole));
+    else for (const leaf of list) fast.append(leaf, sink(whole));
+  }
+  t.same(whole, single);
+  t.equal(whole.length, 4);
+  t.equal(toHex(fast.root()), toHex(log.root(777)));
+  t.throws(() => fast.appendSubtree(8, new Uint8Array(32)), /no subtree of 256 entries begins at 777/);
 });
 
 t.test("a frontier names each perfect subtree that an entry completes", async (t) => {

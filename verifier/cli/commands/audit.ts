@@ -47,7 +47,7 @@ export async function runAudit(options: AuditInvocation): Promise<number> {
       waitMs: options.waitMs ?? (session.http === undefined ? 0 : defaultWaitMs),
       entries: options.entries === "any" ? "any" : undefined,
       onEntry: (index, entry) => {
-        if (entry !== undefined && matches(entry)) listing.add(index, entry);
+        if (entry !== undefined && matches(entry.kind, entry.text)) listing.add(index, entry.text);
       },
       onProgress: (done, size) => progress.entries(done, size),
       onWait: (leftMs) => progress.waiting(leftMs),
