@@ -52,7 +52,7 @@ export const mutants: readonly Mutant[] = [
     step: "C3",
     without: "the origin",
     file: "src/checkpoint.js",
-    ...condition("origin !== key.name"),
+    ...condition("origin !== name"),
     lie: "the checkpoint is of another origin, signed by this log's key",
   },
   {

@@ -5,12 +5,12 @@ import type { Filter } from "./filter.ts";
 import { type CommandName, commandNames } from "./help.ts";
 import { printableShort } from "./printable.ts";
 import { parseTime } from "./time.ts";
+import type { TrustOptions } from "./trust.ts";
 import type { WitnessFlags } from "./witness/settings.ts";
 
 /** What every command that reads a log is told. */
-export type LogOptions = {
+export type LogOptions = TrustOptions & {
   log: string;
-  vkey: string;
   /** Undefined: the default folder. */
   state: string | undefined;
   timeoutMs: number;
@@ -37,7 +37,9 @@ export type CompareInvocation = { command: "compare" } & Omit<LogOptions, "log">
     /** Where the views are, in order; that of --log is the first. */
     views: readonly string[];
   };
-export type VerifyInvocation = { command: "verify"; file: string; vkey: string; json: boolean };
+/** What the file is to be: nothing is taken for evidence of an entry because its own bytes say so. */
+export type VerifyForm = { form: "bundle" } | { form: "proof"; entry: string } | { form: "checkpoint" };
+export type VerifyInvocation = { command: "verify"; file: string; json: boolean } & TrustOptions & VerifyForm;
 export type WitnessInvocation = { command: "witness"; flags: WitnessFlags };
 
 export type Invocation =
@@ -53,8 +55,12 @@ export type Invocation =
 const text = { type: "string" } as const;
 const flag = { type: "boolean" } as const;
 const helpOption = { help: { type: "boolean", short: "h" } } as const;
-const everywhere = { ...helpOption, vkey: text, json: flag } as const;
-const ofLog = { ...everywhere, log: text, state: text, timeout: text } as const;
+const list = { type: "string", multiple: true } as const;
+const everywhere = { ...helpOption, vkey: list, json: flag } as const;
+const ofWitnesses = { policy: text, "max-age": text } as const;
+/** Each view of several has its own cosignatures, so no policy is asked of them. */
+const ofViews = { ...everywhere, log: text, state: text, timeout: text } as const;
+const ofLog = { ...ofViews, ...ofWitnesses } as const;
 
 /**
  * Reads the command line.
@@ -98,7 +104,7 @@ function readAudit(argv: readonly string[]): Invocation {
   const options = {
     ...ofLog,
     all: flag,
-    source: { type: "string", multiple: true },
+    source: list,
     wait: text,
     entries: text,
     user: text,
@@ -160,7 +166,7 @@ function readProve(argv: readonly string[]): Invocation {
 }
 
 function readCompare(argv: readonly string[]): Invocation {
-  const { values, positionals } = parse(argv, ofLog, "compare", true);
+  const { values, positionals } = parse(argv, ofViews, "compare", true);
   if (values.help) return { command: "help", about: "compare" };
   const views = values.log === undefined ? positionals : [values.log, ...positionals];
   const { log: _, ...options } = logOptions({ ...values, log: required(views[0], "VIEW", "compare") }, "compare");
@@ -168,15 +174,27 @@ function readCompare(argv: readonly string[]): Invocation {
 }
 
 function readVerify(argv: readonly string[]): Invocation {
-  const { values, positionals } = parse(argv, everywhere, "verify", true);
+  const { values, positionals } = parse(
+    argv,
+    { ...everywhere, ...ofWitnesses, entry: text, checkpoint: flag },
+    "verify",
+    true,
+  );
   if (values.help) return { command: "help", about: "verify" };
   if (positionals.length > 1) throw usage(`${positionals.length} files are named; verify takes one at a time`);
   return {
     command: "verify",
     file: required(positionals[0], "FILE, the evidence bundle,", "verify"),
-    vkey: required(values.vkey, "--vkey FILE|KEY", "verify"),
+    ...formOf(values),
+    ...trustOptions(values, "verify"),
     json: values.json ?? false,
   };
+}
+
+function formOf({ entry, checkpoint }: { entry?: string; checkpoint?: boolean }): VerifyForm {
+  if (entry !== undefined && checkpoint) throw usage("--entry and --checkpoint: a file is one or the other");
+  if (checkpoint) return { form: "checkpoint" };
+  return entry === undefined ? { form: "bundle" } : { form: "proof", entry: required(entry, "--entry FILE", "verify") };
 }
 
 function readWitness(argv: readonly string[]): Invocation {
@@ -202,14 +220,28 @@ function readWitness(argv: readonly string[]): Invocation {
   return { command: "witness", flags };
 }
 
-type LogValues = { log?: string; vkey?: string; state?: string; timeout?: string; json?: boolean };
+type TrustValues = { vkey?: string[]; policy?: string; "max-age"?: string };
+
+function trustOptions(values: TrustValues, command: CommandName): TrustOptions {
+  const { vkey = [], "max-age": maxAge } = values;
+  const policy = values.policy === undefined ? undefined : required(values.policy, "--policy FILE", command);
+  if (vkey.length === 0 && policy === undefined) required(undefined, "--vkey FILE|KEY", command);
+  if (maxAge !== undefined && policy === undefined) throw usage("--max-age is about cosignatures: it needs --policy");
+  return {
+    vkeys: vkey.map((one) => required(one, "--vkey FILE|KEY", command)),
+    policy,
+    maxAge: maxAge === undefined ? undefined : duration(maxAge, "--max-age"),
+  };
+}
+
+type LogValues = TrustValues & { log?: string; state?: string; timeout?: string; json?: boolean };
 
 function logOptions(values: LogValues, command: CommandName): LogOptions {
   const timeoutMs = seconds(values.timeout ?? "20", "--timeout");
   if (timeoutMs === 0) throw usage("--timeout 0 leaves the log no time to answer");
   return {
     log: required(values.log, "--log URL", command),
-    vkey: required(values.vkey, "--vkey FILE|KEY", command),
+    ...trustOptions(values, command),
     state: values.state === undefined ? undefined : required(values.state, "--state DIR", command),
     timeoutMs,
     json: values.json ?? false,
@@ -234,6 +266,15 @@ function seconds(value: string, name: string): number {
   const ms = /^[0-9]{1,4}(?:\.[0-9]{1,3})?$/.test(value) ? Math.round(Number(value) * 1000) : undefined;
   if (ms !== undefined && ms <= maxSeconds * 1000) return ms;
   throw usage(`${name} is not a number of seconds from 0 to ${maxSeconds}: ${printableShort(value)}`);
+}
+
+const units: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3600, d: 86_400 };
+
+/** @returns seconds */
+function duration(value: string, name: string): number {
+  const parts = /^(0|[1-9][0-9]{0,8})([smhd]?)$/.exec(value);
+  if (parts !== null) return Number(parts[1]) * units[parts[2] === "" ? "s" : parts[2]!]!;
+  throw usage(`${name} is not a span of time such as 90 (seconds), 15m, 24h or 7d: ${printableShort(value)}`);
 }
 
 function commandNamed(name: string): CommandName {

@@ -35,17 +35,24 @@ The verdict is the last word of every command, and its exit status:
 The witness gives no verdict; its other ends are in the manual.
 `;
 
+const trusting = `  --vkey FILE|KEY  the log's verifier key, or a file that holds it; while the log
+                   changes its key, both: all that are given must have signed
+  --policy FILE    the witnesses that must have cosigned (a C2SP tlog-policy); if it
+                   names exactly one log, --vkey can be left out
+  --max-age AGE    cosignatures older than this do not count: 90 (seconds), 15m,
+                   24h, 7d`;
+
 const whereLog = `  --log URL|DIR    where the log is read, such as https://log.example/audit; or
                    a folder with a log exported as files, or its file:// URL`;
 
-const keeping = `  --vkey FILE|KEY  the log's verifier key, or a file that holds it
-  --state DIR      where the last verified checkpoint is kept, and how far the
+const keeping = `  --state DIR      where the last verified checkpoint is kept, and how far the
                    log was audited [$XDG_STATE_HOME/vitrine-verifier, else
                    ~/.local/state/vitrine-verifier]
   --timeout SEC    give up when the log is silent for so long [20]; a single
                    answer may take ten times as long`;
 
 const reading = `${whereLog}
+${trusting}
 ${keeping}`;
 
 const ending = `  --json           print one JSON object, and nothing else, to standard output
@@ -126,20 +133,26 @@ Example:
   vitrine-verifier prove --log https://log.example/audit --vkey log.vkey \\
     --index 4711 --token auditor.token -o evidence.json
 `,
-  verify: `Checks an evidence bundle, offline: its form (B1), the signed checkpoint (B2), the
-way from the entry to the signed root (B3), the entry (B4), and the disclosed
-values (B5).
+  verify: `Checks an evidence bundle, offline: its form (B1), the signed checkpoint (B2), its
+witnesses (W, with --policy), the way from the entry to the signed root (B3), the
+entry (B4), and the disclosed values (B5).
 
 Usage: vitrine-verifier verify FILE --vkey FILE|KEY [options]
 
 FILE is the bundle; "-" reads standard input.
 
 Options:
-  --vkey FILE|KEY  the log's verifier key, or a file that holds it
+${trusting}
+  --entry FILE     FILE is a bare C2SP tlog-proof, and this file is the entry, byte
+                   for byte: B1 to B3, of any log. What the entry says is not
+                   looked at
+  --checkpoint     FILE is a checkpoint that was saved: its origin and signatures
+                   (C1 to C5) and its witnesses (W); no entry is proven by it
 ${ending}
 
 Example:
   vitrine-verifier verify evidence.json --vkey log.vkey
+  vitrine-verifier verify 17.tlog-proof --entry 17.json --policy our.policy
 `,
   compare: `Compares what the log, its mirrors and its witnesses show, and what was kept here:
 whether each is a checkpoint signed by the log's key, and all are of one history.
@@ -154,6 +167,7 @@ the comparison are taken from any of the views that has them.
 
 Options:
   --log URL|DIR    one more VIEW, the first
+  --vkey FILE|KEY  the log's verifier key, or a file that holds it
 ${keeping}
 ${ending}
 

@@ -1,30 +1,37 @@
 import {
   type Checkpoint,
-  checkHead,
+  compareWithKept,
   type Evidence,
+  findingVerdicts,
+  type HeadOptions,
   type HeadReport,
-  type Kept,
-  type LogReader,
+  isFindingCode,
+  joinKept,
   VerifierError,
-  type VerifierKey,
 } from "../src/index.ts";
 import type { LogOptions } from "./args.ts";
 import { faultStatus, verdictStatus } from "./exit-status.ts";
-import { readKey } from "./keys.ts";
 import { type LogSource, openSource } from "./log-source.ts";
 import { printable } from "./printable.ts";
-import { aligned, describeCheckpoint, headJson } from "./report.ts";
-import { defaultFolder, State } from "./state.ts";
+import { aligned, describeCheckpoint, headJson, witnessLines } from "./report.ts";
+import { defaultFolder } from "./state.ts";
+import { States } from "./states.ts";
+import { keyNames, readTrust, type Trust } from "./trust.ts";
 
 /** What the commands that read a log begin and end with. */
-export type LogSession = LogSource & { key: VerifierKey; state: State };
+export type LogSession = LogSource & Trust & { state: States };
 
 /** @throws VerifierError `usage` */
 export async function openLog(options: LogOptions): Promise<LogSession> {
-  const key = await readKey(options.vkey, "--vkey");
+  const trust = await readTrust(options);
   const source = await openSource(options.log, options.timeoutMs);
-  const state = await State.open(options.state ?? defaultFolder(), key);
-  return { key, ...source, state };
+  const state = await States.open(options.state ?? defaultFolder(), trust.keys);
+  return { ...trust, ...source, state };
+}
+
+/** @returns what every check over the log is told */
+export function headOptions({ keys, state, witnesses }: LogSession): Pick<HeadOptions, "key" | "kept" | "witnesses"> {
+  return { key: keys, kept: state.kept, witnesses };
 }
 
 /** What became of the state after a report. */
@@ -52,65 +59,63 @@ export async function saveState(session: LogSession, report: HeadReport): Promis
 
 async function save(session: LogSession, report: HeadReport): Promise<string | undefined> {
   const { state } = session;
-  let evidence = report.evidence;
-  let keep = evidence === undefined ? report.keep : undefined;
-  // Another run can come in between again and again only if it makes progress each time.
-  while (keep !== undefined && !(await state.save(keep))) {
-    const other: Kept | undefined = state.kept;
-    if (other === undefined) continue; // it was taken away: this is the first contact again
-    const compared = await compareWithOther(other.checkpoint, keep.checkpoint, report, session);
-    evidence = compared.evidence;
-    keep = compared.consistent ? further(other, keep) : undefined;
+  let { evidence } = report;
+  if (evidence === undefined && report.keep !== undefined) {
+    const mine = report.keep;
+    let keep = mine;
+    // Another run can come in between again and again only if it makes progress each time.
+    while (evidence === undefined && !(await state.save(keep, mine.checkpoint))) {
+      for (const { checkpoint } of state.kept) {
+        const compared = await compareWithOther(checkpoint, mine.checkpoint, report, session);
+        if (!compared.consistent && compared.evidence === undefined) return undefined;
+        evidence ??= compared.evidence;
+      }
+      keep = joinKept([mine, ...state.kept])!;
+    }
   }
   if (evidence === undefined) return undefined;
-  const found = report.findings.find(({ code }) => ["rolled_back", "split_view", "inconsistent"].includes(code));
+  const found = report.findings.find(({ code }) => forks.has(code));
   return state.keepEvidence(evidence, found?.code ?? "inconsistent");
 }
 
-/** @returns what two runs know together, once their trees are known to be consistent */
-function further(one: Kept, other: Kept): Kept {
-  const { checkpoint } = one.checkpoint.size > other.checkpoint.size ? one : other;
-  const { audit } = (one.audit?.size ?? 0) > (other.audit?.size ?? 0) ? one : other;
-  return { checkpoint, audit };
-}
+const forks: ReadonlySet<string> = new Set(["rolled_back", "split_view", "inconsistent"]);
 
 /** Steps K1 to K3 between what this run saw and what another kept while it ran. A failure becomes a finding. */
 async function compareWithOther(
   other: Checkpoint,
   mine: Checkpoint,
   report: HeadReport,
-  { key, reader }: LogSession,
+  { reader }: LogSession,
 ): Promise<{ consistent: boolean; evidence: Evidence | undefined }> {
   // That the other run saw a larger tree is no rollback: whichever is smaller came first.
-  const [first, second] = other.size <= mine.size ? [other, mine] : [mine, other];
-  const both: LogReader = {
-    checkpoint: () => Promise.resolve(second.note),
-    tile: (level, n, width) => reader.tile(level, n, width),
-  };
-  const { verdict, findings, evidence } = await checkHead(both, { key, kept: { checkpoint: first, audit: null } });
-  if (verdict === "PASS") return { consistent: true, evidence: undefined };
-  for (const finding of findings) {
-    const message = `${finding.message} (one of the two was seen by another run of the verifier at the same time)`;
-    report.findings.push({ ...finding, message });
+  const [kept, seen] = other.size <= mine.size ? [other, mine] : [mine, other];
+  try {
+    await compareWithKept(kept, seen, reader);
+    return { consistent: true, evidence: undefined };
+  } catch (error) {
+    if (!(error instanceof VerifierError) || !isFindingCode(error.code)) throw error;
+    const message = `${error.message} (one of the two was seen by another run of the verifier at the same time)`;
+    report.findings.push({ code: error.code, message, ...error.place });
+    if (report.verdict !== "FAIL") report.verdict = findingVerdicts[error.code];
+    report.conclusion =
+      "Another run of the verifier saw a tree that this one is not shown to agree with; the state was not advanced.";
+    return { consistent: false, evidence: forks.has(error.code) ? { kept, seen } : undefined };
   }
-  if (report.verdict !== "FAIL") report.verdict = verdict;
-  report.conclusion =
-    "Another run of the verifier saw a tree that this one is not shown to agree with; the state was not advanced.";
-  return { consistent: false, evidence };
 }
 
 /** @returns the lines at the top of a report */
-export function headLines({ base, key, state }: LogSession, report: HeadReport): string[] {
+export function headLines({ base, keys, state }: LogSession, report: HeadReport): string[] {
   const before =
     report.keptSize === undefined ? "nothing: this is the first contact" : `the tree of ${report.keptSize} entries`;
   return [
     ...aligned([
       ["Log", printable(base)],
-      ["Key", printable(`${key.name}+${key.id}`)],
+      [keys.length === 1 ? "Key" : "Keys", keyNames(keys)],
       ["Checkpoint", report.checkpoint === undefined ? "none that verifies" : describeCheckpoint(report.checkpoint)],
       ["Kept before", `${before} (${printable(state.path)})`],
     ]),
     "",
+    ...witnessLines(report.witnessing),
   ];
 }
 
@@ -125,10 +130,11 @@ export function savedLines({ evidence, problem }: Saved): string[] {
 }
 
 /** The members that the JSON of every command over a log has. */
-export function sessionJson({ base, key }: LogSession, report: HeadReport, saved: Saved): Record<string, unknown> {
+export function sessionJson({ base, keys }: LogSession, report: HeadReport, saved: Saved): Record<string, unknown> {
   return {
     log: base,
-    vkey: key.text,
+    vkey: keys[0].text,
+    vkeys: keys.map(({ text }) => text),
     ...headJson(report),
     evidence: saved.evidence ?? null,
     stateError: saved.problem ?? null,

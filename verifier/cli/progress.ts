@@ -1,3 +1,8 @@
+const awaited = {
+  seals: "the seals of entries that have none yet",
+  cosignatures: "the cosignatures that the policy demands",
+} as const;
+
 /**
  * Tells on standard error how far a long piece of work is. Nothing is said of work that is over within a second. On a
  * terminal one line is drawn again and again; elsewhere there is a line every few seconds.
@@ -26,11 +31,11 @@ export class Progress {
   }
 
   /** @param leftMs until waiting ends */
-  waiting(leftMs: number): void {
+  waiting(leftMs: number, what: "seals" | "cosignatures"): void {
     const now = Date.now();
     if (!this.#out.isTTY && now - this.#drawn < 3000 && this.#open) return;
     this.#drawn = now;
-    this.#line(`waiting for the seals of entries that have none yet, ${Math.ceil(leftMs / 1000)} s at most`);
+    this.#line(`waiting for ${awaited[what]}, ${Math.ceil(leftMs / 1000)} s at most`);
   }
 
   #line(text: string): void {

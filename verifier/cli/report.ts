@@ -4,7 +4,10 @@ import {
   type Finding,
   type HeadReport,
   type SourceReport,
+  timeText,
   type Verdict,
+  type WitnessingReport,
+  type WitnessReport,
 } from "../src/index.ts";
 import { outputWidth } from "./output.ts";
 import { printable } from "./printable.ts";
@@ -23,6 +26,39 @@ export function describeCheckpoint({ size, root }: Checkpoint): string {
 
 export function count(n: number, one: string, many: string): string {
   return `${n} ${n === 1 ? one : many}`;
+}
+
+/** @returns what each witness of the policy has said; nothing when there is no policy */
+export function witnessLines(witnessing: WitnessingReport | undefined): string[] {
+  if (witnessing === undefined) return [];
+  const { quorum, reached, size, witnesses } = witnessing;
+  const result =
+    quorum === "none" ? "none is demanded" : `${printable(quorum)} is ${reached ? "reached" : "NOT reached"}`;
+  const pairs = witnesses.map((one): [string, string] => [
+    `  ${printable(one.name)}`,
+    `${witnessState(one)}${one.inQuorum || quorum === "none" ? "" : ", not in the quorum"} (${printable(one.key)})`,
+  ]);
+  return [
+    `Witnesses of the tree of ${count(size, "entry", "entries")}`,
+    ...aligned([["  quorum", result], ...pairs]),
+    "",
+  ];
+}
+
+function witnessState({ state, timestamp }: WitnessReport): string {
+  const time = timestamp === null ? "" : timeText(timestamp);
+  switch (state) {
+    case "cosigned":
+      return `cosigned at ${time}`;
+    case "missing":
+      return "missing";
+    case "invalid":
+      return "INVALID: a cosignature that does not verify";
+    case "future":
+      return `not counted: cosigned at ${time}, ahead of this clock`;
+    case "old":
+      return `not counted: cosigned at ${time}, older than is allowed`;
+  }
 }
 
 /** @returns each finding with its code, its place and its sentence */
@@ -112,6 +148,7 @@ export function headJson(report: HeadReport): Record<string, unknown> {
     findings: report.findings,
     omitted: report.omitted,
     checkpoint: checkpointJson(report.checkpoint),
+    policy: report.witnessing ?? null,
     keptSize: report.keptSize ?? null,
     conclusion: report.conclusion,
   };

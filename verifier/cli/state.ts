@@ -142,14 +142,16 @@ export class State {
   /**
    * Keeps two notes that should not both exist, in a file of their own.
    * @param found the code of the finding
+   * @param keys all keys of the log that were given
    * @returns the file's path
    */
-  async keepEvidence({ kept, seen }: Evidence, found: string): Promise<string> {
+  async keepEvidence({ kept, seen }: Evidence, found: string, keys: readonly VerifierKey[] = []): Promise<string> {
     const notes = { kept: Buffer.from(kept.note).toString(), seen: Buffer.from(seen.note).toString() };
     // Named by what is in it: finding the same fork again does not fill the folder.
     const name = createHash("sha256").update(JSON.stringify(notes)).digest("hex").slice(0, 16);
     const path = join(this.#folder, `${keptName(this.#key)}.fork-${name}.json`);
-    const content = { format: "vitrine/fork-evidence/v1", vkey: this.#key.text, found, ...notes };
+    const several = keys.length > 1 ? { vkeys: keys.map(({ text }) => text) } : {};
+    const content = { format: "vitrine/fork-evidence/v1", vkey: this.#key.text, ...several, found, ...notes };
     try {
       await writeDurably(path, `${JSON.stringify(content, undefined, 2)}\n`);
     } catch (error) {

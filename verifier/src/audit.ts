@@ -4,6 +4,7 @@ import { conclude } from "./conclusion.ts";
 import { Findings } from "./findings.ts";
 import type { LeafHasher } from "./hash-entries.ts";
 import { finishHead, type Head, type HeadOptions, type HeadReport, openHead } from "./head.ts";
+import { joinKept } from "./kept.ts";
 import type { VerifierKey } from "./key.ts";
 import type { LogReader } from "./log-reader.ts";
 import { reportSources, type SourceReport } from "./source-report.ts";
@@ -27,18 +28,16 @@ export type AuditOptions = HeadOptions & {
   all?: boolean;
   /** Keys given for sources, by name. */
   pins?: ReadonlyMap<string, VerifierKey>;
-  /** How long to wait for the seals of entries that have none yet, in milliseconds. */
+  /** How long to wait for the seals of entries that have none yet, and for cosignatures, in milliseconds. */
   waitMs?: number;
-  /** The verifier's clock, milliseconds since 1970. */
-  now?: () => number;
   sleep?: (ms: number) => Promise<void>;
   onEntry?: EntryListener;
   onProgress?: (done: number, size: number) => void;
-  /** Called before each pause for seals with the milliseconds that are left. */
-  onWait?: (leftMs: number) => void;
+  /** Called before each pause with the milliseconds that are left, and what is waited for. */
+  onWait?: (leftMs: number, what: "seals" | "cosignatures") => void;
   hashLeaves?: LeafHasher;
   /**
-   * `any`: the log is not one of Vitrine's, its entries may be of any bytes. Then only steps C, K and T are carried
+   * `any`: the log is not one of Vitrine's, its entries may be of any bytes. Then only steps C, K, W and T are carried
    * out, and the verdict says nothing of what the entries hold.
    */
   entries?: "any" | undefined;
@@ -47,14 +46,14 @@ export type AuditOptions = HeadOptions & {
 const pollMs = 1000;
 
 /**
- * The whole audit: steps C, K, T, E, S and N over all entries that were not audited before.
+ * The whole audit: steps C, K, W, T, E, S and N over all entries that were not audited before.
  * @throws VerifierError `log_unreachable`
  */
 export async function auditLog(reader: LogReader, options: AuditOptions): Promise<AuditReport> {
   const findings = new Findings();
   const now = options.now ?? Date.now;
   const head = await openHead(reader, options, findings);
-  const before = options.kept?.audit ?? null;
+  const before = joinKept(options.kept)?.audit ?? null;
   // A tree that does not continue the one kept is read from its beginning: what was audited is not part of it. An
   // audit that looked into no entry is no beginning for one that does.
   const any = options.entries === "any";
@@ -69,7 +68,7 @@ export async function auditLog(reader: LogReader, options: AuditOptions): Promis
     scope = head.checkpoint.size;
     await auditor.advance(reader, head.checkpoint);
     if (auditor.established) {
-      await waitForSeals(reader, options, auditor, findings, head as Head & { checkpoint: Checkpoint }, scope);
+      await waitForOthers(reader, options, auditor, findings, head as Head & { checkpoint: Checkpoint }, scope);
       if (auditor.established) auditor.finish(now(), scope);
     }
   }
@@ -84,15 +83,15 @@ export async function auditLog(reader: LogReader, options: AuditOptions): Promis
     size: scope,
     read: auditor.size,
     firstBadIndex: findings.firstBadIndex,
-    checks: any ? ["C", "K", "T"] : ["C", "K", "T", "E", "S", "N"],
+    checks: ["C", "K", ...(options.witnesses === undefined ? [] : ["W"]), "T", ...(any ? [] : ["E", "S", "N"])],
     sources: reportSources(auditor.established ? auditor.sources : (state?.sources ?? []), options.pins),
   };
   report.conclusion = conclude(report, report);
   return report;
 }
 
-/** Follows the log until the entries below `scope` are sealed, or the time is over. */
-async function waitForSeals(
+/** Follows the log until the entries below `scope` are sealed and witnessed, or the time is over. */
+async function waitForOthers(
   reader: LogReader,
   options: AuditOptions,
   auditor: Auditor,
@@ -103,18 +102,22 @@ async function waitForSeals(
   const now = options.now ?? Date.now;
   const sleep = options.sleep ?? ((ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms)));
   const deadline = now() + (options.waitMs ?? 0);
-  while (findings.verdict !== "FAIL" && auditor.established && auditor.hasUnsealed(scope)) {
+  const unwitnessed = (): boolean => head.witnessing?.missing !== undefined;
+  while (findings.verdict !== "FAIL" && auditor.established && (auditor.hasUnsealed(scope) || unwitnessed())) {
     const left = deadline - now();
     if (left <= 0) return;
-    options.onWait?.(left);
+    options.onWait?.(left, auditor.hasUnsealed(scope) ? "seals" : "cosignatures");
     await sleep(Math.min(pollMs, left));
     // The checkpoint seen a moment ago is the one kept now.
     const kept = { checkpoint: head.checkpoint, audit: null };
-    const next = await openHead(reader, { key: options.key, kept }, findings);
+    const witnesses = unwitnessed() ? options.witnesses : undefined;
+    const next = await openHead(reader, { key: options.key, kept, witnesses, now }, findings);
     if (next.evidence !== undefined) head.evidence = next.evidence;
     if (next.checkpoint === undefined || !next.consistent) return;
-    if (next.checkpoint.size === head.checkpoint.size) continue;
-    head.checkpoint = next.checkpoint;
-    await auditor.advance(reader, next.checkpoint);
+    // It continues the one before, so its witnesses speak for the entries below `scope` as well.
+    if (next.witnessing !== undefined) head.witnessing = next.witnessing;
+    const grown = next.checkpoint.size > head.checkpoint.size;
+    if (grown || next.witnessing !== undefined) head.checkpoint = next.checkpoint;
+    if (grown) await auditor.advance(reader, next.checkpoint);
   }
 }

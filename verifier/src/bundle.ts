@@ -1,11 +1,20 @@
-import { type Checkpoint, verifyCheckpoint } from "./checkpoint.ts";
 import { verifyDisclosure } from "./disclosure.ts";
 import { type Entry, parseEntry } from "./entry.ts";
 import { VerifierError } from "./errors.ts";
-import { type Finding, Findings, type Verdict } from "./findings.ts";
-import type { VerifierKey } from "./key.ts";
-import { leafHash, verifyInclusion } from "./merkle.ts";
+import {
+  checkInclusion,
+  checkpointText,
+  checkSigned,
+  concludeEvidence,
+  type EvidenceDemand,
+  type EvidenceFacts,
+  type EvidenceReport,
+  inclusionText,
+  witnessText,
+} from "./evidence.ts";
+import type { LogKeys } from "./key.ts";
 import { sealedValues } from "./sealed.ts";
+import { type Step, Steps, without } from "./steps.ts";
 import { decodeUtf8, encodeUtf8 } from "./text.ts";
 import { formatTlogProof, parseTlogProof, type TlogProof } from "./tlog-proof.ts";
 
@@ -18,32 +27,10 @@ export type Bundle = {
   disclosures: string[];
 };
 
-export type BundleStep = {
-  step: "B1" | "B2" | "B3" | "B4" | "B5";
-  /** Undefined when it was not reached. */
-  passed: boolean | undefined;
-  /** What was established, or what is wrong. */
-  text: string;
-};
+export type BundleStep = Step<StepName>;
+export type BundleReport = EvidenceReport<StepName>;
 
-export type BundleReport = {
-  verdict: Verdict;
-  findings: Finding[];
-  steps: BundleStep[];
-  /** The entry's index and text, once B3 has passed. */
-  index?: number;
-  entryText?: string;
-  /** The entry, once B4 has passed. */
-  entry?: Record<string, unknown>;
-  /** Once B2 has passed. */
-  checkpoint?: Checkpoint;
-  /** The values that are disclosed, each name once; those that B5 has passed. */
-  disclosures: { name: string; value: unknown }[];
-  /** The names of all sealed values of the entry, disclosed or not. */
-  sealed: string[];
-  /** What was established, and what was not. */
-  conclusion: string;
-};
+type StepName = "B1" | "B2" | "W" | "B3" | "B4" | "B5";
 
 /** A bundle's file is at most this long (spec/proof.md). */
 export const maxBundleFileLength = 67108864;
@@ -93,88 +80,50 @@ export function formatEvidenceBundle({ entry, proof, disclosures }: Bundle): str
   return `${JSON.stringify(members, null, 2)}\n`;
 }
 
-const stepTexts = {
+const texts: Readonly<Record<StepName, string>> = {
   B1: "the file has the form of an evidence bundle",
-  B2: "the checkpoint is signed by the log's key",
-  B3: "the inclusion proof leads from the entry to the checkpoint's root",
+  B2: checkpointText,
+  W: witnessText,
+  B3: inclusionText,
   B4: "the entry is well formed",
   B5: "each disclosure is the value that the entry has sealed",
-} as const;
+};
 
 /**
- * Steps B1 to B5, in this order; the first that fails ends it. Works offline: all that is needed is in the file.
+ * Steps B1 to B5 in this order, with W behind B2 when witnesses are demanded; the first that contradicts ends it. Works
+ * offline: all that is needed is in the file.
  * @param bytes the file
- * @param key the log's verifier key, had from a trusted place
- * @returns a report, whatever the bytes are; its verdict is PASS or FAIL
+ * @param key the log's verifier key, had from a trusted place; of several, all must have signed
+ * @returns a report, whatever the bytes are; its verdict is NOT PROVEN when only witnesses are missing
+ * @throws VerifierError `usage` for keys of several logs
  */
-export function verifyBundle(bytes: Uint8Array, key: VerifierKey): BundleReport {
-  const findings = new Findings();
-  const report: Omit<BundleReport, "verdict" | "findings" | "conclusion"> = { steps: [], disclosures: [], sealed: [] };
-  const run = <Result>(step: BundleStep["step"], check: () => Result): Result | undefined => {
-    try {
-      const result = check();
-      report.steps.push({ step, passed: true, text: stepTexts[step] });
-      return result;
-    } catch (error) {
-      findings.addError(error);
-      report.steps.push({ step, passed: false, text: (error as VerifierError).message });
-      return undefined;
-    }
-  };
-  verifySteps(bytes, key, report, run);
-  for (const step of ["B1", "B2", "B3", "B4", "B5"] as const) {
-    if (report.steps.some((one) => one.step === step)) continue;
-    report.steps.push({ step, passed: undefined, text: `not reached: whether ${stepTexts[step]}` });
-  }
-  const whole = { ...report, verdict: findings.verdict, findings: findings.sorted() };
-  return { ...whole, conclusion: concludeBundle(whole) };
+export function verifyBundle(bytes: Uint8Array, key: LogKeys, demand: EvidenceDemand = {}): BundleReport {
+  const report: EvidenceFacts = { disclosures: [], sealed: [] };
+  const steps = new Steps(demand.witnesses === undefined ? without(texts, "W") : texts);
+  verifySteps(bytes, key, demand, report, steps);
+  const whole = { ...report, ...steps.finish() };
+  return { ...whole, conclusion: concludeEvidence("bundle", whole) };
 }
-
-type Run = <Result>(step: BundleStep["step"], check: () => Result) => Result | undefined;
 
 function verifySteps(
   bytes: Uint8Array,
-  key: VerifierKey,
-  report: Pick<BundleReport, "index" | "entryText" | "entry" | "checkpoint" | "disclosures" | "sealed">,
-  run: Run,
+  key: LogKeys,
+  demand: EvidenceDemand,
+  report: EvidenceFacts,
+  steps: Steps<StepName>,
 ): void {
-  const bundle = run("B1", () => parseEvidenceBundle(bytes));
+  const bundle = steps.run("B1", () => parseEvidenceBundle(bytes));
   if (bundle === undefined) return;
-  const checkpoint = run("B2", () => verifyCheckpoint(bundle.proof.checkpoint, key));
+  const checkpoint = checkSigned(bundle.proof.checkpoint, key, demand, report, steps, "B2");
   if (checkpoint === undefined) return;
-  report.checkpoint = checkpoint;
-  if (run("B3", () => checkInclusion(bundle.entry, bundle.proof, checkpoint)) === undefined) return;
+  if (steps.run("B3", () => checkInclusion(bundle.entry, bundle.proof, checkpoint)) === undefined) return;
   report.index = bundle.proof.index;
   report.entryText = decodeUtf8(bundle.entry)!;
-  const entry: Entry | undefined = run("B4", () => parseEntry(bundle.entry));
+  const entry: Entry | undefined = steps.run("B4", () => parseEntry(bundle.entry));
   if (entry === undefined) return;
   report.entry = entry;
   report.sealed = [...sealedValues(entry).keys()];
-  const disclosed = run("B5", () => bundle.disclosures.map((text) => verifyDisclosure(text, entry)));
+  const disclosed = steps.run("B5", () => bundle.disclosures.map((text) => verifyDisclosure(text, entry)));
   const byName = new Map(disclosed?.map(({ name, value }) => [name, value]));
   report.disclosures = [...byName].map(([name, value]) => ({ name, value }));
-}
-
-/**
- * Step B3.
- * @throws VerifierError `inclusion_invalid`
- */
-export function checkInclusion(entry: Uint8Array, proof: TlogProof, checkpoint: Checkpoint): true {
-  const { index, hashes } = proof;
-  if (verifyInclusion(index, checkpoint.size, leafHash(entry), hashes, checkpoint.root)) return true;
-  const message = `the proof does not lead from this entry, at index ${index}, to the root of the signed tree of ${checkpoint.size} entries`;
-  throw new VerifierError("inclusion_invalid", message, { index });
-}
-
-function concludeBundle(report: Omit<BundleReport, "conclusion">): string {
-  if (report.verdict !== "PASS") {
-    const failed = report.steps.find((step) => step.passed === false);
-    return `This bundle proves nothing: step ${failed?.step} failed.`;
-  }
-  const undisclosed = report.sealed.filter((name) => !report.disclosures.some((one) => one.name === name));
-  const hidden = undisclosed.length === 0 ? "" : `; what is sealed as ${undisclosed.join(", ")}`;
-  return (
-    `Established: the log's key signed a tree of ${report.checkpoint!.size} entries that has this entry at index ${report.index}. ` +
-    `Not established: that the log shows this tree to everybody; that nothing was left out of it${hidden}.`
-  );
 }

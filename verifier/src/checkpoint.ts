@@ -1,6 +1,6 @@
 import { decodeBase64 } from "./base64.ts";
 import { VerifierError } from "./errors.ts";
-import type { VerifierKey } from "./key.ts";
+import { type LogKeys, listKeys } from "./key.ts";
 import { emptyRoot, equalBytes, hashLength } from "./merkle.ts";
 import { parseNote, verifySignature } from "./note.ts";
 import { parseDecimal } from "./text.ts";
@@ -61,20 +61,22 @@ function malformed(why: string): VerifierError {
 /**
  * Steps C1 to C5, in this order.
  * @param bytes a checkpoint as the log serves it
- * @param key the log's verifier key, had from a trusted place
- * @throws VerifierError `note_malformed`, `checkpoint_malformed`, `origin_mismatch`, `signature_missing`,
+ * @param keys the log's verifier key, had from a trusted place; of several, all must have signed
+ * @throws VerifierError `usage` for keys of several logs; `note_malformed`, `checkpoint_malformed`, `origin_mismatch`, `signature_missing`,
  * `signature_invalid`
  */
-export function verifyCheckpoint(bytes: Uint8Array, key: VerifierKey): Checkpoint {
+export function verifyCheckpoint(bytes: Uint8Array, keys: LogKeys): Checkpoint {
+  const all = listKeys(keys);
   // C1
   const note = parseNote(bytes);
   // C2
   const { origin, size, root } = parseCheckpointText(note.text);
   // C3
-  if (origin !== key.name) {
-    throw new VerifierError("origin_mismatch", `the checkpoint is of ${origin}, the key of ${key.name}`);
+  const { name } = all[0];
+  if (origin !== name) {
+    throw new VerifierError("origin_mismatch", `the checkpoint is of ${origin}, the key of ${name}`);
   }
   // C4, C5
-  verifySignature(note, key);
+  for (const key of all) verifySignature(note, key);
   return { origin, size, root, note: bytes };
 }

@@ -1,5 +1,6 @@
 import type { AuditReport } from "./audit.ts";
 import type { HeadReport } from "./head.ts";
+import type { WitnessingReport } from "./witnesses.ts";
 
 /** The sentence under a verdict: what was established, and what was not. */
 export function conclude(head: HeadReport, audit?: AuditReport): string {
@@ -15,7 +16,7 @@ export function concludeProof(head: HeadReport, proof: { index: number; bundle?:
     return `Entry ${proof.index} is not proven, and no bundle was made: the findings say why.`;
   }
   const size = head.checkpoint!.size;
-  return `Established: the log's key signed a tree of ${size} entries${history(head)}; it has entry ${proof.index} as the bundle shows it. ${limits(head)}`;
+  return `Established: the log's key signed a tree of ${size} entries${history(head)}; ${cosigned(head.witnessing)}it has entry ${proof.index} as the bundle shows it. ${limits(head)}`;
 }
 
 function history(head: HeadReport): string {
@@ -28,7 +29,7 @@ function establishedByHead(head: HeadReport): string {
   if (head.keep === undefined) {
     return `Established is only that the log's key signed a tree of ${size} entries; that it continues the one kept is not.`;
   }
-  return `Established: the log's key signed a tree of ${size} entries${history(head)}; its entries were not read.`;
+  return `Established: the log's key signed a tree of ${size} entries${history(head)}; ${cosigned(head.witnessing)}its entries were not read.`;
 }
 
 function establishedByAudit(head: HeadReport, audit: AuditReport): string {
@@ -41,9 +42,9 @@ function establishedByAudit(head: HeadReport, audit: AuditReport): string {
     return `Nothing contradicts the log as far as it was read (${span} entries), and the findings say what is not proven.`;
   }
   if (!audit.checks.includes("E")) {
-    return `Established: ${span} entries are those the log's key signed${history(head)}.`;
+    return `Established: ${span} entries are those the log's key signed${history(head)}${cosignedToo(head)}.`;
   }
-  return `Established: ${span} entries are those the log's key signed${history(head)}, and each source's entries are without gap, in order and sealed by its key.`;
+  return `Established: ${span} entries are those the log's key signed${history(head)}, and each source's entries are without gap, in order and sealed by its key${cosignedToo(head)}.`;
 }
 
 function limits(head: HeadReport, audit?: AuditReport): string {
@@ -72,6 +73,33 @@ function limits(head: HeadReport, audit?: AuditReport): string {
   }
   const gaps = audit?.sources.filter((source) => source.gaps.length > 0).map((source) => source.name) ?? [];
   if (gaps.length > 0) list.push(`${gaps.join(", ")} declared that entries were lost with its spool`);
-  list.push("no witnesses were asked, so others may be shown another tree");
+  list.push(limitOfWitnesses(head.witnessing));
   return `Not established: ${list.join("; ")}.`;
+}
+
+/** @returns who has cosigned, as the beginning of another sentence; nothing unless the quorum demands and has them */
+function cosigned(witnessing: WitnessingReport | undefined): string {
+  const names = cosigners(witnessing);
+  return names === "" ? "" : `${names} cosigned it, as the policy demands; `;
+}
+
+function cosignedToo({ witnessing }: HeadReport): string {
+  const names = cosigners(witnessing);
+  return names === "" ? "" : `; ${names} cosigned the tree of ${witnessing!.size}, as the policy demands`;
+}
+
+/** @returns the witnesses by which the quorum is reached, such as `the witnesses w1, w2`; empty when there is none */
+export function cosigners(witnessing: WitnessingReport | undefined): string {
+  if (witnessing === undefined || !witnessing.reached || witnessing.quorum === "none") return "";
+  const names = witnessing.witnesses.filter(({ state, inQuorum }) => inQuorum && state === "cosigned");
+  return `the ${names.length === 1 ? "witness" : "witnesses"} ${names.map(({ name }) => name).join(", ")}`;
+}
+
+/** @returns what is left open about other views of the log */
+export function limitOfWitnesses(witnessing: WitnessingReport | undefined): string {
+  const others = "so others may be shown another tree";
+  if (witnessing === undefined) return `no witnesses were asked, ${others}`;
+  if (witnessing.quorum === "none") return `the policy demands no witnesses (quorum none), ${others}`;
+  if (!witnessing.reached) return `the policy's quorum ${witnessing.quorum} is not reached, ${others}`;
+  return "that the witnesses are independent of the log and of one another, which the policy takes for granted";
 }

@@ -8,7 +8,7 @@ export type Finding = { code: FindingCode; message: string } & Place;
 /** How many findings of one code are kept in full; the rest are counted, so that memory stays flat on a ruined log. */
 const keptPerCode = 50;
 
-/** Codes of C and K, then those of T; of all others the place in the log gives the order. */
+/** Codes of C, K and W, then those of T; of all others the place in the log gives the order. */
 const phases: Partial<Record<FindingCode, number>> = {
   note_malformed: 0,
   checkpoint_malformed: 0,
@@ -18,6 +18,9 @@ const phases: Partial<Record<FindingCode, number>> = {
   rolled_back: 0,
   split_view: 0,
   inconsistent: 0,
+  cosignature_invalid: 0,
+  quorum_missing: 0,
+  cosignature_old: 0,
   data_missing: 1,
   tile_malformed: 1,
   leaf_mismatch: 1,
@@ -64,7 +67,7 @@ export class Findings {
   }
 
   /**
-   * @returns the findings in the order of spec/proof.md: checkpoint, checkpoint kept, tiles, then the entries with
+   * @returns the findings in the order of spec/proof.md: checkpoint, checkpoint kept, witnesses, tiles, then the entries with
    * their sources and sessions in the order of the log; among these, what contradicts before what is missing
    */
   sorted(): Finding[] {

@@ -4,10 +4,12 @@ import { conclude } from "./conclusion.ts";
 import { isFindingCode, VerifierError } from "./errors.ts";
 import { type Finding, Findings, type Verdict } from "./findings.ts";
 import { Frontier } from "./frontier.ts";
-import { compareWithKept, type Kept } from "./kept.ts";
-import type { VerifierKey } from "./key.ts";
+import { compareWithKept, joinKept, type Kept, listKept } from "./kept.ts";
+import type { LogKeys } from "./key.ts";
 import { locateInAudited } from "./locate.ts";
 import { type LogReader, readCheckpoint } from "./log-reader.ts";
+import { equalBytes } from "./merkle.ts";
+import { checkWitnesses, type WitnessDemand, type Witnessing, type WitnessingReport } from "./witnesses.ts";
 
 /** Two notes that should not both exist. */
 export type Evidence = { kept: Checkpoint; seen: Checkpoint };
@@ -21,15 +23,26 @@ export type HeadReport = {
   checkpoint: Checkpoint | undefined;
   /** The size kept from before; undefined on first contact. */
   keptSize: number | undefined;
+  /** What the witnesses of the policy have said; undefined without a policy, or when no checkpoint verifies. */
+  witnessing: WitnessingReport | undefined;
   /** One sentence: what was established, and what was not. */
   conclusion: string;
   /** To be kept in place of what was; undefined when nothing may be advanced. */
   keep: Kept | undefined;
-  /** When K1, K2 or K3 failed. */
+  /** When K1, K2, K3 or K4 failed. */
   evidence: Evidence | undefined;
 };
 
-export type HeadOptions = { key: VerifierKey; kept?: Kept | undefined };
+export type HeadOptions = {
+  /** Of several, all must have signed. */
+  key: LogKeys;
+  /** Of several, such as what was kept under each key, the furthest counts; all must agree. */
+  kept?: Kept | readonly Kept[] | undefined;
+  /** Without it, witnesses are not looked at. */
+  witnesses?: WitnessDemand | undefined;
+  /** The verifier's clock, milliseconds since 1970. */
+  now?: () => number;
+};
 
 /** Where steps C and K have led. */
 export type Head = {
@@ -38,41 +51,62 @@ export type Head = {
   /** Whether it continues the one kept, if there is one. */
   consistent: boolean;
   evidence?: Evidence;
+  witnessing?: Witnessing;
 };
 
 /**
- * Steps C and K.
- * @throws VerifierError `log_unreachable`
+ * Steps C, K and, of W, what contradicts; what W finds missing becomes a finding in {@link finishHead}.
+ * @throws VerifierError `log_unreachable`; `usage` for keys of several logs
  */
-export async function openHead(reader: LogReader, { key, kept }: HeadOptions, findings: Findings): Promise<Head> {
+export async function openHead(reader: LogReader, options: HeadOptions, findings: Findings): Promise<Head> {
   let checkpoint: Checkpoint;
   try {
-    checkpoint = verifyCheckpoint(await readCheckpoint(reader), key);
+    checkpoint = verifyCheckpoint(await readCheckpoint(reader), options.key);
   } catch (error) {
     findings.addError(error, { where: "checkpoint" });
     return { consistent: false };
   }
-  if (kept === undefined) return { checkpoint, consistent: true };
-  try {
-    await compareWithKept(kept.checkpoint, checkpoint, reader);
-    return { checkpoint, consistent: true };
-  } catch (error) {
-    findings.addError(await explain(error, kept, checkpoint, reader));
-    const contradicts = findings.verdict === "FAIL" && !findings.has("tile_malformed");
-    return {
-      checkpoint,
-      consistent: false,
-      ...(contradicts ? { evidence: { kept: kept.checkpoint, seen: checkpoint } } : {}),
-    };
+  const head: Head = { checkpoint, consistent: true };
+  for (const [earlier, later] of pairs(checkpoint, listKept(options.kept))) {
+    try {
+      await compareWithKept(earlier, later, reader);
+    } catch (error) {
+      const kept = later === checkpoint ? joinKept(options.kept) : undefined;
+      findings.addError(await explain(error, kept, later, reader));
+      head.consistent = false;
+      if (isFork(error)) head.evidence = { kept: earlier, seen: later };
+      break;
+    }
   }
+  if (options.witnesses !== undefined) {
+    head.witnessing = checkWitnesses(checkpoint, options.witnesses, (options.now ?? Date.now)(), findings);
+  }
+  return head;
+}
+
+/** What is to be compared, the furthest first. K4: that all continue into the one seen makes them agree. */
+function pairs(seen: Checkpoint, kept: readonly Kept[]): [Checkpoint, Checkpoint][] {
+  const checkpoints = kept.map(({ checkpoint }) => checkpoint).sort((a, b) => b.size - a.size);
+  const list: [Checkpoint, Checkpoint][] = [];
+  for (const [at, checkpoint] of checkpoints.entries()) {
+    const next = checkpoints[at + 1];
+    // Two that were kept and contradict one another do so whatever is seen now.
+    if (next?.size === checkpoint.size && !equalBytes(next.root, checkpoint.root)) return [[checkpoint, next]];
+    list.push([checkpoint, seen]);
+  }
+  return list;
+}
+
+function isFork(error: unknown): error is VerifierError {
+  return error instanceof VerifierError && ["rolled_back", "split_view", "inconsistent"].includes(error.code);
 }
 
 /** Adds to a failure of K1 to K3 where the audited entries and the tiles part, when that can be told. */
-async function explain(error: unknown, kept: Kept, seen: Checkpoint, reader: LogReader): Promise<unknown> {
-  const isFork = error instanceof VerifierError && ["rolled_back", "split_view", "inconsistent"].includes(error.code);
-  if (!isFork || kept.audit === null) return error;
-  const hashes = kept.audit.frontier.map((text) => decodeBase64(text) ?? new Uint8Array(0));
-  const frontier = Frontier.from(kept.audit.size, hashes);
+async function explain(error: unknown, kept: Kept | undefined, seen: Checkpoint, reader: LogReader): Promise<unknown> {
+  const audit = kept?.audit ?? null;
+  if (!isFork(error) || audit === null) return error;
+  const hashes = audit.frontier.map((text) => decodeBase64(text) ?? new Uint8Array(0));
+  const frontier = Frontier.from(audit.size, hashes);
   if (frontier === undefined) return error;
   try {
     const range = await locateInAudited(reader, frontier, seen.size);
@@ -86,23 +120,26 @@ async function explain(error: unknown, kept: Kept, seen: Checkpoint, reader: Log
 }
 
 /**
- * Fetches the checkpoint and holds it against the one kept: steps C and K.
- * @throws VerifierError `log_unreachable`
+ * Fetches the checkpoint and holds it against the one kept: steps C, K and W.
+ * @throws VerifierError `log_unreachable`; `usage` for keys of several logs
  */
 export async function checkHead(reader: LogReader, options: HeadOptions): Promise<HeadReport> {
   const findings = new Findings();
   const head = await openHead(reader, options, findings);
-  return finishHead(head, options, findings, options.kept?.audit ?? null);
+  return finishHead(head, options, findings, joinKept(options.kept)?.audit ?? null);
 }
 
 /** @param audit how far the entries were audited, to be kept with the checkpoint */
 export function finishHead(head: Head, options: HeadOptions, findings: Findings, audit: Kept["audit"]): HeadReport {
+  const missing = head.witnessing?.missing;
+  if (missing !== undefined) findings.add(missing.code, missing.message, { where: "checkpoint" });
   const report: HeadReport = {
     verdict: findings.verdict,
     findings: findings.sorted(),
     omitted: findings.omitted,
     checkpoint: head.checkpoint,
-    keptSize: options.kept?.checkpoint.size,
+    keptSize: joinKept(options.kept)?.checkpoint.size,
+    witnessing: head.witnessing?.report,
     conclusion: "",
     keep: head.consistent && head.checkpoint !== undefined ? { checkpoint: head.checkpoint, audit } : undefined,
     evidence: head.evidence,

@@ -32,13 +32,16 @@ export {
   type Place,
   VerifierError,
 } from "./errors.ts";
+export type { EvidenceDemand, EvidenceFacts, EvidenceReport } from "./evidence.ts";
 export type { Finding, Verdict } from "./findings.ts";
 export { type HashedEntries, hashEntries, type LeafHasher } from "./hash-entries.ts";
 export { checkHead, type Evidence, type HeadOptions, type HeadReport } from "./head.ts";
-export { compareWithKept, type Kept, keptName, parseKept, serializeKept } from "./kept.ts";
+export { compareWithKept, joinKept, type Kept, keptName, parseKept, serializeKept } from "./kept.ts";
 export {
   type CosignerKey,
   isKeyName,
+  type LogKeys,
+  listKeys,
   makeCosignerKey,
   makeVerifierKey,
   parseCosignerKey,
@@ -48,11 +51,25 @@ export {
 export type { LogReader } from "./log-reader.ts";
 export { hashLength, leafHash, maxEntryLength, nodeHash, verifyConsistency, verifyInclusion } from "./merkle.ts";
 export { maxNoteLength, type Note, parseNote, verifySignature } from "./note.ts";
+export {
+  keysUnder,
+  maxPolicyLength,
+  type Policy,
+  type PolicyGroup,
+  type PolicyLog,
+  type PolicyMember,
+  type PolicyWitness,
+  parsePolicy,
+} from "./policy.ts";
+export { type ProofReport, verifyProof } from "./proof-file.ts";
 export { type ProveOptions, type ProveReport, proveEntry } from "./prove.ts";
+export { describeShortfall, isQuorumReached } from "./quorum.ts";
+export { type SavedCheckpointReport, verifySavedCheckpoint } from "./saved-checkpoint.ts";
 export { openSeal, type Seal } from "./seal.ts";
 export { type Sealed, sealedValues } from "./sealed.ts";
 export type { SourceRecord } from "./source.ts";
 export type { SourceReport } from "./source-report.ts";
+export type { Step } from "./steps.ts";
 export {
   maxBundleLength,
   maxTileLength,
@@ -65,3 +82,12 @@ export {
 } from "./tile.ts";
 export { formatTlogProof, parseTlogProof, type TlogProof } from "./tlog-proof.ts";
 export { compareViews, type SeenView, type Split, type View, type ViewsReport } from "./views.ts";
+export {
+  checkWitnesses,
+  futureTolerance,
+  timeText,
+  type WitnessDemand,
+  type Witnessing,
+  type WitnessingReport,
+  type WitnessReport,
+} from "./witnesses.ts";

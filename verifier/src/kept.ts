@@ -16,6 +16,27 @@ export type Kept = {
   audit: AuditState | null;
 };
 
+/**
+ * What several states say together, such as those under the old and the new key of a log.
+ * @returns the furthest checkpoint and the furthest audit, which are of one tree if the states are consistent: K4
+ */
+export function joinKept(states: Kept | readonly Kept[] | undefined): Kept | undefined {
+  const [first, ...rest] = listKept(states);
+  if (first === undefined) return undefined;
+  let { checkpoint, audit } = first;
+  for (const other of rest) {
+    if (other.checkpoint.size > checkpoint.size) checkpoint = other.checkpoint;
+    if (audit === null || (other.audit !== null && other.audit.size > audit.size)) audit = other.audit;
+  }
+  return { checkpoint, audit };
+}
+
+/** @returns the states, as a list */
+export function listKept(states: Kept | readonly Kept[] | undefined): readonly Kept[] {
+  if (states === undefined) return [];
+  return "checkpoint" in states ? [states] : states;
+}
+
 const format = "vitrine/verifier-state/v1";
 
 /** @returns a name for what is kept under this key: hex SHA-256 over the key, whose name is the origin. */

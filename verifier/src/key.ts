@@ -19,6 +19,12 @@ type NoteKey = {
 /** A key that signs notes (spec/checkpoint.md, keys). Its name is the origin of a log, or the name of a source. */
 export type VerifierKey = NoteKey & { type: 1 };
 
+/**
+ * The keys of one log: one, or several while it changes from one to the next. All of them must have signed
+ * (spec/checkpoint.md, rotation).
+ */
+export type LogKeys = VerifierKey | readonly VerifierKey[];
+
 /** A key that cosigns checkpoints (spec/policy.md, cosigners). Its name is that of a witness. */
 export type CosignerKey = NoteKey & { type: 4 };
 
@@ -77,6 +83,22 @@ function parseKey(text: string, type: 1 | 4, noun: string): NoteKey {
   if (typedKey[0] !== type || typedKey.length !== 1 + publicKeyLength) throw bad(wrongType(type, typedKey[0]));
   if (!equalBytes(id, computeKeyId(name, typedKey))) throw bad("its key id is not that of its name and public key");
   return { name, id: encodeHex(id), publicKey: typedKey.slice(1), text };
+}
+
+/**
+ * @returns the keys, each once, in the order given
+ * @throws VerifierError `usage` when there is none, or they are not of one origin
+ */
+export function listKeys(keys: LogKeys): readonly [VerifierKey, ...VerifierKey[]] {
+  const given = "name" in keys ? [keys] : keys;
+  const [first, ...rest] = given.filter((key, at) => given.findIndex(({ text }) => text === key.text) === at);
+  if (first === undefined) throw new VerifierError("usage", "no key of the log is given");
+  for (const { name } of rest) {
+    if (name === first.name) continue;
+    const message = `the keys given are of two logs, ${first.name} and ${name}; several keys are for one log that changes its key`;
+    throw new VerifierError("usage", message);
+  }
+  return [first, ...rest];
 }
 
 function wrongType(wanted: 1 | 4, found: number | undefined): string {

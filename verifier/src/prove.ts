@@ -1,11 +1,13 @@
-import { checkInclusion, formatEvidenceBundle, verifyBundle } from "./bundle.ts";
+import { formatEvidenceBundle, verifyBundle } from "./bundle.ts";
 import type { Checkpoint } from "./checkpoint.ts";
 import { concludeProof } from "./conclusion.ts";
 import { verifyDisclosure } from "./disclosure.ts";
 import { type Entry, parseEntry } from "./entry.ts";
 import { VerifierError } from "./errors.ts";
+import { checkInclusion } from "./evidence.ts";
 import { Findings } from "./findings.ts";
 import { finishHead, type HeadOptions, type HeadReport, openHead } from "./head.ts";
+import { joinKept } from "./kept.ts";
 import { type LogReader, readEntries, readHashes } from "./log-reader.ts";
 import { equalBytes, hashLength, leafHash } from "./merkle.ts";
 import { encodeUtf8 } from "./text.ts";
@@ -29,7 +31,7 @@ export type ProveOptions = HeadOptions & {
 };
 
 /**
- * Makes an evidence bundle for one entry, from the log's tiles alone, and verifies all that is in it: steps C and K, T
+ * Makes an evidence bundle for one entry, from the log's tiles alone, and verifies all that is in it: steps C, K and W, T
  * for what is read, the inclusion, E, and the disclosures.
  * @throws VerifierError `log_unreachable`; `usage` when the tree does not reach to the index
  */
@@ -61,11 +63,10 @@ export async function proveEntry(reader: LogReader, options: ProveOptions): Prom
   if (proved.bundle !== undefined && verifyBundle(encodeUtf8(proved.bundle), key).verdict !== "PASS") {
     throw new Error("a bundle made of verified parts does not verify");
   }
-  const report: ProveReport = {
-    ...finishHead(head, options, findings, options.kept?.audit ?? null),
-    index,
-    ...proved,
-  };
+  const finished = finishHead(head, options, findings, joinKept(options.kept)?.audit ?? null);
+  // What witnesses do not vouch for as the policy demands is not handed on as proven.
+  if (finished.verdict !== "PASS") delete proved.bundle;
+  const report: ProveReport = { ...finished, index, ...proved };
   report.conclusion = concludeProof(report, report);
   return report;
 }

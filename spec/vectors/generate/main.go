@@ -24,6 +24,7 @@ func main() {
 		{"checkpoints", checkpointVectors},
 		{"cosignatures", cosignatureVectors},
 		{"witness", witnessVectors},
+		{"policies", policyVectors},
 		{"tile-paths", tilePathVectors},
 		{"entry-bundles", entryBundleVectors},
 		{"entries", entryVectors},

@@ -6,6 +6,7 @@ import { LeafPool } from "../leaf-pool.ts";
 import { Listing, layListing } from "../listing.ts";
 import {
   headLines,
+  headOptions,
   type LogSession,
   openLog,
   type Saved,
@@ -26,7 +27,7 @@ const search = 10_000;
 const defaultWaitMs = 15_000;
 
 /**
- * `vitrine-verifier audit`: steps C, K, T, E, S and N, and a list of entries.
+ * `vitrine-verifier audit`: steps C, K, W, T, E, S and N, and a list of entries.
  * @returns the exit status
  * @throws VerifierError `usage`, `log_unreachable`
  */
@@ -39,8 +40,7 @@ export async function runAudit(options: AuditInvocation): Promise<number> {
   const pool = new LeafPool();
   try {
     const report = await auditLog(session.reader, {
-      key: session.key,
-      kept: session.state.kept,
+      ...headOptions(session),
       all: options.all,
       pins,
       // A folder does not grow because somebody waits.
@@ -50,7 +50,7 @@ export async function runAudit(options: AuditInvocation): Promise<number> {
         if (entry !== undefined && matches(entry.kind, entry.text)) listing.add(index, entry.text);
       },
       onProgress: (done, size) => progress.entries(done, size),
-      onWait: (leftMs) => progress.waiting(leftMs),
+      onWait: (leftMs, what) => progress.waiting(leftMs, what),
       hashLeaves: pool.hash,
     }).finally(() => progress.end());
     const saved = await saveState(session, report);

@@ -14,7 +14,10 @@ import { type OpenView, openView } from "../views.ts";
  * @throws VerifierError `usage`, `log_unreachable`
  */
 export async function runCompare(options: CompareInvocation): Promise<number> {
-  const key = await readKey(options.vkey, "--vkey");
+  // What each view shows may be of before or after a change of keys, so one key is asked of all of them.
+  const [vkey, ...more] = options.vkeys;
+  if (more.length > 0) throw new VerifierError("usage", "compare takes one --vkey: compare under each key by itself");
+  const key = await readKey(vkey!, "--vkey");
   const state = await State.open(options.state ?? defaultFolder(), key);
   const opened: OpenView[] = [];
   try {

@@ -2,7 +2,7 @@ import { proveEntry, VerifierError } from "../../src/index.ts";
 import type { ProveInvocation } from "../args.ts";
 import { fetchDisclosures, readToken } from "../disclosures.ts";
 import { pathError, writeDurably } from "../files.ts";
-import { headLines, openLog, savedLines, saveState, sessionJson, statusOf } from "../log-session.ts";
+import { headLines, headOptions, openLog, savedLines, saveState, sessionJson, statusOf } from "../log-session.ts";
 import { printResult } from "../output.ts";
 import { escapeJson, printable } from "../printable.ts";
 import { findingLines, verdictLines } from "../report.ts";
@@ -16,7 +16,7 @@ export async function runProve(options: ProveInvocation): Promise<number> {
   const { index, output, json } = options;
   const token = options.token === undefined ? undefined : await readToken(options.token);
   const session = await openLog(options);
-  const { http, reader, key, state } = session;
+  const { http, reader } = session;
   try {
     if (token !== undefined && http === undefined) {
       const message = "--token is for a log that is asked: a folder has no disclosures, which are not public";
@@ -28,8 +28,7 @@ export async function runProve(options: ProveInvocation): Promise<number> {
       );
     }
     const report = await proveEntry(reader, {
-      key,
-      kept: state.kept,
+      ...headOptions(session),
       index,
       ...(token === undefined || http === undefined ? {} : { disclosures: (of) => fetchDisclosures(http, of, token) }),
     });

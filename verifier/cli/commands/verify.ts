@@ -1,34 +1,84 @@
-import { type BundleReport, maxBundleFileLength, verifyBundle } from "../../src/index.ts";
+import {
+  type EvidenceReport,
+  findingVerdicts,
+  maxBundleFileLength,
+  maxNoteLength,
+  type Step,
+  VerifierError,
+  verifyBundle,
+  verifyProof,
+  verifySavedCheckpoint,
+} from "../../src/index.ts";
 import type { VerifyInvocation } from "../args.ts";
 import { entryLines } from "../entry-text.ts";
 import { verdictStatus } from "../exit-status.ts";
 import { readBounded } from "../files.ts";
-import { readKey } from "../keys.ts";
 import { printLines, printResult } from "../output.ts";
 import { printable } from "../printable.ts";
-import { aligned, checkpointJson, count, describeCheckpoint, findingLines, verdictLines } from "../report.ts";
+import {
+  aligned,
+  checkpointJson,
+  count,
+  describeCheckpoint,
+  findingLines,
+  verdictLines,
+  witnessLines,
+} from "../report.ts";
+import { keyNames, readTrust, type Trust } from "../trust.ts";
 
 /**
- * `vitrine-verifier verify`: steps B1 to B5, offline.
+ * `vitrine-verifier verify`, offline: steps B1 to B5 of a bundle, B1 to B3 of a bare proof, C1 to C5 of a checkpoint;
+ * each with W when there is a policy.
  * @returns the exit status
  * @throws VerifierError `usage`
  */
-export async function runVerify({ file, vkey, json }: VerifyInvocation): Promise<number> {
-  const key = await readKey(vkey, "--vkey");
-  // One byte beyond the limit is enough for B1 to see that the file is too long.
-  const bytes = await readBounded(file, maxBundleFileLength, "the evidence bundle");
-  const report = verifyBundle(bytes, key);
-  if (json) printResult("verify", { file, vkey: key.text, ...bundleJson(report) });
-  else printLines(bundleLines(report, file, printable(`${key.name}+${key.id}`)));
+export async function runVerify(options: VerifyInvocation): Promise<number> {
+  const { file, json } = options;
+  const trust = await readTrust(options);
+  const report = await verifyFile(options, trust);
+  const vkeys = trust.keys.map(({ text }) => text);
+  if (json) printResult("verify", { file, form: options.form, vkey: vkeys[0], vkeys, ...evidenceJson(report) });
+  else printLines(evidenceLines(report, options, keyNames(trust.keys)));
   return verdictStatus[report.verdict];
 }
 
-function bundleJson(report: BundleReport): Record<string, unknown> {
+/** One byte beyond its limit is enough for the first step to see that a file is too long. */
+async function verifyFile(options: VerifyInvocation, { keys, witnesses }: Trust): Promise<EvidenceReport> {
+  const { file, form } = options;
+  switch (form) {
+    case "bundle":
+      return verifyBundle(await readBounded(file, maxBundleFileLength, "the evidence bundle"), keys, { witnesses });
+    case "proof": {
+      if (file === "-" && options.entry === "-") {
+        throw new VerifierError("usage", "the proof and its entry cannot both be read from standard input");
+      }
+      const entry = await readBounded(options.entry, maxBundleFileLength, "--entry");
+      if (entry.length > maxBundleFileLength) {
+        throw new VerifierError(
+          "usage",
+          `--entry ${printable(options.entry)} has more than ${maxBundleFileLength} bytes`,
+        );
+      }
+      const proof = await readBounded(file, maxBundleFileLength, "the tlog-proof");
+      return verifyProof(proof, entry, keys, { witnesses });
+    }
+    case "checkpoint":
+      return verifySavedCheckpoint(await readBounded(file, maxNoteLength, "the checkpoint"), keys, { witnesses });
+  }
+}
+
+function evidenceJson(report: EvidenceReport): Record<string, unknown> {
   return {
     verdict: report.verdict,
     findings: report.findings,
-    steps: report.steps.map(({ step, passed, text }) => ({ step, passed: passed ?? null, text })),
+    steps: report.steps.map(({ step, passed, code, text }) => ({
+      step,
+      passed: passed ?? null,
+      code: code ?? null,
+      text,
+    })),
     checkpoint: checkpointJson(report.checkpoint),
+    policy: report.witnessing ?? null,
     index: report.index ?? null,
     entry: report.entry ?? null,
     entryText: report.entryText ?? null,
@@ -38,29 +88,34 @@ function bundleJson(report: BundleReport): Record<string, unknown> {
   };
 }
 
-function bundleLines(report: BundleReport, file: string, key: string): string[] {
+const titles = { bundle: "Bundle", proof: "Proof", checkpoint: "File" } as const;
+
+function evidenceLines(report: EvidenceReport, { file, form }: VerifyInvocation, keys: string): string[] {
   const head: [string, string][] = [
-    ["Bundle", file === "-" ? "standard input" : printable(file)],
-    ["Key", key],
+    [titles[form], file === "-" ? "standard input" : printable(file)],
+    ["Key", keys],
   ];
   if (report.checkpoint !== undefined) head.push(["Checkpoint", describeCheckpoint(report.checkpoint)]);
   return [
     ...aligned(head),
     "",
+    ...witnessLines(report.witnessing),
     ...bundleEntryLines(report),
     "Steps",
-    ...report.steps.map(({ step, passed, text }) => `  ${step}  ${stepWord(passed)}  ${printable(text)}`),
+    ...report.steps.map((step) => `  ${step.step.padEnd(2)}  ${stepWord(step)}  ${printable(step.text)}`),
     "",
     ...findingLines(report.findings),
     ...verdictLines(report.verdict, report.conclusion),
   ];
 }
 
-function stepWord(passed: boolean | undefined): string {
-  return passed === undefined ? "  -   " : passed ? "passed" : "FAILED";
+function stepWord({ passed, code }: Step): string {
+  if (passed === undefined) return "  -   ";
+  if (passed) return "passed";
+  return code !== undefined && findingVerdicts[code] === "NOT PROVEN" ? "LACKS " : "FAILED";
 }
 
-function bundleEntryLines({ entry, index, sealed, disclosures, steps }: BundleReport): string[] {
+function bundleEntryLines({ entry, index, sealed, disclosures, steps }: EvidenceReport): string[] {
   if (entry === undefined) return [];
   const disclosed = new Map(disclosures.map(({ name, value }) => [name, value]));
   const opened = sealed.filter((name) => disclosed.has(name)).length;
