@@ -13,8 +13,16 @@ t.test("the log-server's example is valid, and so is each default that it shows"
   const dir = t.testdir({ "a.yaml": stdout, "b.yaml": uncommented(stdout) });
   // Who may search depends on whether there are tokens.
   const { searchPublic: _, ...defaults } = await readLogServerConfig(path.join(dir, "a.yaml"));
-  const { searchPublic: __, tokens, addTokens, ...shown } = await readLogServerConfig(path.join(dir, "b.yaml"));
-  t.same(shown, defaults);
+  const {
+    searchPublic: __,
+    tokens,
+    addTokens,
+    witnesses,
+    ...shown
+  } = await readLogServerConfig(path.join(dir, "b.yaml"));
+  t.same({ ...shown, moreKeys: [] }, defaults);
+  t.same(shown.moreKeys, [path.join(dir, "log-2.key")]);
+  t.equal(witnesses, path.join(dir, "witnesses.policy"));
   t.equal(tokens, path.join(dir, "tokens"));
   t.equal(addTokens, path.join(dir, "add.tokens"));
   const table = readFileSync(new URL("../../../log-server/README.md", import.meta.url), "utf8");

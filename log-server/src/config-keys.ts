@@ -53,11 +53,17 @@ function verifierKeys(value: unknown): string[] {
   return value;
 }
 
+function paths(value: unknown): string[] {
+  if (!Array.isArray(value)) throw new Error("expected a list of paths");
+  return value.map(text);
+}
+
 /** Every key of the configuration file. The manual's table is held against it by a test. */
 export const configKeys: readonly ConfigKey[] = [
   { key: "listen", type: "address", unit: "host:port", default: "127.0.0.1:6962", parse: address },
   { key: "origin", type: "text", unit: "", default: undefined, parse: origin },
   { key: "key", type: "path", unit: "", default: "./log.key", parse: text },
+  { key: "more_keys", type: "list", unit: "paths", default: "", parse: paths },
   { key: "store", type: "path", unit: "", default: "./log/store", parse: text },
   { key: "index", type: "path", unit: "", default: "./log/index", parse: text },
   { key: "search_index", type: "path", unit: "", default: "./log/search", parse: text },
@@ -75,6 +81,9 @@ export const configKeys: readonly ConfigKey[] = [
     default: 1000,
     parse: integer(10, 60_000),
   },
+  { key: "witnesses", type: "path", unit: "", default: "", parse: text },
+  { key: "witness_timeout_ms", type: "integer", unit: "milliseconds", default: 1000, parse: integer(50, 30_000) },
+  { key: "witnesses_required", type: "true or false", unit: "", default: false, parse: flag },
   {
     key: "limits.body_bytes",
     type: "integer",

@@ -11,6 +11,8 @@ export interface LogServerConfig {
   readonly origin: string;
   /** Signing key file. */
   readonly key: string;
+  /** Signing key files: each of them signs each checkpoint as well. */
+  readonly moreKeys: readonly string[];
   /** LevelDB directory of the store. */
   readonly store: string;
   /** LevelDB directory of the hash index. */
@@ -32,6 +34,11 @@ export interface LogServerConfig {
   /** File of the tokens that `POST /add` needs; without it everyone may add. */
   readonly addTokens?: string;
   readonly checkpointIntervalMs: number;
+  /** C2SP tlog-policy file: the witnesses that are asked for cosignatures. */
+  readonly witnesses?: string;
+  readonly witnessTimeoutMs: number;
+  /** Whether the log is unhealthy without the policy's quorum. */
+  readonly witnessesRequired: boolean;
   readonly limits: {
     readonly bodyBytes: number;
     readonly waitingSubmissions: number;
@@ -100,10 +107,12 @@ export function parseLogServerConfig(text: string, path: string): LogServerConfi
     }
   };
   const file = (key: string): string => resolve(dirname(path), get<string>(key));
+  const files = (key: string): string[] => get<string[]>(key).map((each) => resolve(dirname(path), each));
   return freeze({
     listen: get("listen"),
     origin: get("origin"),
     key: file("key"),
+    moreKeys: values.has("more_keys") ? files("more_keys") : [],
     store: file("store"),
     index: file("index"),
     searchIndex: file("search_index"),
@@ -115,6 +124,9 @@ export function parseLogServerConfig(text: string, path: string): LogServerConfi
     add: get("add"),
     ...(values.has("add_tokens") ? { addTokens: file("add_tokens") } : {}),
     checkpointIntervalMs: get("checkpoint_interval_ms"),
+    ...(values.has("witnesses") ? { witnesses: file("witnesses") } : {}),
+    witnessTimeoutMs: get("witness_timeout_ms"),
+    witnessesRequired: get("witnesses_required"),
     limits: {
       bodyBytes: get("limits.body_bytes"),
       waitingSubmissions: get("limits.waiting_submissions"),

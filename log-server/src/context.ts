@@ -33,7 +33,7 @@ export interface ServerContext {
   /** The checkpoint that everything read is gated by. */
   readonly published: () => SignedCheckpoint;
   readonly positions: () => ReadonlyMap<string, SourcePosition>;
-  readonly health: () => Health;
+  readonly health: () => Promise<Health>;
   /** The log is shutting down, and takes no more submissions. */
   readonly stopping: () => boolean;
 }

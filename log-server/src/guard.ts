@@ -14,24 +14,30 @@ function isMissing(error: unknown): boolean {
 }
 
 /**
- * Reads a checkpoint that this log signed before.
+ * Reads a checkpoint that this log signed before: by one of its keys at least, and each signature by one of them is
+ * good.
+ * @param keys that are configured now; the note may have been signed by others as well, or by only some of them
  * @param where the note comes from, for the error
  * @param damaged the code for a note that is not what it was
- * @throws LogServerError `damaged`, or `bad_key` when another key signed it
+ * @throws LogServerError `damaged`, or `bad_key` when other keys signed it
  */
 export function openCheckpoint(
   note: string,
   time: number,
-  key: VerifierKey,
+  keys: readonly VerifierKey[],
   where: string,
   damaged: "guard_missing" | "store_corrupt",
 ): SignedCheckpoint {
+  const origin = keys[0]!.name;
   const parsed = parseNote(Buffer.from(note));
   const checkpoint = parsed && parseCheckpointText(parsed.text);
-  const signature = parsed && checkNote(parsed, key);
-  if (checkpoint?.origin === key.name && signature === "good") return { ...checkpoint, note, time };
-  if (checkpoint !== undefined && (checkpoint.origin !== key.name || signature === "missing")) {
-    const message = `${where} was signed by another key than ${key.vkey}: put back the key that this log has signed with; a log cannot change its key`;
+  const signatures = parsed === undefined ? [] : keys.map((key) => checkNote(parsed, key));
+  const good = signatures.includes("good") && !signatures.includes("invalid");
+  if (checkpoint?.origin === origin && good) return { ...checkpoint, note, time };
+  if (parsed !== undefined && checkpoint !== undefined && !signatures.includes("invalid")) {
+    const own = parsed.signatures.filter(({ name }) => name === checkpoint.origin);
+    const ids = own.map(({ name, id }) => `${name}+${id.toString("hex")}`).join(", ");
+    const message = `${where} was signed by ${ids || "others"}, and not by a key of this log: put back the key that signed it. To change a log's key, name the new one in "more_keys" beside the old one first, tell the verifiers, and drop the old one after that`;
     throw new LogServerError("bad_key", message);
   }
   const remedy =
@@ -45,11 +51,11 @@ export function openCheckpoint(
  * @returns the last signed checkpoint as the guard file has it; undefined when there is no such file
  * @throws LogServerError `guard_missing`, `bad_key`
  */
-export async function readGuard(path: string, key: VerifierKey): Promise<SignedCheckpoint | undefined> {
+export async function readGuard(path: string, keys: readonly VerifierKey[]): Promise<SignedCheckpoint | undefined> {
   try {
     const note = await readFile(path);
     const { mtimeMs } = await stat(path);
-    return openCheckpoint(note.toString("utf8"), Math.floor(mtimeMs), key, `the guard file ${path}`, "guard_missing");
+    return openCheckpoint(note.toString("utf8"), Math.floor(mtimeMs), keys, `the guard file ${path}`, "guard_missing");
   } catch (error) {
     if (error instanceof LogServerError) throw error;
     if (isMissing(error)) return undefined;

@@ -1,5 +1,8 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
+import type { PublicationStage } from "./publisher.ts";
 import type { TurnReport } from "./sequencer.ts";
+import type { WitnessFailure } from "./witness-protocol.ts";
+import type { WitnessReport } from "./witnesses.ts";
 
 /** What the gauges show; read when the metrics are. */
 export interface Gauges {
@@ -10,7 +13,13 @@ export interface Gauges {
   readonly waitingSubmissions: () => number;
   readonly waitingBytes: () => number;
   readonly waitingAdds: () => number;
+  readonly witnesses: () => WitnessReport;
 }
+
+/** From the arrival of a submission to the checkpoint that has its entries; `publish` is the last four together. */
+type Stage = "queue" | "write" | PublicationStage;
+
+const SECONDS = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10];
 
 /** The log's metrics, in a registry of their own. */
 export class Metrics {
@@ -23,6 +32,9 @@ export class Metrics {
   readonly #added: Counter<"code">;
   readonly #checkpoints: Counter;
   readonly #searchSeconds: Histogram;
+  readonly #stageSeconds: Histogram<"stage">;
+  readonly #witnessAnswers: Counter<"witness" | "result">;
+  readonly #witnessSeconds: Histogram<"witness">;
 
   constructor() {
     const registers = [this.registry];
@@ -59,6 +71,26 @@ export class Metrics {
       buckets: [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1],
       registers,
     });
+    this.#stageSeconds = new Histogram({
+      name: "vitrine_log_stage_seconds",
+      help: "Duration of each stage: queue and write of a submission; sign, guard, witness of a checkpoint, and publish for the whole of it",
+      labelNames: ["stage"],
+      buckets: SECONDS,
+      registers,
+    });
+    this.#witnessAnswers = new Counter({
+      name: "vitrine_log_witness_answers_total",
+      help: "Exchanges with a witness, by result: cosigned, or why not",
+      labelNames: ["witness", "result"],
+      registers,
+    });
+    this.#witnessSeconds = new Histogram({
+      name: "vitrine_log_witness_seconds",
+      help: "Duration of an exchange with a witness, whatever came of it",
+      labelNames: ["witness"],
+      buckets: SECONDS,
+      registers,
+    });
   }
 
   /** Adds the process's own metrics and the gauges. */
@@ -71,6 +103,16 @@ export class Metrics {
     this.#gauge("vitrine_log_waiting_submissions", "Submissions being received or written", gauges.waitingSubmissions);
     this.#gauge("vitrine_log_waiting_bytes", "Bytes of the waiting submissions", gauges.waitingBytes);
     this.#gauge("vitrine_log_waiting_adds", "Entries of POST /add being received or written", gauges.waitingAdds);
+    const { witnesses } = gauges;
+    this.#gauge("vitrine_log_witness_quorum", "1 while the checkpoint served has the policy's quorum", () =>
+      witnesses().quorum ? 1 : 0,
+    );
+    this.#gauge("vitrine_log_cosignatures", "Cosignatures on the checkpoint served", () => witnesses().cosigned.length);
+    this.#gauge(
+      "vitrine_log_witness_alarms",
+      "Witnesses that have seen more of this log, or another history of it",
+      () => witnesses().alarms.length,
+    );
   }
 
   #gauge(name: string, help: string, read: () => number): void {
@@ -84,7 +126,9 @@ export class Metrics {
     });
   }
 
-  turn({ entries, seconds }: TurnReport): void {
+  turn({ entries, seconds, queued }: TurnReport): void {
+    for (const each of queued) this.stage("queue", each);
+    this.stage("write", seconds);
     this.#entries.inc(entries);
     this.#batches.inc();
     this.#batchEntries.observe(entries);
@@ -101,6 +145,16 @@ export class Metrics {
 
   search(seconds: number): void {
     this.#searchSeconds.observe(seconds);
+  }
+
+  stage(stage: Stage, seconds: number): void {
+    this.#stageSeconds.observe({ stage }, seconds);
+  }
+
+  /** @param witness the name that the policy has for it */
+  witness(witness: string, result: "cosigned" | WitnessFailure, seconds: number): void {
+    this.#witnessAnswers.inc({ witness, result });
+    this.#witnessSeconds.observe({ witness }, seconds);
   }
 
   checkpoint(): void {

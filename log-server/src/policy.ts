@@ -32,9 +32,6 @@ export interface Policy {
   readonly quorum: PolicyMember | "none";
 }
 
-/** An error for one line; `parsePolicy` adds where it stands. */
-class LineFault extends Error {}
-
 // Names are octets and nothing else, so the file is cut as Latin-1 and read as UTF-8 only to show it to people.
 function shown(octets: string): string {
   return parseUtf8(Buffer.from(octets, "latin1")) ?? JSON.stringify(octets);
@@ -49,12 +46,15 @@ function threshold(rule: string, count: number): number {
   if (rule === "any") return 1;
   const k = parseDecimal(rule);
   if (k === undefined || k < 1 || k > count) {
-    throw new LineFault(`${shown(rule)} is neither "all", "any", nor a number from 1 to ${count}, its members`);
+    throw new Error(`${shown(rule)} is neither "all", "any", nor a number from 1 to ${count}, its members`);
   }
   return k;
 }
 
-/** Takes the lines one after the other; what they define must stand before its use. */
+/**
+ * Takes the lines one after the other; what they define must stand before its use. `read` throws a plain Error that
+ * says what is wrong with the line; `parsePolicy` adds where it stands.
+ */
 class PolicyReader {
   readonly logs: VerifierKey[] = [];
   readonly witnesses: PolicyWitness[] = [];
@@ -70,13 +70,13 @@ class PolicyReader {
     else if (keyword === "witness") this.#witness(items);
     else if (keyword === "group") this.#group(items);
     else if (keyword === "quorum") this.#quorum(items);
-    else throw new LineFault(`a line begins with log, witness, group or quorum, and not with ${shown(keyword)}`);
+    else throw new Error(`a line begins with log, witness, group or quorum, and not with ${shown(keyword)}`);
   }
 
   #log([vkey, , ...more]: string[]): void {
-    if (vkey === undefined || more.length > 0) throw new LineFault("expected log <vkey> [<url>]");
+    if (vkey === undefined || more.length > 0) throw new Error("expected log <vkey> [<url>]");
     const key = parseVerifierKey(shown(vkey));
-    if (key === undefined) throw new LineFault("this is not a log's key: expected <name>+<key id>+<base64>, type 0x01");
+    if (key === undefined) throw new Error("this is not a log's key: expected <name>+<key id>+<base64>, type 0x01");
     this.#once(key, this.logs, "log");
     this.logs.push(key);
     this.#limit(this.logs.length, "logs");
@@ -84,11 +84,11 @@ class PolicyReader {
 
   #witness([name, vkey, url, ...more]: string[]): void {
     if (name === undefined || vkey === undefined || more.length > 0) {
-      throw new LineFault("expected witness <name> <vkey> [<url>]");
+      throw new Error("expected witness <name> <vkey> [<url>]");
     }
     const key = parseCosignerKey(shown(vkey));
     if (key === undefined) {
-      throw new LineFault("this is not a witness's key: expected <name>+<key id>+<base64>, type 0x04");
+      throw new Error("this is not a witness's key: expected <name>+<key id>+<base64>, type 0x04");
     }
     this.#once(
       key,
@@ -103,20 +103,20 @@ class PolicyReader {
 
   /** The same public key under another name would count twice; a log cannot be its own witness. */
   #once(key: VerifierKey | CosignerKey, others: readonly (VerifierKey | CosignerKey)[], what: string): void {
-    if (others.some((other) => samePublicKey(other, key))) throw new LineFault(`a ${what} before has this public key`);
+    if (others.some((other) => samePublicKey(other, key))) throw new Error(`a ${what} before has this public key`);
     const rest = what === "log" ? this.witnesses.map((witness) => witness.key) : this.logs;
     if (rest.some((other) => samePublicKey(other, key))) {
-      throw new LineFault("a log and a witness have the same public key");
+      throw new Error("a log and a witness have the same public key");
     }
   }
 
   #group([name, rule, ...names]: string[]): void {
     if (name === undefined || rule === undefined || names.length === 0) {
-      throw new LineFault("expected group <name> all|any|<k> <member>...");
+      throw new Error("expected group <name> all|any|<k> <member>...");
     }
     const members = names.map((member) => {
       const found = this.#defined(member);
-      if (this.#grouped.has(member)) throw new LineFault(`${shown(member)} is a member of a group already`);
+      if (this.#grouped.has(member)) throw new Error(`${shown(member)} is a member of a group already`);
       this.#grouped.add(member);
       return found;
     });
@@ -126,25 +126,25 @@ class PolicyReader {
   }
 
   #quorum([name, ...more]: string[]): void {
-    if (name === undefined || more.length > 0) throw new LineFault("expected quorum <name>, or quorum none");
-    if (this.quorum !== undefined) throw new LineFault("this is a second quorum");
+    if (name === undefined || more.length > 0) throw new Error("expected quorum <name>, or quorum none");
+    if (this.quorum !== undefined) throw new Error("this is a second quorum");
     this.quorum = name === "none" ? "none" : this.#defined(name);
   }
 
   #define(name: string, member: PolicyMember): void {
-    if (name === "none") throw new LineFault('the name "none" has its meaning already');
-    if (this.#members.has(name)) throw new LineFault(`the name ${shown(name)} is defined already`);
+    if (name === "none") throw new Error('the name "none" has its meaning already');
+    if (this.#members.has(name)) throw new Error(`the name ${shown(name)} is defined already`);
     this.#members.set(name, member);
   }
 
   #defined(name: string): PolicyMember {
     const member = this.#members.get(name);
-    if (member === undefined) throw new LineFault(`no witness or group ${shown(name)} is defined before this line`);
+    if (member === undefined) throw new Error(`no witness or group ${shown(name)} is defined before this line`);
     return member;
   }
 
   #limit(count: number, what: string): void {
-    if (count > MAX_OF_EACH) throw new LineFault(`there are more than ${MAX_OF_EACH} ${what}`);
+    if (count > MAX_OF_EACH) throw new Error(`there are more than ${MAX_OF_EACH} ${what}`);
   }
 }
 
@@ -169,11 +169,10 @@ export function parsePolicy(bytes: Uint8Array, path: string): Policy {
   for (const [i, line] of lines.entries()) {
     try {
       const fault = controlCharacter(line);
-      if (fault !== undefined) throw new LineFault(fault);
+      if (fault !== undefined) throw new Error(fault);
       reader.read(line);
     } catch (error) {
-      if (!(error instanceof LineFault)) throw error;
-      throw bad(`:${i + 1}: ${error.message}`);
+      throw bad(`:${i + 1}: ${reason(error)}`);
     }
   }
   if (reader.quorum === undefined) throw bad(' has no quorum; to require no witness at all, write "quorum none"');

@@ -31,16 +31,23 @@ export interface TurnReport {
   readonly submissions: number;
   /** Duration of the synced write. */
   readonly seconds: number;
+  /** How long each submission and entry in it waited for that write to begin, in seconds. */
+  readonly queued: readonly number[];
 }
 
-interface WaitingSubmission {
+interface Queued {
+  /** When it came, by `performance.now()`. */
+  readonly at: number;
+}
+
+interface WaitingSubmission extends Queued {
   readonly submission: CheckedSubmission;
   readonly resolve: (receipt: Receipt) => void;
   readonly reject: (error: LogServerError) => void;
 }
 
 /** An entry that belongs to no source. */
-interface WaitingEntry {
+interface WaitingEntry extends Queued {
   readonly entry: Buffer;
   readonly resolve: (index: number) => void;
   readonly reject: (error: LogServerError) => void;
@@ -128,7 +135,7 @@ export class Sequencer {
    * `internal`: unknown whether it was written
    */
   submit(submission: CheckedSubmission): Promise<Receipt> {
-    return new Promise((resolve, reject) => this.#enqueue({ submission, resolve, reject }));
+    return new Promise((resolve, reject) => this.#enqueue({ submission, resolve, reject, at: performance.now() }));
   }
 
   /**
@@ -138,7 +145,7 @@ export class Sequencer {
    * @throws LogServerError `internal`: unknown whether it was written
    */
   add(entry: Buffer): Promise<number> {
-    return new Promise((resolve, reject) => this.#enqueue({ entry, resolve, reject }));
+    return new Promise((resolve, reject) => this.#enqueue({ entry, resolve, reject, at: performance.now() }));
   }
 
   #enqueue(waiting: Waiting): void {
@@ -192,10 +199,12 @@ export class Sequencer {
     const turn = new Turn(this.#edge);
     const answers: (() => void)[] = [];
     const deferred: WaitingSubmission[] = [];
+    const queuedAt: number[] = [];
     let submissions = 0;
     for (const waiting of taken) {
       if ("entry" in waiting) {
         const index = turn.addEntry(waiting.entry);
+        queuedAt.push(waiting.at);
         answers.push(() => waiting.resolve(index));
         continue;
       }
@@ -225,18 +234,21 @@ export class Sequencer {
       }
       if (known < count) ranges.push(turn.add(submission, known, position));
       submissions += 1;
+      queuedAt.push(waiting.at);
       answers.push(() => {
         const { epoch, next } = this.#positions.get(source)!;
         resolve({ source, epoch, next, ranges: joined(ranges) });
       });
     }
     this.#queue.unshift(...deferred);
-    if (turn.added > 0) await this.#append(turn, submissions);
+    if (turn.added > 0) await this.#append(turn, submissions, queuedAt);
     for (const answer of answers) answer();
   }
 
-  async #append(turn: Turn, submissions: number): Promise<void> {
+  async #append(turn: Turn, submissions: number, queuedAt: readonly number[]): Promise<void> {
     const append = turn.finish();
+    const now = performance.now();
+    const queued = queuedAt.map((at) => (now - at) / 1000);
     const start = process.hrtime.bigint();
     // CRASH: nothing of this turn is stored and nobody was told; the sources submit again.
     await this.#hooks.at("append:before");
@@ -246,7 +258,7 @@ export class Sequencer {
     await this.#hooks.at("append:after");
     this.#head = append.head;
     for (const [source, position] of append.positions) this.#positions.set(source, position);
-    this.#report({ entries: turn.added, submissions, seconds });
+    this.#report({ entries: turn.added, submissions, seconds, queued });
   }
 
   /** Finds the indexes of entries that the log has, after making sure that they are these. */

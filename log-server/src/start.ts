@@ -1,8 +1,10 @@
 import { access, realpath } from "node:fs/promises";
 import type { AddressInfo } from "node:net";
 import { basename, dirname, join, relative, sep } from "node:path";
+import { checkpointText } from "./checkpoint.ts";
 import type { LogServerConfig } from "./config.ts";
 import type { ServerContext } from "./context.ts";
+import { EdgeCheck } from "./edge-check.ts";
 import { MAX_ENTRY_BYTES } from "./entry.ts";
 import { LogServerError, reason } from "./errors.ts";
 import { openCheckpoint, readGuard, type SignedCheckpoint } from "./guard.ts";
@@ -10,21 +12,25 @@ import { HashIndex } from "./hash-index.ts";
 import { checkHealth } from "./health.ts";
 import { type LogServerHooks, withDefaults } from "./hooks.ts";
 import { Intake } from "./intake.ts";
-import { readKey } from "./keys.ts";
 import { openLevelStore } from "./level-store.ts";
 import { TreeReader } from "./log.ts";
 import { Metrics } from "./metrics.ts";
 import type { SignerKey, VerifierKey } from "./note.ts";
+import type { Policy } from "./policy.ts";
 import { Publisher } from "./publisher.ts";
 import { checkAgainstSigned, recoverEdge } from "./recovery.ts";
+import { ignoredKeys, type ReloadReport, readWitnessPolicy } from "./reload.ts";
 import { Searcher } from "./search.ts";
 import { SearchIndex } from "./search-index.ts";
 import { Sequencer } from "./sequencer.ts";
 import { buildServer } from "./server.ts";
+import { readSigningKeys } from "./signing-keys.ts";
 import { checkSourceKeys, registerSources } from "./sources.ts";
 import type { Store } from "./store.ts";
 import { Tokens } from "./tokens.ts";
 import { WaitingRoom } from "./waiting-room.ts";
+import { witnessTiming } from "./witness.ts";
+import { Witnesses } from "./witnesses.ts";
 
 /** How long a closing log waits for the connections that are busy. */
 const CLOSE_MS = 5000;
@@ -37,6 +43,12 @@ export interface RunningLogServer {
   readonly vkey: string;
   /** Fulfilled with the error when the log cannot go on; pending as long as it can. Close it then, and exit. */
   readonly failed: Promise<LogServerError>;
+  /**
+   * Reads the files of tokens, signing keys and the witness policy again, and goes on by them.
+   * @param config read anew; of it only what `reload.ts` lists is taken
+   * @throws LogServerError `bad_config`, `bad_key`; everything stays as it was
+   */
+  reload(config: LogServerConfig): Promise<ReloadReport>;
   /** Takes no more submissions, writes those that wait, signs a last checkpoint, and closes. Can be called again. */
   close(): Promise<void>;
 }
@@ -88,7 +100,7 @@ async function lastSigned(
   config: LogServerConfig,
   store: Store,
   guard: SignedCheckpoint | undefined,
-  key: VerifierKey,
+  keys: readonly VerifierKey[],
 ): Promise<SignedCheckpoint | undefined> {
   const where = `the guard file ${config.guard}`;
   if (guard !== undefined) await checkAgainstSigned(store, guard, where);
@@ -101,7 +113,7 @@ async function lastSigned(
   const record = openCheckpoint(
     recorded.note,
     recorded.time,
-    key,
+    keys,
     "the checkpoint recorded in the store",
     "store_corrupt",
   );
@@ -137,19 +149,16 @@ export async function startLogServer(config: LogServerConfig, hooks: LogServerHo
   const tokens = await Tokens.open(config.tokens, warn);
   const addTokens =
     config.addTokens === undefined ? undefined : await Tokens.open(config.addTokens, warn, "add_tokens");
-  const key = await readKey(config.key);
-  if (key.name !== config.origin) {
-    const message = `the key ${config.key} is ${key.name}'s, and the origin is ${config.origin}: use the log's own key`;
-    throw new LogServerError("bad_key", message);
-  }
-  const guard = await readGuard(config.guard, key);
+  const keys = await readSigningKeys(config.origin, config.key, config.moreKeys);
+  const policy = await readWitnessPolicy(config, keys);
+  const guard = await readGuard(config.guard, keys);
   const store = await openStore(config, guard);
   try {
     const positions = await store.positions();
     const state = { ...(await recoverEdge(store)), positions };
-    const latest = await lastSigned(config, store, guard, key);
+    const latest = await lastSigned(config, store, guard, keys);
     checkSourceKeys(sources, positions);
-    return await run({ config, hooks, sources, tokens, addTokens, key, store, state, latest });
+    return await run({ config, hooks, sources, tokens, addTokens, keys, policy, store, state, latest });
   } catch (error) {
     await store.close();
     if (error instanceof LogServerError) throw error;
@@ -164,14 +173,15 @@ interface Parts {
   readonly sources: ReturnType<typeof registerSources>;
   readonly tokens: Tokens;
   readonly addTokens: Tokens | undefined;
-  readonly key: SignerKey;
+  readonly keys: readonly SignerKey[];
+  readonly policy: Policy;
   readonly store: Store;
   readonly state: ConstructorParameters<typeof Sequencer>[1];
   readonly latest: SignedCheckpoint | undefined;
 }
 
 async function run(parts: Parts): Promise<RunningLogServer> {
-  const { config, sources, tokens, key, store, state } = parts;
+  const { config, sources, tokens, store, state } = parts;
   const hooks = withDefaults(parts.hooks);
   let failure: LogServerError | undefined;
   let fail!: (error: LogServerError) => void;
@@ -196,19 +206,26 @@ async function run(parts: Parts): Promise<RunningLogServer> {
     metrics.checkpoint();
     for (const follower of followers) follower.follow(size);
   };
+  const witnesses = new Witnesses({
+    policy: parts.policy,
+    timing: witnessTiming(config.witnessTimeoutMs),
+    prove: (from, to) => reader.consistencyProof(from, to),
+    answered: (name, result, seconds) => metrics.witness(name, result, seconds),
+    log: hooks.log,
+  });
   const publisher = new Publisher(
     {
       store,
       head: () => sequencer.head,
       guard: config.guard,
-      key,
+      keys: parts.keys,
       interval: config.checkpointIntervalMs,
       latest: parts.latest,
+      witnesses,
     },
-    hooks,
-    onPublished,
-    onFatal,
+    { hooks, measured: (stage, seconds) => metrics.stage(stage, seconds), onPublished, onFatal },
   );
+  const edge = new EdgeCheck(store);
   const waiting = new WaitingRoom(config.limits.waitingSubmissions, config.limits.waitingBytes);
   const waitingAdds = new WaitingRoom(config.limits.waitingAdds, config.limits.waitingAdds * MAX_ENTRY_BYTES);
   const intake = new Intake(config.origin, sources, sequencer);
@@ -228,41 +245,51 @@ async function run(parts: Parts): Promise<RunningLogServer> {
     metrics,
     hooks,
     limits: config.limits,
-    published: () => publisher.latest,
+    published: () => publisher.served,
     positions: () => sequencer.positions,
     stopping: () => stopping,
-    health: () =>
-      checkHealth(
-        {
-          key,
-          served: publisher.latest,
-          head: sequencer.head,
-          checkedAt: publisher.checkedAt,
-          interval: config.checkpointIntervalMs,
-          indexed: index.position,
-          searchable: search.position,
-          failure: failure?.message,
-        },
-        Date.now(),
-      ),
+    health: async () => {
+      const { served } = publisher;
+      const state = {
+        keys: publisher.keys,
+        served,
+        head: sequencer.head,
+        edge: await edge.check(served),
+        checkedAt: publisher.checkedAt,
+        interval: config.checkpointIntervalMs + config.witnessTimeoutMs,
+        indexed: index.position,
+        searchable: search.position,
+        failure: failure?.message,
+        witnesses: witnesses.report(checkpointText(served)),
+        witnessesRequired: config.witnessesRequired,
+      };
+      return checkHealth(state, Date.now());
+    },
   };
   metrics.observe({
     treeSize: () => sequencer.head.size,
-    publishedSize: () => publisher.latest.size,
-    indexLag: () => Math.max(0, publisher.latest.size - index.position),
-    searchLag: () => Math.max(0, publisher.latest.size - search.position),
+    publishedSize: () => publisher.served.size,
+    indexLag: () => Math.max(0, publisher.served.size - index.position),
+    searchLag: () => Math.max(0, publisher.served.size - search.position),
     waitingSubmissions: () => waiting.submissions,
     waitingBytes: () => waiting.bytes,
     waitingAdds: () => waitingAdds.submissions,
+    witnesses: () => witnesses.report(checkpointText(publisher.served)),
   });
 
-  await publisher.publish();
-  for (const follower of followers) follower.follow(publisher.latest.size);
+  try {
+    await publisher.publish();
+  } catch (error) {
+    witnesses.close();
+    throw error;
+  }
+  for (const follower of followers) follower.follow(publisher.served.size);
   const app = buildServer(context);
   let url: string;
   try {
     url = await listen(app, config.listen);
   } catch (error) {
+    witnesses.close();
     for (const follower of followers) await follower.close();
     throw error;
   }
@@ -275,6 +302,7 @@ async function run(parts: Parts): Promise<RunningLogServer> {
     try {
       if (failure === undefined) await publisher.publish();
     } finally {
+      witnesses.close();
       // Whoever has not sent its request, or read its answer, by then is cut off.
       const deadline = setTimeout(() => app.server.closeAllConnections(), CLOSE_MS);
       await app.close();
@@ -283,10 +311,26 @@ async function run(parts: Parts): Promise<RunningLogServer> {
       await store.close();
     }
   };
+  const reload = async (next: LogServerConfig): Promise<ReloadReport> => {
+    const keys = await readSigningKeys(config.origin, next.key, next.moreKeys);
+    openCheckpoint(publisher.served.note, 0, keys, "the checkpoint served", "store_corrupt");
+    const policy = await readWitnessPolicy(next, keys);
+    await tokens.reload();
+    await parts.addTokens?.reload();
+    // Nothing fails from here on.
+    publisher.setKeys(keys);
+    witnesses.replace(policy);
+    publisher.askWitnesses();
+    return {
+      keys: keys.map(({ vkey }) => vkey),
+      witnesses: policy.witnesses.length,
+      ignored: ignoredKeys(config, next),
+    };
+  };
   let closing: Promise<void> | undefined;
   const close = (): Promise<void> => {
     closing ??= shutDown();
     return closing;
   };
-  return { url, origin: config.origin, vkey: key.vkey, failed, close };
+  return { url, origin: config.origin, vkey: publisher.keys[0]!.vkey, failed, reload, close };
 }

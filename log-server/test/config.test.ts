@@ -14,6 +14,7 @@ t.test("the least configuration, with every default", async (t) => {
     listen: { host: "127.0.0.1", port: 6962 },
     origin: "log.example/x",
     key: "/etc/vitrine/log.key",
+    moreKeys: [],
     store: "/etc/vitrine/log/store",
     index: "/etc/vitrine/log/index",
     searchIndex: "/etc/vitrine/log/search",
@@ -23,6 +24,8 @@ t.test("the least configuration, with every default", async (t) => {
     publicEntries: true,
     add: false,
     checkpointIntervalMs: 1000,
+    witnessTimeoutMs: 1000,
+    witnessesRequired: false,
     limits: {
       bodyBytes: 67_108_864,
       waitingSubmissions: 256,
@@ -38,6 +41,7 @@ t.test("everything said", async (t) => {
 listen: "[::1]:0"
 origin: log.example/x
 key: /run/keys/log.key
+more_keys: [/run/keys/old.key, new.key]
 store: ../var/store   # relative to the file
 index: ../var/index
 search_index: ../var/search
@@ -49,6 +53,9 @@ public_entries: false
 add: true
 add_tokens: adders
 checkpoint_interval_ms: 250
+witnesses: w.policy
+witness_timeout_ms: 500
+witnesses_required: true
 limits:
   body_bytes: 16777216
   waiting_bytes: 33554432
@@ -58,6 +65,7 @@ limits:
     listen: { host: "::1", port: 0 },
     origin: "log.example/x",
     key: "/run/keys/log.key",
+    moreKeys: ["/run/keys/old.key", "/etc/vitrine/new.key"],
     store: "/etc/var/store",
     index: "/etc/var/index",
     searchIndex: "/etc/var/search",
@@ -69,6 +77,9 @@ limits:
     add: true,
     addTokens: "/etc/vitrine/adders",
     checkpointIntervalMs: 250,
+    witnesses: "/etc/vitrine/w.policy",
+    witnessTimeoutMs: 500,
+    witnessesRequired: true,
     limits: {
       bodyBytes: 16_777_216,
       waitingSubmissions: 256,
@@ -98,6 +109,10 @@ t.test("each mistake is refused with its line and column", async (t) => {
     [`${LEAST}limits:\n  body_bytes: 67108865\n`, "4:15", /from 16777216 to 67108864/],
     [`${LEAST}public_entries: "no"\n`, "3:17", /public_entries: expected true or false/],
     [`${LEAST}search_public: yes\n`, "3:16", /search_public: expected true or false/],
+    [`${LEAST}more_keys: a\n`, "3:12", /more_keys: expected a list of paths/],
+    [`${LEAST}more_keys: [5]\n`, "3:12", /more_keys: expected a text/],
+    [`${LEAST}witness_timeout_ms: 49\n`, "3:21", /from 50 to 30000/],
+    [`${LEAST}witnesses_required: 1\n`, "3:21", /expected true or false/],
     [`${LEAST}store: 5\n`, "3:8", /store: expected a text/],
     [`${LEAST}store:\n`, "3:7", /store: expected a text/],
     [`${LEAST}store: {a: 1}\n`, "3:8", /store: expected a text/],

@@ -25,6 +25,7 @@ export async function makeLogFolder(sources: readonly string[] = []): Promise<Lo
       listen: { host: "127.0.0.1", port: 0 },
       origin: ORIGIN,
       key: join(path, "log.key"),
+      moreKeys: [],
       store: join(path, "log/store"),
       index: join(path, "log/index"),
       searchIndex: join(path, "log/search"),
@@ -34,6 +35,8 @@ export async function makeLogFolder(sources: readonly string[] = []): Promise<Lo
       add: false,
       publicEntries: true,
       checkpointIntervalMs: 60_000,
+      witnessTimeoutMs: 1000,
+      witnessesRequired: false,
       limits: {
         bodyBytes: 67_108_864,
         waitingSubmissions: 256,

@@ -25,6 +25,12 @@ const ROOMS: readonly (readonly string[])[] = [
     "config-keys",
     "config",
     "waiting-room",
+    "signing-keys",
+    "witness-http",
+    "witness-protocol",
+    "witness",
+    "witnesses",
+    "reload",
   ],
   [
     "recovery",
@@ -39,6 +45,7 @@ const ROOMS: readonly (readonly string[])[] = [
     "intake",
     "metrics",
     "health",
+    "edge-check",
   ],
   ["context"],
   [

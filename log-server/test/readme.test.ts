@@ -3,6 +3,8 @@ import t from "tap";
 import { configKeys } from "../src/config-keys.ts";
 import { exitStatus } from "../src/errors.ts";
 import * as api from "../src/index.ts";
+import { Metrics } from "../src/metrics.ts";
+import { witnessFailures } from "../src/witness-protocol.ts";
 
 const readme = readFileSync(new URL("../../README.md", import.meta.url), "utf8");
 
@@ -35,6 +37,35 @@ t.test("every start error has its line", async (t) => {
       .sort(),
     Object.keys(exitStatus).sort(),
   );
+});
+
+t.test("every failure of a witness has its line", async (t) => {
+  t.same(
+    rows("Witnesses").map(([failure]) => failure!.slice(1, -1)),
+    [...witnessFailures, "no_url"],
+  );
+});
+
+t.test("the checks of /healthz, and metrics that there are", async (t) => {
+  const health = rows("Health and metrics");
+  const names = health.map(([name]) => name!.replaceAll("`", "")).flatMap((name) => name.split(", "));
+  const checks = names.filter((name) => !name.startsWith("vitrine_log_"));
+  t.same(checks, ["signature", "tree", "edge", "publishing", "writing", "history", "witnesses"]);
+  const metrics = new Metrics();
+  const witnesses = { quorum: true, of: 0, cosigned: [], missing: [], alarms: [] };
+  const zero = (): number => 0;
+  metrics.observe({
+    treeSize: zero,
+    publishedSize: zero,
+    indexLag: zero,
+    searchLag: zero,
+    waitingSubmissions: zero,
+    waitingBytes: zero,
+    waitingAdds: zero,
+    witnesses: () => witnesses,
+  });
+  const text = await metrics.registry.metrics();
+  for (const name of names.slice(checks.length)) t.ok(text.includes(`# HELP ${name} `), name);
 });
 
 t.test("the example imports what there is", async (t) => {

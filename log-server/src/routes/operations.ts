@@ -8,8 +8,8 @@ export function operationRoutes(app: FastifyInstance, context: ServerContext): v
   route(app, "GET", "/healthz", async (_request, reply) => {
     reply.header("cache-control", "no-store");
     if (context.stopping()) throw new LogServerError("stopping", "the log is shutting down");
-    const health = context.health();
-    if (health.status === "ok") return health;
+    const health = await context.health();
+    if (health.status !== "failing") return health;
     const failed = Object.entries(health.checks).filter(([, found]) => found !== "ok");
     const message = failed.map(([check, found]) => `${check}: ${found}`).join("; ");
     return reply.code(httpStatus.internal).send({ error: { code: "internal", message }, ...health });
