@@ -27,11 +27,12 @@ export const httpStatus = {
 
 export type HttpCode = keyof typeof httpStatus;
 
-/** Codes that end the process, with its exit status: spec/errors.md, "Log-server, at start". */
+/** Codes that end the process, or a tool, with the exit status: spec/errors.md, "Log-server, at start". */
 export const exitStatus = {
   bad_config: 64,
   bad_key: 1,
   port_in_use: 1,
+  store_missing: 1,
   store_locked: 1,
   store_version: 1,
   store_corrupt: 1,
@@ -39,6 +40,8 @@ export const exitStatus = {
   store_disagrees: 1,
   guard_missing: 1,
   write_failed: 1,
+  export_exists: 1,
+  export_disagrees: 1,
 } as const;
 
 export type StartCode = keyof typeof exitStatus;

@@ -21,3 +21,18 @@ export {
   type TokenRole,
   tokenRoles,
 } from "./token-file.ts";
+export { type ExportOptions, type ExportReport, exportLog } from "./tools/export.ts";
+export { type Finding, type FindingCode, findingCodes } from "./tools/findings.ts";
+export { type FsckReport, fsckLog } from "./tools/fsck.ts";
+export {
+  type Disclosed,
+  disclosed,
+  type EpochState,
+  entryFacts,
+  type Inspection,
+  inspectLog,
+  type LevelShape,
+  type Question,
+  type SourceState,
+  shapeOf,
+} from "./tools/inspect.ts";

@@ -1,0 +1,188 @@
+import { isOfSource } from "../added.ts";
+import type { LogServerConfig } from "../config.ts";
+import {
+  blockDisclosures,
+  checkDisclosures,
+  disclosureBlockEnd,
+  disclosureDigest,
+  sharedDigest,
+} from "../disclosure.ts";
+import { type EntryValue, parseEntry } from "../entry.ts";
+import { LogServerError, reason } from "../errors.ts";
+import { readGuard, type SignedCheckpoint } from "../guard.ts";
+import type { Store } from "../store.ts";
+import { TILE_WIDTH } from "../tile.ts";
+import { type Finding, Findings } from "./findings.ts";
+import { SourcesCheck } from "./fsck-sources.ts";
+import { type Claim, TreeCheck } from "./fsck-tree.ts";
+import { recordedCheckpoint, type StoppedLog, withStopped } from "./stopped.ts";
+
+/** Digests of shared disclosures that were looked at; it is emptied when it is full. */
+const SEEN = 100_000;
+
+/** After this many damaged bundles in a row, nothing more is expected behind them. */
+const HOPELESS = 256;
+
+/** What a check of a whole store found. */
+export interface FsckReport {
+  readonly origin: string;
+  readonly size: number;
+  /** base64. */
+  readonly root: string;
+  /** Size of the last signed checkpoint; undefined when none was ever signed. */
+  readonly signed: number | undefined;
+  readonly disclosures: number;
+  /** In the order in which they were found, at most 50 of each code; empty when the store is in order. */
+  readonly findings: readonly Finding[];
+  /** By code: how many more there are. */
+  readonly omitted: Readonly<Record<string, number>>;
+}
+
+/** Looks at everything that the store has of an entry besides its bytes. */
+class EntriesCheck {
+  readonly #store: Store;
+  readonly #findings: Findings;
+  readonly #sources: SourcesCheck;
+  readonly #seen = new Set<string>();
+  disclosures = 0;
+
+  constructor(store: Store, findings: Findings, sources: SourcesCheck) {
+    this.#store = store;
+    this.#findings = findings;
+    this.#sources = sources;
+  }
+
+  async bundle(first: number, entries: readonly Buffer[], leaves: readonly Buffer[]): Promise<void> {
+    const blocks = await Promise.all(entries.map((_, i) => this.#block(first + i)));
+    for (const [i, bytes] of entries.entries()) {
+      const value = this.#value(first + i, bytes);
+      if (value !== undefined) this.#sources.entry(first + i, value, leaves[i]!);
+      const block = blocks[i];
+      if (block !== undefined) this.#compare(first + i, value, block);
+      if (value !== undefined) await this.#shared(first + i, bytes);
+    }
+    await this.#sources.flush();
+  }
+
+  #value(index: number, bytes: Buffer): EntryValue | undefined {
+    if (!isOfSource(bytes)) return undefined;
+    try {
+      return parseEntry(bytes, index);
+    } catch (error) {
+      this.#findings.add("entry", `entry ${index} is not in the form of an entry: ${reason(error)}`, index);
+      return undefined;
+    }
+  }
+
+  async #block(index: number): Promise<Buffer | undefined> {
+    try {
+      return await this.#store.disclosures(index);
+    } catch (error) {
+      this.#findings.add("unreadable", `the disclosures of entry ${index}: ${reason(error)}`, index);
+      return undefined;
+    }
+  }
+
+  #compare(index: number, value: EntryValue | undefined, block: Buffer): void {
+    const wrong = (why: string): void =>
+      this.#findings.add("disclosure", `the disclosures of entry ${index}: ${why}`, index);
+    if (disclosureBlockEnd(block, 0) !== block.length) return wrong("their lengths do not fit");
+    if (value === undefined) return wrong("the entry has no sealed values");
+    this.disclosures += blockDisclosures(block).length;
+    try {
+      checkDisclosures(block, value, index);
+    } catch (error) {
+      wrong(reason(error));
+    }
+  }
+
+  async #shared(index: number, bytes: Buffer): Promise<void> {
+    const digest = sharedDigest(bytes);
+    if (digest === undefined || this.#seen.has(digest.toString("latin1"))) return;
+    if (this.#seen.size >= SEEN) this.#seen.clear();
+    this.#seen.add(digest.toString("latin1"));
+    try {
+      const disclosure = await this.#store.sharedDisclosure(digest);
+      if (disclosure === undefined) return;
+      this.disclosures += 1;
+      if (disclosureDigest(disclosure) === digest.toString("base64url")) return;
+      this.#findings.add("disclosure", `the client address of entry ${index} does not have the digest sealed`, index);
+    } catch (error) {
+      this.#findings.add("unreadable", `the client address of entry ${index}: ${reason(error)}`, index);
+    }
+  }
+}
+
+async function claims(log: StoppedLog, config: LogServerConfig, findings: Findings): Promise<Claim[]> {
+  const found: Claim[] = [];
+  const look = async (
+    code: "guard" | "checkpoint",
+    where: string,
+    read: () => Promise<SignedCheckpoint | undefined>,
+  ): Promise<void> => {
+    try {
+      const checkpoint = await read();
+      if (checkpoint !== undefined) found.push({ code, where, checkpoint });
+    } catch (error) {
+      findings.add(code, reason(error));
+    }
+  };
+  await look("checkpoint", "the checkpoint recorded in the store", () => recordedCheckpoint(log));
+  await look("guard", `the guard file ${config.guard}`, () => readGuard(config.guard, log.key));
+  const guarded = found.some(({ code }) => code === "guard") || findings.listed.some(({ code }) => code === "guard");
+  if (!guarded && found.length > 0) {
+    findings.add("guard", `the guard file ${config.guard} is missing, and this log has signed before`);
+  }
+  return found;
+}
+
+/**
+ * Checks the whole store of a log that does not run: every entry, tile, position, accepted range and disclosure, and
+ * what was signed. It changes nothing.
+ * @param onProgress called now and then with the entries checked, and their number
+ * @throws LogServerError `bad_key`, `store_missing`, `store_locked`, `store_version`, `store_corrupt`: what kept it from checking
+ */
+export async function fsckLog(
+  config: LogServerConfig,
+  onProgress: (done: number, size: number) => void = () => {},
+): Promise<FsckReport> {
+  return withStopped(config, async (log) => {
+    const { store } = log;
+    const findings = new Findings();
+    const head = await readHead(store);
+    const signed = await claims(log, config, findings);
+    const tree = new TreeCheck(store, head, signed, findings);
+    const sources = new SourcesCheck(store, findings);
+    const entries = new EntriesCheck(store, findings, sources);
+    let missing = 0;
+    for (let number = 0; number * TILE_WIDTH < head.size; number += 1) {
+      const found = await tree.bundle(number);
+      missing = found === undefined ? missing + 1 : 0;
+      // A head that is damaged may say any size.
+      if (missing === HOPELESS) break;
+      if (found !== undefined) await entries.bundle(number * TILE_WIDTH, found.entries, found.leaves);
+      onProgress(Math.min((number + 1) * TILE_WIDTH, head.size), head.size);
+    }
+    await tree.finish();
+    await sources.finish();
+    const sizes = signed.map(({ checkpoint }) => checkpoint.size);
+    return {
+      origin: config.origin,
+      size: head.size,
+      root: head.root.toString("base64"),
+      signed: sizes.length === 0 ? undefined : Math.max(...sizes),
+      disclosures: entries.disclosures,
+      findings: findings.listed,
+      omitted: findings.omitted,
+    };
+  });
+}
+
+async function readHead(store: Store): ReturnType<Store["head"]> {
+  try {
+    return await store.head();
+  } catch (error) {
+    const message = `the head of the tree cannot be read: ${reason(error)}; restore a copy that is not older than the guard file`;
+    throw new LogServerError("store_corrupt", message, {}, { cause: error });
+  }
+}

@@ -1,0 +1,66 @@
+import type { LogServerConfig } from "../config.ts";
+import { LogServerError, reason } from "../errors.ts";
+import { openCheckpoint, readGuard, type SignedCheckpoint } from "../guard.ts";
+import { readKey } from "../keys.ts";
+import { openLevelStore } from "../level-store.ts";
+import type { SignerKey } from "../note.ts";
+import type { Store } from "../store.ts";
+
+/** A log that does not run, for tools that read it. Nothing is written; while it is open no server can start. */
+export interface StoppedLog {
+  readonly key: SignerKey;
+  readonly store: Store;
+}
+
+/**
+ * Opens the store of a log that does not run.
+ * @throws LogServerError `bad_key`, `store_missing`, `store_locked`, `store_version`, `store_corrupt`
+ */
+export async function openStopped(config: LogServerConfig): Promise<StoppedLog> {
+  const key = await readKey(config.key);
+  if (key.name !== config.origin) {
+    const message = `the key ${config.key} is ${key.name}'s, and the origin is ${config.origin}: use the log's own key`;
+    throw new LogServerError("bad_key", message);
+  }
+  const store = await openLevelStore(config.store, config.origin, false);
+  if (store !== undefined) return { key, store };
+  throw new LogServerError("store_missing", `there is no store at ${config.store}: name the configuration of a log`);
+}
+
+/** @returns the checkpoint recorded in the store. @throws LogServerError `store_corrupt`, `bad_key` */
+export async function recordedCheckpoint({ store, key }: StoppedLog): Promise<SignedCheckpoint | undefined> {
+  const recorded = await store.checkpoint();
+  if (recorded === undefined) return undefined;
+  return openCheckpoint(recorded.note, recorded.time, key, "the checkpoint recorded in the store", "store_corrupt");
+}
+
+/**
+ * @returns the later of the guard's checkpoint and the recorded one: what a server would serve at first
+ * @throws LogServerError `guard_missing`, `store_corrupt`, `bad_key`
+ */
+export async function lastCheckpoint(log: StoppedLog, config: LogServerConfig): Promise<SignedCheckpoint | undefined> {
+  const guard = await readGuard(config.guard, log.key);
+  const recorded = await recordedCheckpoint(log);
+  if (guard === undefined || recorded === undefined) return guard ?? recorded;
+  return recorded.size >= guard.size ? recorded : guard;
+}
+
+/** Runs a tool on a log that does not run, and closes it. What the tool cannot read is `store_corrupt`. */
+export async function withStopped<T>(config: LogServerConfig, tool: (log: StoppedLog) => Promise<T>): Promise<T> {
+  const log = await openStopped(config);
+  try {
+    return await tool(log);
+  } catch (error) {
+    if (error instanceof LogServerError || !isStoreError(error)) throw error;
+    const message = `the store ${config.store} cannot be read: ${reason(error)}; see vitrine log fsck`;
+    throw new LogServerError("store_corrupt", message, {}, { cause: error });
+  } finally {
+    await log.store.close();
+  }
+}
+
+/** LevelDB's own errors have codes. */
+function isStoreError(error: unknown): boolean {
+  const code = (error as { code?: unknown }).code;
+  return typeof code === "string" && code.startsWith("LEVEL_");
+}
