@@ -8,7 +8,7 @@ Usage:
   vitrine log-server --config FILE start the log-server alone
   vitrine proxy --config FILE      start the proxy alone
   vitrine key NAME [-o FILE]       make a key pair for a log or a source
-  vitrine log SUBCOMMAND           administer a log
+  vitrine log SUBCOMMAND           administer, check, export or look into a log
   vitrine search --log URL         find entries by what they say
   vitrine COMMAND --help           more about one command
 
@@ -80,16 +80,26 @@ Options:
 
 Prints the verifier key, which is public. A file that exists is never replaced.
 `,
-  log: `Administers a log.
+  log: `Administers a log, checks its store, exports it, or looks into it.
 
 Usage: vitrine log token add    --config FILE --name NAME --role ROLE[,ROLE]
                                 [--expires TIME]
        vitrine log token list   --config FILE
        vitrine log token revoke --config FILE --name NAME
+       vitrine log fsck    --config FILE [--json]
+       vitrine log export  --config FILE --out DIR [--resume] [--json]
+       vitrine log inspect (--config FILE | --log URL) [--token-file FILE]
+                           [--json] [INDEX | source NAME | disclosures INDEX]
 
 token  who may read what is not public, and who may administer the log. "add"
        prints the token, once: the file has its digest alone. A log that runs
        takes the changes by itself, at the next use of a token.
+fsck   reads the whole store of a stopped log and hashes everything again.
+       Status 0: it is in order; 2: it is damaged, and the lines say what.
+export writes a stopped log as files that any web server can serve as a log:
+       checkpoint, tiles and entry bundles.
+inspect shows where a log stands, one entry, one source, or what was sealed in
+       an entry. It verifies nothing: that is vitrine-verifier's.
 
 Options:
   --config FILE    the log-server's configuration
@@ -97,6 +107,12 @@ Options:
   --role ROLE      viewer (search, and entries that are not public), auditor
                    (sealed values), admin (sources, erasure); several with
                    commas. auditor and admin include viewer
+  --out DIR        the folder to write to; it must be empty, or not there yet
+  --resume         go on with what is in it: an export that was interrupted, or
+                   one of the same log when it was smaller
+  --log URL        look into a log that runs, over HTTP
+  --token-file FILE  an auditor's token, for disclosures over HTTP
+  --json           print one JSON object
   --expires TIME   when the token ends, such as 2027-01-31 or
                    2027-01-31T18:00:00Z; never, if not said
   -h, --help       print this

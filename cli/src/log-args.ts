@@ -1,5 +1,6 @@
 import type { Invocation } from "./args.ts";
 import { CliError } from "./errors.ts";
+import { readTool } from "./log-tool-args.ts";
 import { HELP, parse } from "./parse-args.ts";
 import { parseTime } from "./time.ts";
 
@@ -33,9 +34,13 @@ export function readLogCommand(argv: readonly string[]): Invocation {
   switch (first) {
     case "token":
       return readToken(rest);
+    case "fsck":
+    case "export":
+    case "inspect":
+      return readTool(first, rest);
     default: {
       const what = first === undefined ? "name a subcommand" : `there is no subcommand ${JSON.stringify(first)}`;
-      throw new CliError("usage", `${what}: token; ${SEE}`);
+      throw new CliError("usage", `${what}: token, fsck, export or inspect; ${SEE}`);
     }
   }
 }

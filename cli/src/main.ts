@@ -22,6 +22,8 @@ async function run(invocation: Invocation): Promise<number> {
       return (await import("./commands/search.ts")).runSearch(invocation.command);
     case "token":
       return (await import("./commands/token.ts")).runToken(invocation.command);
+    case "tool":
+      return (await import("./commands/log-tool.ts")).runTool(invocation.command);
     case "part":
       return (await import("./commands/part.ts")).runPart(invocation.part, invocation.config);
     case "up":

@@ -62,6 +62,16 @@ const ROOMS: readonly (readonly string[])[] = [
     "routes/search",
   ],
   ["server"],
+  [
+    "tools/findings",
+    "tools/stopped",
+    "tools/fsck-sources",
+    "tools/fsck-tree",
+    "tools/fsck",
+    "tools/export-folder",
+    "tools/export",
+    "tools/inspect",
+  ],
   ["start"],
   ["main", "index"],
 ];

@@ -5,6 +5,7 @@ import { exitStatus } from "../src/errors.ts";
 import * as api from "../src/index.ts";
 import { Metrics } from "../src/metrics.ts";
 import { witnessFailures } from "../src/witness-protocol.ts";
+import { findingCodes } from "../src/tools/findings.ts";
 
 const readme = readFileSync(new URL("../../README.md", import.meta.url), "utf8");
 
@@ -66,6 +67,13 @@ t.test("the checks of /healthz, and metrics that there are", async (t) => {
   });
   const text = await metrics.registry.metrics();
   for (const name of names.slice(checks.length)) t.ok(text.includes(`# HELP ${name} `), name);
+});
+
+t.test("every finding of a check has its line", async (t) => {
+  t.same(
+    rows("Checking a store").map(([code]) => code!.slice(1, -1)),
+    findingCodes,
+  );
 });
 
 t.test("the example imports what there is", async (t) => {

@@ -32,10 +32,18 @@ export class SourcesCheck {
   readonly #findings: Findings;
   readonly #sources = new Map<string, Standing>();
   #stretches: Stretch[] = [];
+  /** Whether entries could not be read, so that positions and counts say nothing more. */
+  #incomplete = false;
 
   constructor(store: Store, findings: Findings) {
     this.#store = store;
     this.#findings = findings;
+  }
+
+  /** Entries are missing here, of whatever sources: what follows may stand anywhere. */
+  gap(): void {
+    this.#incomplete = true;
+    this.#sources.clear();
   }
 
   /** Takes the next entry of a source, in the order of the log. */
@@ -43,7 +51,8 @@ export class SourcesCheck {
     const standing = this.#sources.get(source) ?? { epoch: 0, next: 0, chain: CHAIN_START, epochs: new Map() };
     this.#sources.set(source, standing);
     const follows = epoch === standing.epoch ? seq === standing.next : epoch === standing.epoch + 1 && seq === 0;
-    if (!follows) {
+    const begins = this.#incomplete && standing.epoch === 0;
+    if (!follows && !begins) {
       const message = `entry ${index} is ${source}'s sequence ${seq} of epoch ${epoch}, behind ${standing.next} entries of epoch ${standing.epoch}`;
       this.#findings.add("entry", message, index);
     }
@@ -87,6 +96,7 @@ export class SourcesCheck {
 
   /** Compares positions, and the accepted ranges of each epoch from end to end. */
   async finish(): Promise<void> {
+    if (this.#incomplete) return;
     let positions: ReadonlyMap<string, SourcePosition>;
     try {
       positions = await this.#store.positions();

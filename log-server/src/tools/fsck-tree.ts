@@ -81,7 +81,7 @@ export class TreeCheck {
     const hashes = (await this.#tile(0, number)) ?? Buffer.alloc(0);
     const leaves = Array.from({ length: width }, (_, i) => {
       const leaf = Buffer.alloc(HASH_BYTES);
-      hashes.copy(leaf, 0, i * HASH_BYTES, (i + 1) * HASH_BYTES);
+      leaf.set(hashes.subarray(i * HASH_BYTES, (i + 1) * HASH_BYTES));
       return leaf;
     });
     await this.#take(leaves);

@@ -21,7 +21,7 @@ import { recordedCheckpoint, type StoppedLog, withStopped } from "./stopped.ts";
 const SEEN = 100_000;
 
 /** After this many damaged bundles in a row, nothing more is expected behind them. */
-const HOPELESS = 256;
+const HOPELESS = 16;
 
 /** What a check of a whole store found. */
 export interface FsckReport {
@@ -70,6 +70,7 @@ class EntriesCheck {
       return parseEntry(bytes, index);
     } catch (error) {
       this.#findings.add("entry", `entry ${index} is not in the form of an entry: ${reason(error)}`, index);
+      this.#sources.gap();
       return undefined;
     }
   }
@@ -84,15 +85,13 @@ class EntriesCheck {
   }
 
   #compare(index: number, value: EntryValue | undefined, block: Buffer): void {
-    const wrong = (why: string): void =>
-      this.#findings.add("disclosure", `the disclosures of entry ${index}: ${why}`, index);
-    if (disclosureBlockEnd(block, 0) !== block.length) return wrong("their lengths do not fit");
-    if (value === undefined) return wrong("the entry has no sealed values");
-    this.disclosures += blockDisclosures(block).length;
     try {
+      if (disclosureBlockEnd(block, 0) !== block.length) throw new Error("their lengths do not fit");
+      if (value === undefined) throw new Error("the entry has no sealed values");
+      this.disclosures += blockDisclosures(block).length;
       checkDisclosures(block, value, index);
     } catch (error) {
-      wrong(reason(error));
+      this.#findings.add("disclosure", `the disclosures of entry ${index}: ${reason(error)}`, index);
     }
   }
 
@@ -160,7 +159,8 @@ export async function fsckLog(
       missing = found === undefined ? missing + 1 : 0;
       // A head that is damaged may say any size.
       if (missing === HOPELESS) break;
-      if (found !== undefined) await entries.bundle(number * TILE_WIDTH, found.entries, found.leaves);
+      if (found === undefined) sources.gap();
+      else await entries.bundle(number * TILE_WIDTH, found.entries, found.leaves);
       onProgress(Math.min((number + 1) * TILE_WIDTH, head.size), head.size);
     }
     await tree.finish();

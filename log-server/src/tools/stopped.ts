@@ -1,3 +1,4 @@
+import { stat } from "node:fs/promises";
 import type { LogServerConfig } from "../config.ts";
 import { LogServerError, reason } from "../errors.ts";
 import { openCheckpoint, readGuard, type SignedCheckpoint } from "../guard.ts";
@@ -22,7 +23,9 @@ export async function openStopped(config: LogServerConfig): Promise<StoppedLog> 
     const message = `the key ${config.key} is ${key.name}'s, and the origin is ${config.origin}: use the log's own key`;
     throw new LogServerError("bad_key", message);
   }
-  const store = await openLevelStore(config.store, config.origin, false);
+  // LevelDB would make the folder for its lock.
+  const there = await stat(config.store).catch(() => undefined);
+  const store = there && (await openLevelStore(config.store, config.origin, false));
   if (store !== undefined) return { key, store };
   throw new LogServerError("store_missing", `there is no store at ${config.store}: name the configuration of a log`);
 }

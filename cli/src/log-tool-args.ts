@@ -1,0 +1,99 @@
+import type { Question } from "@vitrine/log-server";
+import type { Invocation } from "./args.ts";
+import { CliError } from "./errors.ts";
+import { HELP, parse } from "./parse-args.ts";
+
+/** `vitrine log fsck`, `export` and `inspect`. */
+export type ToolCommand =
+  | { readonly tool: "fsck"; readonly config: string; readonly json: boolean }
+  | {
+      readonly tool: "export";
+      readonly config: string;
+      readonly json: boolean;
+      readonly out: string;
+      readonly resume: boolean;
+    }
+  | {
+      readonly tool: "inspect";
+      /** A configuration file, or the URL of a log that runs. */
+      readonly of: { readonly config: string } | { readonly url: string; readonly token: string | undefined };
+      readonly json: boolean;
+      readonly question: Question;
+    };
+
+const SEE = "see vitrine log --help";
+const text = { type: "string" } as const;
+const flag = { type: "boolean" } as const;
+
+/** @throws CliError `usage` */
+export function readTool(tool: ToolCommand["tool"], argv: string[]): Invocation {
+  switch (tool) {
+    case "fsck": {
+      const { values } = parse(argv, { ...HELP, config: text, json: flag }, "log");
+      if (values.help) return { do: "help", command: "log" };
+      const config = required(values.config, "--config FILE");
+      return { do: "tool", command: { tool, config, json: values.json ?? false } };
+    }
+    case "export": {
+      const { values } = parse(argv, { ...HELP, config: text, json: flag, out: text, resume: flag }, "log");
+      if (values.help) return { do: "help", command: "log" };
+      const config = required(values.config, "--config FILE");
+      const out = required(values.out, "--out DIR");
+      return {
+        do: "tool",
+        command: { tool, config, json: values.json ?? false, out, resume: values.resume ?? false },
+      };
+    }
+    case "inspect":
+      return readInspect(argv);
+  }
+}
+
+function readInspect(argv: string[]): Invocation {
+  const options = { ...HELP, config: text, log: text, "token-file": text, json: flag } as const;
+  const { values, positionals } = parse(argv, options, "log", true);
+  if (values.help) return { do: "help", command: "log" };
+  const question = readQuestion(positionals);
+  const { config, log, "token-file": token, json = false } = values;
+  if ((config === undefined) === (log === undefined)) {
+    throw new CliError("usage", `give one of --config FILE and --log URL; ${SEE}`);
+  }
+  if (log !== undefined) {
+    return { do: "tool", command: { tool: "inspect", of: { url: logUrl(log), token }, json, question } };
+  }
+  if (token !== undefined) throw new CliError("usage", `--token-file belongs to --log; ${SEE}`);
+  return {
+    do: "tool",
+    command: { tool: "inspect", of: { config: required(config, "--config FILE") }, json, question },
+  };
+}
+
+function readQuestion(words: readonly string[]): Question {
+  const [first, second, ...more] = words;
+  if (first === undefined) return { about: "log" };
+  if (first === "source" && second !== undefined && more.length === 0) return { about: "source", name: second };
+  if (first === "disclosures" && second !== undefined && more.length === 0) {
+    return { about: "disclosures", index: index(second) };
+  }
+  if (second === undefined) return { about: "entry", index: index(first) };
+  throw new CliError("usage", `expected INDEX, source NAME or disclosures INDEX; ${SEE}`);
+}
+
+function index(word: string): number {
+  const value = Number(word);
+  if (/^(?:0|[1-9][0-9]*)$/.test(word) && Number.isSafeInteger(value)) return value;
+  throw new CliError("usage", `${JSON.stringify(word)} is not the index of an entry, a number from 0; ${SEE}`);
+}
+
+function logUrl(word: string): string {
+  const url = URL.canParse(word) ? new URL(word) : undefined;
+  const plain = url?.username === "" && url.password === "" && url.search === "" && url.hash === "";
+  if (plain && (url.protocol === "http:" || url.protocol === "https:")) return url.href.replace(/\/+$/, "");
+  // Not repeated: there may be a password in it.
+  throw new CliError("usage", `--log is not the URL of a log, such as http://127.0.0.1:6962; ${SEE}`);
+}
+
+function required(value: string | undefined, name: string): string {
+  if (value !== undefined && value !== "") return value;
+  throw new CliError("usage", `${name} is ${value === "" ? "empty" : "missing"}; ${SEE}`);
+}
