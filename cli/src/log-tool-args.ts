@@ -1,6 +1,7 @@
 import type { Question } from "@vitrine/log-server";
 import type { Invocation } from "./args.ts";
 import { CliError } from "./errors.ts";
+import { readToken, readUrl } from "./log-options.ts";
 import { HELP, parse } from "./parse-args.ts";
 
 /** `vitrine log fsck`, `export` and `inspect`. */
@@ -59,7 +60,15 @@ function readInspect(argv: string[]): Invocation {
     throw new CliError("usage", `give one of --config FILE and --log URL; ${SEE}`);
   }
   if (log !== undefined) {
-    return { do: "tool", command: { tool: "inspect", of: { url: logUrl(log), token }, json, question } };
+    return {
+      do: "tool",
+      command: {
+        tool: "inspect",
+        of: { url: readUrl(log, SEE), token: token === undefined ? undefined : readToken(token) },
+        json,
+        question,
+      },
+    };
   }
   if (token !== undefined) throw new CliError("usage", `--token-file belongs to --log; ${SEE}`);
   return {
@@ -83,14 +92,6 @@ function index(word: string): number {
   const value = Number(word);
   if (/^(?:0|[1-9][0-9]*)$/.test(word) && Number.isSafeInteger(value)) return value;
   throw new CliError("usage", `${JSON.stringify(word)} is not the index of an entry, a number from 0; ${SEE}`);
-}
-
-function logUrl(word: string): string {
-  const url = URL.canParse(word) ? new URL(word) : undefined;
-  const plain = url?.username === "" && url.password === "" && url.search === "" && url.hash === "";
-  if (plain && (url.protocol === "http:" || url.protocol === "https:")) return url.href.replace(/\/+$/, "");
-  // Not repeated: there may be a password in it.
-  throw new CliError("usage", `--log is not the URL of a log, such as http://127.0.0.1:6962; ${SEE}`);
 }
 
 function required(value: string | undefined, name: string): string {

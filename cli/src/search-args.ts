@@ -1,6 +1,6 @@
-import { readFileSync } from "node:fs";
 import type { Invocation } from "./args.ts";
-import { CliError, oneLine } from "./errors.ts";
+import { CliError } from "./errors.ts";
+import { readToken, readUrl } from "./log-options.ts";
 import { HELP, parse } from "./parse-args.ts";
 import { parseTime } from "./time.ts";
 
@@ -59,7 +59,7 @@ export function readSearchCommand(argv: string[]): Invocation {
   return {
     do: "search",
     command: {
-      log: readUrl(single.log),
+      log: readUrl(single.log, SEE),
       token: single["token-file"] === undefined ? undefined : readToken(single["token-file"]),
       fields,
       since: single.since === undefined ? undefined : parseTime(single.since, "--since"),
@@ -68,32 +68,6 @@ export function readSearchCommand(argv: string[]): Invocation {
       json: values.json === true,
     },
   };
-}
-
-function readUrl(value: string | undefined): string {
-  if (value === undefined) throw new CliError("usage", `--log URL is missing; ${SEE}`);
-  const url = URL.canParse(value) ? new URL(value) : undefined;
-  if (url === undefined || (url.protocol !== "http:" && url.protocol !== "https:")) {
-    throw new CliError("usage", `--log ${JSON.stringify(value)} is not the URL of a log, such as https://log.example`);
-  }
-  if (url.username !== "" || url.password !== "" || url.search !== "" || url.hash !== "") {
-    throw new CliError(
-      "usage",
-      "--log has a user, a query or a fragment in it; give the URL without, and a --token-file",
-    );
-  }
-  return url.href.replace(/\/+$/, "");
-}
-
-function readToken(file: string): string {
-  let token: string;
-  try {
-    token = readFileSync(file, "utf8").trim();
-  } catch (error) {
-    throw new CliError("usage", `--token-file cannot be read: ${oneLine(error)}`, { cause: error });
-  }
-  if (/^[A-Za-z0-9._~+/=-]+$/.test(token)) return token;
-  throw new CliError("usage", `--token-file ${JSON.stringify(file)} does not hold one token, and nothing else`);
 }
 
 function readLimit(value: string | undefined): number {

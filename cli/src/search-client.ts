@@ -1,6 +1,5 @@
-import { setTimeout as sleep } from "node:timers/promises";
 import { CliError } from "./errors.ts";
-import { printable } from "./printable.ts";
+import { askLog, parseJson } from "./log-http.ts";
 import { FIELD_OPTIONS, type SearchCommand } from "./search-args.ts";
 
 /** An entry that the log says it has. Nothing here is verified. */
@@ -20,12 +19,6 @@ export interface Found {
 }
 
 const PAGE = 500;
-/** The log ends a page at about 4 MiB of entries; in JSON they take up to six times as much. */
-const MOST_BYTES = 64 * 2 ** 20;
-const TIMEOUT_MS = 30_000;
-/** How often a log that says "not now" is asked again, and how long it is waited for at most each time. */
-const ATTEMPTS = 8;
-const LONGEST_PAUSE_MS = 5000;
 
 /**
  * Searches, page by page, until there are enough hits or nothing is left to search.
@@ -44,75 +37,11 @@ export async function searchLog(command: SearchCommand): Promise<Found> {
   const hits: Hit[] = [];
   for (;;) {
     query.set("limit", String(Math.min(PAGE, command.limit - hits.length)));
-    const page = readPage(await ask(`${command.log}/api/v1/search?${query}`, command.token), hits.at(-1)?.index);
+    const page = readPage(await askLog(`${command.log}/api/v1/search?${query}`, command.token), hits.at(-1)?.index);
     hits.push(...page.hits);
     if (page.next === null) return { size: page.size, hits, complete: true };
     if (hits.length >= command.limit) return { size: page.size, hits, complete: false };
     query.set("cursor", page.next);
-  }
-}
-
-/** @returns the body of an answer 200. */
-async function ask(url: string, token: string | undefined): Promise<string> {
-  for (let attempt = 1; ; attempt += 1) {
-    const response = await get(url, token);
-    const text = await readText(response);
-    if (response.status === 200) return text;
-    const again = response.status === 429 || response.status === 503;
-    if (!again || attempt === ATTEMPTS) {
-      const code = again ? "log_unreachable" : "log_refused";
-      throw new CliError(code, `the log answers ${response.status}${sentence(text)}`);
-    }
-    const asked = Number(response.headers.get("retry-after"));
-    await sleep(Math.min(LONGEST_PAUSE_MS, asked > 0 ? asked * 1000 : 1000));
-  }
-}
-
-async function get(url: string, token: string | undefined): Promise<Response> {
-  const headers = token === undefined ? {} : { authorization: `Bearer ${token}` };
-  try {
-    // A redirect would take the token elsewhere.
-    return await fetch(url, { headers, redirect: "error", signal: AbortSignal.timeout(TIMEOUT_MS) });
-  } catch (error) {
-    throw unreachable(url, error);
-  }
-}
-
-async function readText(response: Response): Promise<string> {
-  const chunks: Uint8Array[] = [];
-  let length = 0;
-  try {
-    for await (const chunk of response.body ?? []) {
-      length += chunk.length;
-      if (length > MOST_BYTES) throw new CliError("log_answer", `the log's answer has more than ${MOST_BYTES} bytes`);
-      chunks.push(chunk);
-    }
-  } catch (error) {
-    throw error instanceof CliError ? error : unreachable(response.url, error);
-  }
-  return Buffer.concat(chunks).toString("utf8");
-}
-
-function unreachable(url: string, error: unknown): CliError {
-  const { origin } = new URL(url);
-  const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;
-  const why = cause instanceof Error ? printable(cause.message) : String(cause);
-  return new CliError("log_unreachable", `no answer from the log at ${origin}: ${why}`, { cause: error });
-}
-
-/** @returns what an error of the log says about itself, to be put behind a message. */
-function sentence(text: string): string {
-  const answer = parseJson(text) as { error?: { code?: unknown; message?: unknown } } | undefined;
-  const { code, message } = answer?.error ?? {};
-  if (typeof code !== "string" || typeof message !== "string") return "";
-  return `, ${printable(code.slice(0, 60))}: ${printable(message.slice(0, 400))}`;
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined; // the caller says what it is not
   }
 }
 

@@ -85,8 +85,8 @@ t.test("inspect shows a log that is stopped, and the same one while it runs", as
   for (const [i, question] of questions.entries()) {
     t.same(JSON.parse((await running("--json", ...question)).stdout), answers[i], question.join(" "));
   }
-  t.match(await running("3"), { status: 1, stderr: /^vitrine: log_refused: .* 400: / });
-  t.match(await running("disclosures", "0"), { status: 1, stderr: /^vitrine: log_refused: .* 401: .*token/ });
+  t.match(await running("3"), { status: 1, stderr: /^vitrine: log_refused: .* 400, bad_parameter: / });
+  t.match(await running("disclosures", "0"), { status: 1, stderr: /^vitrine: log_refused: .* 401, unauthorized: .*token/ });
   t.match(await running("source", "nobody"), { status: 1, stderr: /^vitrine: log_refused: / });
   await log.close();
   t.match(await running(), { status: 69, stderr: /^vitrine: log_unreachable: .*ECONNREFUSED/ });
@@ -107,7 +107,7 @@ t.test("a wrong command line is one line", async (t) => {
     [["inspect", "--config", "x", "disclosures"], /not the index/],
     [["inspect", "--config", "x", "source", "a", "b"], /expected INDEX/],
     [["inspect", "--log", "file:///x"], /not the URL of a log/],
-    [["inspect", "--log", "http://a:secret@x"], /not the URL of a log/],
+    [["inspect", "--log", "http://a:secret@x"], /--log has a user/],
   ];
   for (const [args, message] of wrong) {
     try {

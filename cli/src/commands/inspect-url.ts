@@ -1,118 +1,89 @@
-import { readFileSync } from "node:fs";
 import { disclosed, entryFacts, type Inspection, type Question, type SourceState, shapeOf } from "@vitrine/log-server";
-import { CliError, oneLine } from "../errors.ts";
-import { printable } from "../printable.ts";
+import { CliError } from "../errors.ts";
+import { askLog, parseJson } from "../log-http.ts";
 
-const TIMEOUT_MS = 20_000;
-/** More than any answer that is asked for here may have. */
-const MOST_BYTES = 2 ** 26;
-
-/** What a log answers, over HTTP. Nothing of it is verified. */
+/** What a log answers, over HTTP. Its form is checked, and nothing of it is verified. */
 class LogClient {
   readonly #url: string;
-  readonly #headers: Record<string, string>;
+  readonly #token: string | undefined;
 
   constructor(url: string, token: string | undefined) {
     this.#url = url;
-    this.#headers = token === undefined ? {} : { authorization: `Bearer ${token}` };
+    this.#token = token;
   }
 
-  async get(path: string): Promise<string> {
-    const url = `${this.#url}/${path}`;
-    let answer: Response;
-    let body: string;
+  /** @returns what `read` makes of the answer. @throws CliError `log_answer` when it throws */
+  async get<T>(path: string, read: (answer: string) => T): Promise<T> {
+    const answer = await askLog(`${this.#url}/${path}`, this.#token);
     try {
-      const signal = AbortSignal.timeout(TIMEOUT_MS);
-      answer = await fetch(url, { headers: this.#headers, redirect: "error", signal });
-      body = await readBounded(answer);
+      return read(answer);
     } catch (error) {
-      const why = oneLine(error instanceof Error && error.cause instanceof Error ? error.cause : error);
-      throw new CliError("log_unreachable", `${url}: ${printable(why)}`, { cause: error });
-    }
-    if (answer.status === 200) return body;
-    const said = /"message":"((?:[^"\\]|\\.)*)"/.exec(body)?.[1] ?? "";
-    throw new CliError("log_refused", `${url}: the log answers ${answer.status}: ${printable(said).slice(0, 500)}`);
-  }
-
-  async json<T>(path: string): Promise<T> {
-    const body = await this.get(path);
-    try {
-      return JSON.parse(body) as T;
-    } catch (error) {
-      throw new CliError("log_answer", `${this.#url}/${path}: the answer is not JSON`, { cause: error });
+      throw new CliError("log_answer", `/${path} does not answer as a log does`, { cause: error });
     }
   }
 }
 
-async function readBounded(answer: Response): Promise<string> {
-  const chunks: Uint8Array[] = [];
-  let bytes = 0;
-  for await (const chunk of answer.body ?? []) {
-    bytes += chunk.length;
-    if (bytes > MOST_BYTES) throw new Error(`the answer has more than ${MOST_BYTES} bytes`);
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks).toString("utf8");
+function bad(): never {
+  throw new Error("it has another form");
+}
+
+function members(answer: string): Record<string, unknown> {
+  const value = parseJson(answer);
+  return typeof value === "object" && value !== null ? (value as Record<string, unknown>) : bad();
+}
+
+const text = (value: unknown): string => (typeof value === "string" ? value : bad());
+const list = (value: unknown): unknown[] => (Array.isArray(value) ? value : bad());
+const integer = (value: unknown): number =>
+  Number.isSafeInteger(value) && (value as number) >= 0 ? (value as number) : bad();
+
+function readSources(answer: string): SourceState[] {
+  return list(members(answer).sources).map((each) => {
+    const { name, vkey, epoch, next, chain } = (each ?? bad()) as Record<string, unknown>;
+    return { name: text(name), vkey: text(vkey), epoch: integer(epoch), next: integer(next), chain: text(chain) };
+  });
 }
 
 /**
  * Answers a question about a log that runs, by what it says over HTTP.
  *
- * @param token file with an auditor's token
- * @throws CliError `log_unreachable`, `log_refused`, `log_answer`, `usage`
+ * @param token of an auditor
+ * @throws CliError `log_unreachable`, `log_refused`, `log_answer`
  */
 export async function inspectUrl(url: string, token: string | undefined, question: Question): Promise<Inspection> {
-  const log = new LogClient(url, token === undefined ? undefined : readToken(token));
+  const log = new LogClient(url, token);
   switch (question.about) {
     case "log":
       return describe(log);
     case "entry": {
-      const { tree_size } = await log.json<{ tree_size: number }>("ct/v1/get-sth");
-      const path = `ct/v1/get-entry-and-proof?leaf_index=${question.index}&tree_size=${tree_size}`;
-      const { leaf_input, audit_path } = await log.json<{ leaf_input: string; audit_path: string[] }>(path);
-      return entryFacts(question.index, Buffer.from(leaf_input, "base64"), tree_size, audit_path);
+      const { index } = question;
+      const size = await log.get("ct/v1/get-sth", (answer) => integer(members(answer).tree_size));
+      return log.get(`ct/v1/get-entry-and-proof?leaf_index=${index}&tree_size=${size}`, (answer) => {
+        const { leaf_input, audit_path } = members(answer);
+        return entryFacts(index, Buffer.from(text(leaf_input), "base64"), size, list(audit_path).map(text));
+      });
     }
     case "source": {
-      const found = (await sources(log)).find(({ name }) => name === question.name);
-      if (found === undefined) throw new CliError("log_refused", `the log knows no source ${printable(question.name)}`);
-      return { about: "source", ...found, epochs: [] };
+      const found = (await log.get("api/v1/sources", readSources)).find(({ name }) => name === question.name);
+      if (found !== undefined) return { about: "source", ...found, epochs: [] };
+      throw new CliError("log_refused", `the log knows no source ${JSON.stringify(question.name)}`);
     }
     case "disclosures": {
-      const path = `api/v1/entries/${question.index}/disclosures`;
-      const { disclosures } = await log.json<{ disclosures: string[] }>(path);
-      return {
-        about: "disclosures",
-        index: question.index,
-        disclosures: disclosures.map((each) => disclosed(Buffer.from(each, "base64url"))),
-      };
+      const { index } = question;
+      const disclosures = await log.get(`api/v1/entries/${index}/disclosures`, (answer) =>
+        list(members(answer).disclosures).map((each) => disclosed(Buffer.from(text(each), "base64url"))),
+      );
+      return { about: "disclosures", index, disclosures };
     }
   }
-}
-
-function readToken(file: string): string {
-  try {
-    return readFileSync(file, "utf8").trim();
-  } catch (error) {
-    throw new CliError("usage", `--token-file ${file}: ${oneLine(error)}`, { cause: error });
-  }
-}
-
-async function sources(log: LogClient): Promise<SourceState[]> {
-  return (await log.json<{ sources: SourceState[] }>("api/v1/sources")).sources;
 }
 
 async function describe(log: LogClient): Promise<Inspection> {
-  const checkpoint = await log.get("checkpoint");
-  const [origin = "", size = "", root = ""] = checkpoint.split("\n");
-  if (!/^(?:0|[1-9][0-9]{0,15})$/.test(size)) throw new CliError("log_answer", "what the log serves as its checkpoint is none");
-  return {
-    about: "log",
-    origin,
-    size: Number(size),
-    root,
-    checkpoint,
-    stored: undefined,
-    levels: shapeOf(Number(size)),
-    sources: await sources(log),
-  };
+  const { checkpoint, origin, size, root } = await log.get("checkpoint", (answer) => {
+    const [first = "", second = "", third = ""] = answer.split("\n");
+    const decimal = /^(?:0|[1-9][0-9]*)$/.test(second) ? Number(second) : Number.NaN;
+    return { checkpoint: answer, origin: first, size: integer(decimal), root: third };
+  });
+  const sources = await log.get("api/v1/sources", readSources);
+  return { about: "log", origin, size, root, checkpoint, stored: undefined, levels: shapeOf(size), sources };
 }
