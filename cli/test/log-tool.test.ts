@@ -86,7 +86,10 @@ t.test("inspect shows a log that is stopped, and the same one while it runs", as
     t.same(JSON.parse((await running("--json", ...question)).stdout), answers[i], question.join(" "));
   }
   t.match(await running("3"), { status: 1, stderr: /^vitrine: log_refused: .* 400, bad_parameter: / });
-  t.match(await running("disclosures", "0"), { status: 1, stderr: /^vitrine: log_refused: .* 401, unauthorized: .*token/ });
+  t.match(await running("disclosures", "0"), {
+    status: 1,
+    stderr: /^vitrine: log_refused: .* 401, unauthorized: .*token/,
+  });
   t.match(await running("source", "nobody"), { status: 1, stderr: /^vitrine: log_refused: / });
   await log.close();
   t.match(await running(), { status: 69, stderr: /^vitrine: log_unreachable: .*ECONNREFUSED/ });
