@@ -87,7 +87,8 @@ Usage: vitrine log token add    --config FILE --name NAME --role ROLE[,ROLE]
        vitrine log token list   --config FILE
        vitrine log token revoke --config FILE --name NAME
        vitrine log fsck    --config FILE [--json]
-       vitrine log export  --config FILE --out DIR [--resume] [--json]
+       vitrine log export  --config FILE --out DIR [--resume]
+                           [--checkpoint FILE] [--json]
        vitrine log inspect (--config FILE | --log URL) [--token-file FILE]
                            [--json] [INDEX | source NAME | disclosures INDEX]
 
@@ -110,6 +111,8 @@ Options:
   --out DIR        the folder to write to; it must be empty, or not there yet
   --resume         go on with what is in it: an export that was interrupted, or
                    one of the same log when it was smaller
+  --checkpoint FILE  export this checkpoint, as it was served, instead of the
+                   last one: the store does not keep cosignatures
   --log URL        look into a log that runs, over HTTP
   --token-file FILE  an auditor's token, for disclosures over HTTP
   --json           print one JSON object

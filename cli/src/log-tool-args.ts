@@ -13,6 +13,8 @@ export type ToolCommand =
       readonly json: boolean;
       readonly out: string;
       readonly resume: boolean;
+      /** A file. */
+      readonly checkpoint: string | undefined;
     }
   | {
       readonly tool: "inspect";
@@ -36,13 +38,24 @@ export function readTool(tool: ToolCommand["tool"], argv: string[]): Invocation 
       return { do: "tool", command: { tool, config, json: values.json ?? false } };
     }
     case "export": {
-      const { values } = parse(argv, { ...HELP, config: text, json: flag, out: text, resume: flag }, "log");
+      const { values } = parse(
+        argv,
+        { ...HELP, config: text, json: flag, out: text, resume: flag, checkpoint: text },
+        "log",
+      );
       if (values.help) return { do: "help", command: "log" };
       const config = required(values.config, "--config FILE");
       const out = required(values.out, "--out DIR");
       return {
         do: "tool",
-        command: { tool, config, json: values.json ?? false, out, resume: values.resume ?? false },
+        command: {
+          tool,
+          config,
+          json: values.json ?? false,
+          out,
+          resume: values.resume ?? false,
+          checkpoint: values.checkpoint,
+        },
       };
     }
     case "inspect":

@@ -4,8 +4,8 @@ import { configKeys } from "../src/config-keys.ts";
 import { exitStatus } from "../src/errors.ts";
 import * as api from "../src/index.ts";
 import { Metrics } from "../src/metrics.ts";
-import { witnessFailures } from "../src/witness-protocol.ts";
 import { findingCodes } from "../src/tools/findings.ts";
+import { witnessFailures } from "../src/witness-protocol.ts";
 
 const readme = readFileSync(new URL("../../README.md", import.meta.url), "utf8");
 

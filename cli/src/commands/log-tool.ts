@@ -64,10 +64,10 @@ async function fsck({ config, json: asJson }: ToolCommand & { tool: "fsck" }): P
 }
 
 async function exporting(command: ToolCommand & { tool: "export" }): Promise<number> {
-  const { out, resume } = command;
+  const { out, resume, checkpoint } = command;
   const { step, end } = progress("exported");
   const config = await readLogServerConfig(command.config);
-  const report = await exportLog(config, { out, resume, onProgress: step }).finally(end);
+  const report = await exportLog(config, { out, resume, checkpoint, onProgress: step }).finally(end);
   if (command.json) {
     json({ command: "export", ...report });
     return 0;

@@ -1,13 +1,14 @@
+import { readFile } from "node:fs/promises";
 import type { LogServerConfig } from "../config.ts";
-import { LogServerError } from "../errors.ts";
+import { LogServerError, reason } from "../errors.ts";
 import { openCheckpoint, type SignedCheckpoint } from "../guard.ts";
 import { TreeReader } from "../log.ts";
 import { foldPerfect, HASH_BYTES, leafHash } from "../merkle.ts";
-import type { SignerKey } from "../note.ts";
+import type { VerifierKey } from "../note.ts";
 import { checkAgainstSigned } from "../recovery.ts";
 import { countAt, TILE_WIDTH, type TileName, tilePath } from "../tile.ts";
 import { ExportFolder } from "./export-folder.ts";
-import { lastCheckpoint, withStopped } from "./stopped.ts";
+import { lastCheckpoint, type StoppedLog, withStopped } from "./stopped.ts";
 
 const CHECKPOINT = "checkpoint";
 
@@ -16,6 +17,11 @@ export interface ExportOptions {
   readonly out: string;
   /** Whether to go on with what is there: an export that was interrupted, or one of a smaller tree. */
   readonly resume: boolean;
+  /**
+   * File with a checkpoint of this log to be exported instead of the last one: as it was served, with the witnesses'
+   * cosignatures, which the store does not keep.
+   */
+  readonly checkpoint?: string | undefined;
   /** Called now and then with the entries exported, and their number. */
   readonly onProgress?: (done: number, size: number) => void;
 }
@@ -34,7 +40,7 @@ export interface ExportReport {
  * and each tile and bundle that its size implies. Everything is verified on the way. The checkpoint comes last, so
  * that the folder is at each moment an export of its own checkpoint, or has none.
  * @throws LogServerError as `openStopped`; `guard_missing`, `store_behind`, `store_disagrees`, `store_corrupt` when
- * the store is not the one signed; `export_exists`, `export_disagrees`, `write_failed`
+ * the store is not the one signed; `bad_config` for the checkpoint given; `export_exists`, `export_disagrees`, `write_failed`
  */
 export async function exportLog(config: LogServerConfig, options: ExportOptions): Promise<ExportReport> {
   return withStopped(config, async (log) => {
@@ -44,31 +50,57 @@ export async function exportLog(config: LogServerConfig, options: ExportOptions)
       throw new LogServerError("store_missing", message);
     }
     await checkAgainstSigned(log.store, signed, "the last checkpoint");
+    const chosen = options.checkpoint === undefined ? signed : await readChosen(options.checkpoint, log, signed);
     const folder = await ExportFolder.open(options.out, options.resume);
     try {
-      const earlier = await readEarlier(folder, options.out, log.key);
-      if (earlier !== undefined) await checkEarlier(new TreeReader(log.store, 0), earlier, signed, options.out);
+      const earlier = await readEarlier(folder, options.out, log.keys);
+      if (earlier !== undefined) await checkEarlier(new TreeReader(log.store, 0), earlier, chosen, options.out);
       const before = earlier?.size ?? 0;
-      const exporter = new Exporter(new TreeReader(log.store), folder, signed.size, before);
+      const exporter = new Exporter(new TreeReader(log.store), folder, chosen.size, before);
       const written = await exporter.run(options.onProgress ?? (() => {}));
       await folder.settle();
       // CRASH: every file of the new size is there, and the old checkpoint, which a part of them serves.
-      if (earlier?.note !== signed.note) await folder.write(CHECKPOINT, Buffer.from(signed.note));
+      // One of the same size is replaced by one that was asked for alone: it may have cosignatures.
+      if (earlier?.size !== chosen.size || options.checkpoint !== undefined) {
+        await folder.write(CHECKPOINT, Buffer.from(chosen.note));
+      }
       await folder.settle();
-      return { origin: config.origin, size: signed.size, before, written };
+      return { origin: config.origin, size: chosen.size, before, written };
     } finally {
       await folder.close();
     }
   });
 }
 
-async function readEarlier(folder: ExportFolder, path: string, key: SignerKey): Promise<SignedCheckpoint | undefined> {
+/** @throws LogServerError `bad_config` when it is not one of this log's checkpoints */
+async function readChosen(path: string, log: StoppedLog, last: SignedCheckpoint): Promise<SignedCheckpoint> {
+  try {
+    const note = await readFile(path, "utf8");
+    const chosen = openCheckpoint(note, 0, log.keys, path, "store_corrupt");
+    if (chosen.size > last.size) throw new Error(`it is of ${chosen.size} entries, and the log signed ${last.size}`);
+    await checkAgainstSigned(log.store, chosen, path);
+    return chosen;
+  } catch (error) {
+    throw new LogServerError(
+      "bad_config",
+      `${path} is no checkpoint of this log: ${reason(error)}`,
+      {},
+      { cause: error },
+    );
+  }
+}
+
+async function readEarlier(
+  folder: ExportFolder,
+  path: string,
+  keys: readonly VerifierKey[],
+): Promise<SignedCheckpoint | undefined> {
   const note = await folder.read(CHECKPOINT);
   if (note === undefined) return undefined;
   try {
-    return openCheckpoint(note.toString("utf8"), 0, key, `the checkpoint in ${path}`, "store_corrupt");
+    return openCheckpoint(note.toString("utf8"), 0, keys, `the checkpoint in ${path}`, "store_corrupt");
   } catch (error) {
-    const message = `${path} has a checkpoint that ${key.vkey} has not signed: name another folder`;
+    const message = `${path} has a checkpoint that this log has not signed: name another folder`;
     throw new LogServerError("export_disagrees", message, {}, { cause: error });
   }
 }

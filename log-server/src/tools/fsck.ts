@@ -127,7 +127,7 @@ async function claims(log: StoppedLog, config: LogServerConfig, findings: Findin
     }
   };
   await look("checkpoint", "the checkpoint recorded in the store", () => recordedCheckpoint(log));
-  await look("guard", `the guard file ${config.guard}`, () => readGuard(config.guard, log.key));
+  await look("guard", `the guard file ${config.guard}`, () => readGuard(config.guard, log.keys));
   const guarded = found.some(({ code }) => code === "guard") || findings.listed.some(({ code }) => code === "guard");
   if (!guarded && found.length > 0) {
     findings.add("guard", `the guard file ${config.guard} is missing, and this log has signed before`);

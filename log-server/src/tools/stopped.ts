@@ -2,14 +2,14 @@ import { stat } from "node:fs/promises";
 import type { LogServerConfig } from "../config.ts";
 import { LogServerError, reason } from "../errors.ts";
 import { openCheckpoint, readGuard, type SignedCheckpoint } from "../guard.ts";
-import { readKey } from "../keys.ts";
 import { openLevelStore } from "../level-store.ts";
-import type { SignerKey } from "../note.ts";
+import type { VerifierKey } from "../note.ts";
+import { readSigningKeys } from "../signing-keys.ts";
 import type { Store } from "../store.ts";
 
 /** A log that does not run, for tools that read it. Nothing is written; while it is open no server can start. */
 export interface StoppedLog {
-  readonly key: SignerKey;
+  readonly keys: readonly VerifierKey[];
   readonly store: Store;
 }
 
@@ -18,23 +18,19 @@ export interface StoppedLog {
  * @throws LogServerError `bad_key`, `store_missing`, `store_locked`, `store_version`, `store_corrupt`
  */
 export async function openStopped(config: LogServerConfig): Promise<StoppedLog> {
-  const key = await readKey(config.key);
-  if (key.name !== config.origin) {
-    const message = `the key ${config.key} is ${key.name}'s, and the origin is ${config.origin}: use the log's own key`;
-    throw new LogServerError("bad_key", message);
-  }
+  const keys = await readSigningKeys(config.origin, config.key, config.moreKeys);
   // LevelDB would make the folder for its lock.
   const there = await stat(config.store).catch(() => undefined);
   const store = there && (await openLevelStore(config.store, config.origin, false));
-  if (store !== undefined) return { key, store };
+  if (store !== undefined) return { keys, store };
   throw new LogServerError("store_missing", `there is no store at ${config.store}: name the configuration of a log`);
 }
 
 /** @returns the checkpoint recorded in the store. @throws LogServerError `store_corrupt`, `bad_key` */
-export async function recordedCheckpoint({ store, key }: StoppedLog): Promise<SignedCheckpoint | undefined> {
+export async function recordedCheckpoint({ store, keys }: StoppedLog): Promise<SignedCheckpoint | undefined> {
   const recorded = await store.checkpoint();
   if (recorded === undefined) return undefined;
-  return openCheckpoint(recorded.note, recorded.time, key, "the checkpoint recorded in the store", "store_corrupt");
+  return openCheckpoint(recorded.note, recorded.time, keys, "the checkpoint recorded in the store", "store_corrupt");
 }
 
 /**
@@ -42,7 +38,7 @@ export async function recordedCheckpoint({ store, key }: StoppedLog): Promise<Si
  * @throws LogServerError `guard_missing`, `store_corrupt`, `bad_key`
  */
 export async function lastCheckpoint(log: StoppedLog, config: LogServerConfig): Promise<SignedCheckpoint | undefined> {
-  const guard = await readGuard(config.guard, log.key);
+  const guard = await readGuard(config.guard, log.keys);
   const recorded = await recordedCheckpoint(log);
   if (guard === undefined || recorded === undefined) return guard ?? recorded;
   return recorded.size >= guard.size ? recorded : guard;

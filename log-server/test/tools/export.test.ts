@@ -156,6 +156,33 @@ t.test("a folder with something else is left alone", async (t) => {
   });
 });
 
+t.test("a checkpoint that was served is exported with its cosignatures, at its own size", async (t) => {
+  const folder = await stoppedLog(t);
+  const path = join(folder.path, "served");
+  const note = await readFile(folder.config().guard, "utf8");
+  const cosigned = `${note}\u2014 witness.example ${Buffer.alloc(76, 7).toString("base64")}\n`;
+  await writeFile(path, cosigned);
+  await growBy(folder, 10);
+  const out = join(folder.path, "out");
+  t.match(await exportLog(folder.config(), { out, resume: false, checkpoint: path }), { size: SIZE });
+  t.equal(await readFile(join(out, "checkpoint"), "utf8"), cosigned);
+  t.equal((await auditLog(await serveFiles(t, out), folder.vkey)).length, SIZE);
+  // The one of the store comes with the next size only.
+  t.match(await exportLog(folder.config(), { out, resume: true }), { size: SIZE + 10 });
+  const last = await readFile(join(out, "checkpoint"), "utf8");
+  await writeFile(path, `${last}\u2014 witness.example ${Buffer.alloc(76, 8).toString("base64")}\n`);
+  await exportLog(folder.config(), { out, resume: true, checkpoint: path });
+  await exportLog(folder.config(), { out, resume: true });
+  t.equal(await readFile(join(out, "checkpoint"), "utf8"), await readFile(path, "utf8"));
+  for (const text of ["", note.replace(`${SIZE}`, `${SIZE - 1}`), "hello\n"]) {
+    await writeFile(path, text);
+    const options = { out: join(folder.path, "no"), resume: false, checkpoint: path };
+    await t.rejects(exportLog(folder.config(), options), { code: "bad_config" });
+  }
+  const none = { out: join(folder.path, "no"), resume: false, checkpoint: join(folder.path, "none") };
+  await t.rejects(exportLog(folder.config(), none), { code: "bad_config" });
+});
+
 t.test("a damaged store is not exported: no checkpoint is written", async (t) => {
   const folder = await stoppedLog(t);
   const config = folder.config();
