@@ -1,4 +1,4 @@
-// npm run bench [-- --only pgbench,log,search,copy] [--seconds N] [--rounds N] [--clients N] [--smoke]
+// npm run bench [-- --only pgbench,log,search,copy,witness] [--seconds N] [--rounds N] [--clients N] [--smoke]
 import { rmSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { startDatabase, temporaryFolder } from "../support/stack.ts";
@@ -7,10 +7,11 @@ import { benchLog } from "./log.ts";
 import { describeMachine } from "./machine.ts";
 import { benchPgbench } from "./pgbench.ts";
 import { benchSearch } from "./search.ts";
+import { benchWitness } from "./witness.ts";
 
-const USAGE = `npm run bench -- [options]
+const USAGE = `npm run bench -- [NAMES] [options]
 
-  --only NAMES    some of pgbench, log, search, copy, separated by commas [all]
+  --only NAMES    some of pgbench, log, search, copy, witness, separated by commas [all]
   --seconds N     length of a round of pgbench [10]
   --rounds N      rounds, each way in turn [3]
   --clients N     of pgbench [16]
@@ -18,9 +19,9 @@ const USAGE = `npm run bench -- [options]
   --smoke         everything once and short: does it run?
 `;
 
-const { values } = parseArgs({
+const { values, positionals } = parseArgs({
   options: {
-    only: { type: "string", default: "pgbench,log,search,copy" },
+    only: { type: "string", default: "pgbench,log,search,copy,witness" },
     seconds: { type: "string" },
     rounds: { type: "string" },
     clients: { type: "string", default: "16" },
@@ -28,6 +29,7 @@ const { values } = parseArgs({
     smoke: { type: "boolean", default: false },
     help: { type: "boolean", short: "h", default: false },
   },
+  allowPositionals: true,
 });
 if (values.help) {
   console.log(USAGE);
@@ -36,12 +38,13 @@ if (values.help) {
 const seconds = Number(values.seconds ?? (values.smoke ? 1 : 10));
 const rounds = Number(values.rounds ?? (values.smoke ? 1 : 3));
 const entries = Number(values.entries ?? (values.smoke ? 10_000 : 100_000));
-const only = new Set(values.only.split(","));
+const only = new Set(positionals.length > 0 ? positionals : values.only.split(","));
 
 console.log(describeMachine());
 const folder = temporaryFolder("bench");
 if (only.has("log")) await benchLog({ entries, submitters: 8 });
 if (only.has("search")) await benchSearch({ entries, rounds: values.smoke ? 5 : 100 });
+if (only.has("witness")) await benchWitness({ logs: values.smoke ? 20 : 200, requests: values.smoke ? 500 : 10_000 });
 if (only.has("pgbench") || only.has("copy")) {
   const database = await startDatabase(folder);
   try {
