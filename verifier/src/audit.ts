@@ -1,4 +1,4 @@
-import { Auditor, type EntryListener } from "./auditor.ts";
+import { Auditor, type AuditState, type EntryListener } from "./auditor.ts";
 import type { Checkpoint } from "./checkpoint.ts";
 import { conclude } from "./conclusion.ts";
 import { Findings } from "./findings.ts";
@@ -19,6 +19,11 @@ export type AuditReport = HeadReport & {
   /** The lowest index that a FAIL finding names. */
   firstBadIndex: number | undefined;
   sources: SourceReport[];
+  /**
+   * Where the next audit in this process may carry on although E, S or N failed, so that what failed once is not read
+   * and reported again; undefined when a step of T failed. Unlike `keep` it is not to be saved.
+   */
+  progress: AuditState | undefined;
   /** The groups of steps that apply: without E, S and N nothing is said of what the entries hold. */
   checks: readonly string[];
 };
@@ -44,6 +49,9 @@ export type AuditOptions = HeadOptions & {
 };
 
 const pollMs = 1000;
+
+/** Findings of T behind which something has to be read again. */
+const tileCodes = ["tile_malformed", "leaf_mismatch", "root_mismatch"] as const;
 
 /**
  * The whole audit: steps C, K, W, T, E, S and N over all entries that were not audited before.
@@ -84,6 +92,7 @@ export async function auditLog(reader: LogReader, options: AuditOptions): Promis
     read: auditor.size,
     firstBadIndex: findings.firstBadIndex,
     checks: ["C", "K", ...(options.witnesses === undefined ? [] : ["W"]), "T", ...(any ? [] : ["E", "S", "N"])],
+    progress: processed && !tileCodes.some((code) => findings.has(code)) ? auditor.state() : undefined,
     sources: reportSources(auditor.established ? auditor.sources : (state?.sources ?? []), options.pins),
   };
   report.conclusion = conclude(report, report);

@@ -1,6 +1,7 @@
 /** The verifier's core: runs in Node and in a browser, and does no I/O but through a {@link LogReader}. */
 export const version: string = "0.1.0";
 
+export { type Alert, type AlertCode, type AlertEvent, monitorCodes } from "./alerts.ts";
 export { type AuditOptions, type AuditReport, auditLog } from "./audit.ts";
 export type { AuditState, EntryListener } from "./auditor.ts";
 export { decodeBase64, decodeBase64url, encodeBase64, encodeBase64url } from "./base64.ts";
@@ -91,3 +92,6 @@ export {
   type WitnessingReport,
   type WitnessReport,
 } from "./witnesses.ts";
+export { type Round, Watch, type WatchOptions } from "./watch.ts";
+export type { WatchSettings } from "./watch-checks.ts";
+export { newMemory, parseMemory, serializeMemory, type WatchMemory } from "./watch-memory.ts";

@@ -1,6 +1,7 @@
 import { sha256 } from "@noble/hashes/sha2.js";
 import type { AuditState } from "./auditor.ts";
 import { type Checkpoint, verifyCheckpoint } from "./checkpoint.ts";
+import { readDigested, unusable, writeDigested } from "./digested.ts";
 import { VerifierError } from "./errors.ts";
 import type { VerifierKey } from "./key.ts";
 import type { LogReader } from "./log-reader.ts";
@@ -47,11 +48,7 @@ export function keptName(key: VerifierKey): string {
 /** @returns the text to keep: JSON, with a digest that shows damage. */
 export function serializeKept(kept: Kept, key: VerifierKey): string {
   const body = { vkey: key.text, checkpoint: decodeUtf8(kept.checkpoint.note), audit: kept.audit };
-  return `${JSON.stringify({ format, digest: digestOf(body), body })}\n`;
-}
-
-function digestOf(body: unknown): string {
-  return encodeHex(sha256(encodeUtf8(JSON.stringify(body))));
+  return writeDigested(format, body);
 }
 
 /**
@@ -60,27 +57,14 @@ function digestOf(body: unknown): string {
  * @throws VerifierError `usage` when it is damaged, or of another log or version
  */
 export function parseKept(text: string, key: VerifierKey): Kept {
-  let parsed: unknown;
-  try {
-    parsed = JSON.parse(text);
-  } catch {
-    throw bad("it is not JSON");
-  }
-  const whole = (typeof parsed === "object" && parsed !== null ? parsed : {}) as Record<string, unknown>;
-  if (whole.format !== format) throw bad(`its format is not ${format}`);
-  const body = (typeof whole.body === "object" && whole.body !== null ? whole.body : {}) as Record<string, unknown>;
-  if (whole.digest !== digestOf(body)) throw bad("its digest does not fit: it was damaged or edited");
-  if (body.vkey !== key.text || typeof body.checkpoint !== "string") throw bad("it belongs to another log key");
+  const body = readDigested(text, format);
+  if (body.vkey !== key.text || typeof body.checkpoint !== "string") throw unusable("it belongs to another log key");
   try {
     return { checkpoint: verifyCheckpoint(encodeUtf8(body.checkpoint), key), audit: body.audit as AuditState | null };
   } catch (error) {
     if (!(error instanceof VerifierError)) throw error;
-    throw bad(`the checkpoint in it does not verify: ${error.message}`);
+    throw unusable(`the checkpoint in it does not verify: ${error.message}`);
   }
-}
-
-function bad(why: string): VerifierError {
-  return new VerifierError("usage", `what was kept of this log cannot be used: ${why}`);
 }
 
 /**
