@@ -3,6 +3,7 @@ import { VerifierError } from "../src/errors.ts";
 import { parseDecimal } from "../src/text.ts";
 import type { Filter } from "./filter.ts";
 import { type CommandName, commandNames } from "./help.ts";
+import { type MonitorSettings, monitorTimes, readTimes, type TimeName } from "./monitor/settings.ts";
 import { printableShort } from "./printable.ts";
 import { parseTime } from "./time.ts";
 import type { TrustOptions } from "./trust.ts";
@@ -40,6 +41,10 @@ export type CompareInvocation = { command: "compare" } & Omit<LogOptions, "log">
 /** What the file is to be: nothing is taken for evidence of an entry because its own bytes say so. */
 export type VerifyForm = { form: "bundle" } | { form: "proof"; entry: string } | { form: "checkpoint" };
 export type VerifyInvocation = { command: "verify"; file: string; json: boolean } & TrustOptions & VerifyForm;
+export type MonitorInvocation = { command: "monitor"; once: boolean; json: boolean } & (
+  | { config: string }
+  | { config: undefined; settings: MonitorSettings }
+);
 export type WitnessInvocation = { command: "witness"; flags: WitnessFlags };
 
 export type Invocation =
@@ -49,6 +54,7 @@ export type Invocation =
   | AuditInvocation
   | ProveInvocation
   | CompareInvocation
+  | MonitorInvocation
   | VerifyInvocation
   | WitnessInvocation;
 
@@ -81,6 +87,8 @@ export function readCommandLine(argv: readonly string[]): Invocation {
       return readProve(rest);
     case "compare":
       return readCompare(rest);
+    case "monitor":
+      return readMonitor(rest);
     case "verify":
       return readVerify(rest);
     case "witness":
@@ -171,6 +179,49 @@ function readCompare(argv: readonly string[]): Invocation {
   const views = values.log === undefined ? positionals : [values.log, ...positionals];
   const { log: _, ...options } = logOptions({ ...values, log: required(views[0], "VIEW", "compare") }, "compare");
   return { command: "compare", ...options, views: views.map((view) => required(view, "VIEW", "compare")) };
+}
+
+const monitorTimeNames = Object.keys(monitorTimes) as TimeName[];
+
+function readMonitor(argv: readonly string[]): Invocation {
+  const several = { type: "string", multiple: true } as const;
+  const options = {
+    ...ofLog,
+    config: text,
+    once: flag,
+    source: several,
+    view: several,
+    status: text,
+    webhook: text,
+    interval: text,
+    "stale-after": text,
+    "unreachable-after": text,
+    "seal-slack": text,
+  } as const;
+  const { values } = parse(argv, options, "monitor");
+  if (values.help) return { command: "help", about: "monitor" };
+  const { once = false, json = false, config, source: sources = [], view: views = [] } = values;
+  const named = (name: "state" | "status" | "webhook"): string | undefined =>
+    values[name] === undefined ? undefined : required(values[name], `--${name}`, "monitor");
+  if (config !== undefined) {
+    const other = Object.keys(values).find((name) => !["config", "once", "json"].includes(name));
+    if (other !== undefined) throw usage(`--${other} and --config exclude each other: the file says it all`);
+    return { command: "monitor", once, json, config: required(config, "--config FILE", "monitor") };
+  }
+  const times: Partial<Record<TimeName, number>> = {};
+  for (const name of monitorTimeNames) {
+    const value = values[name];
+    if (value !== undefined) times[name] = /^[0-9]{1,7}(?:\.[0-9]{1,3})?$/.test(value) ? Number(value) : Number.NaN;
+  }
+  const log = {
+    log: required(values.log, "--log URL", "monitor"),
+    vkey: required(values.vkey, "--vkey FILE|KEY", "monitor"),
+    sources,
+    views: views.map((view) => required(view, "--view", "monitor")),
+    ...readTimes(times, (name) => `--${name}`),
+  };
+  const settings = { logs: [log], state: named("state"), status: named("status"), webhook: named("webhook") };
+  return { command: "monitor", once, json, config: undefined, settings };
 }
 
 function readVerify(argv: readonly string[]): Invocation {

@@ -1,6 +1,7 @@
+import { monitorHelp } from "./monitor/help.ts";
 import { witnessHelp } from "./witness/help.ts";
 
-export const commandNames = ["head", "audit", "prove", "verify", "compare", "witness"] as const;
+export const commandNames = ["head", "audit", "prove", "verify", "compare", "monitor", "witness"] as const;
 export type CommandName = (typeof commandNames)[number];
 
 export const generalHelp = `vitrine-verifier: checks a Vitrine log and its evidence, trusting nobody but the
@@ -15,6 +16,8 @@ Usage:
   vitrine-verifier verify FILE --vkey KEY                 check an evidence bundle, offline
   vitrine-verifier compare VIEW... --vkey KEY             are log, mirrors and witnesses shown
                                                           one and the same tree?
+  vitrine-verifier monitor --log URL --vkey KEY           follow the log for good, and tell
+                                                          what is wrong when it begins
   vitrine-verifier witness --name NAME --log KEY          cosign the checkpoints of logs, as
                                                           a server that others rely on
   vitrine-verifier COMMAND --help                         more about one command
@@ -178,5 +181,6 @@ Example:
   vitrine-verifier compare --log https://log.example/audit --vkey log.vkey \\
     https://mirror.example/logs https://witness.example checkpoint.from.a.friend
 `,
+  monitor: monitorHelp,
   witness: witnessHelp,
 };

@@ -35,6 +35,7 @@ export class HttpClient {
   readonly #agent: HttpAgent | HttpsAgent;
   readonly #request: typeof httpRequest;
   readonly #timeoutMs: number;
+  #closed = false;
 
   /**
    * @param url the log's URL prefix
@@ -94,7 +95,7 @@ export class HttpClient {
       return await this.#exchange(url, options, this.#agent);
     } catch (error) {
       // A kept connection may be closed by the other side just as it is used again: that says nothing about the log.
-      if (error instanceof StaleConnection) return this.#exchange(url, options, false);
+      if (error instanceof StaleConnection && !this.#closed) return this.#exchange(url, options, false);
       throw error;
     }
   }
@@ -137,7 +138,9 @@ export class HttpClient {
     });
   }
 
+  /** Ends what is under way without an answer. */
   close(): void {
+    this.#closed = true;
     this.#agent.destroy();
   }
 }

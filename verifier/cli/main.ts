@@ -21,6 +21,8 @@ async function run(invocation: Invocation): Promise<number> {
       return (await import("./commands/prove.ts")).runProve(invocation);
     case "compare":
       return (await import("./commands/compare.ts")).runCompare(invocation);
+    case "monitor":
+      return (await import("./commands/monitor.ts")).runMonitor(invocation);
     case "verify":
       return (await import("./commands/verify.ts")).runVerify(invocation);
     case "witness":

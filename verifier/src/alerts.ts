@@ -29,7 +29,13 @@ export type Alert = {
   since: number;
 } & Place;
 
-export type AlertEvent = { event: "raised" | "resolved"; at: number; alert: Alert };
+export type AlertEvent = {
+  event: "raised" | "resolved";
+  at: number;
+  alert: Alert;
+  /** The file with the two notes of a fork, once somebody has kept them. */
+  evidence?: string;
+};
 
 /** Something that is wrong now. */
 export type Observed = Omit<Finding, "code"> & { code: AlertCode };

@@ -1,10 +1,11 @@
 import { type AlertEvent, type AlertScope, Alerts, type Observed } from "./alerts.ts";
 import { type AuditReport, auditLog } from "./audit.ts";
-import { Auditor, type AuditState, type LeafHasher } from "./auditor.ts";
+import { Auditor, type AuditState } from "./auditor.ts";
 import { encodeBase64 } from "./base64.ts";
 import type { Checkpoint } from "./checkpoint.ts";
 import { VerifierError } from "./errors.ts";
 import { Findings, type Verdict } from "./findings.ts";
+import type { LeafHasher } from "./hash-entries.ts";
 import { checkHead, type Evidence, type HeadReport } from "./head.ts";
 import type { Kept } from "./kept.ts";
 import type { VerifierKey } from "./key.ts";

@@ -1,0 +1,149 @@
+import { setMaxListeners } from "node:events";
+import { setTimeout as sleep } from "node:timers/promises";
+import { VerifierError } from "../../src/index.ts";
+import type { MonitorInvocation } from "../args.ts";
+import { Delivery, demandDistinct } from "../monitor/delivery.ts";
+import { Ended, Followed, type FollowOptions } from "../monitor/followed.ts";
+import { eventLine, type Told } from "../monitor/lines.ts";
+import { type MonitorSettings, readMonitorConfig } from "../monitor/settings.ts";
+import { statusOfLogs, writeStatus } from "../monitor/status.ts";
+import { Webhook } from "../monitor/webhook.ts";
+import { printable } from "../printable.ts";
+import { Progress } from "../progress.ts";
+import { defaultFolder } from "../state.ts";
+
+/** A log that does not answer is asked more and more seldom, down to once in so many milliseconds. */
+const longestIntervalMs = 60_000;
+/** Each pause is this share shorter or longer, so that many monitors do not come at once. */
+const jitter = 0.1;
+/** So long the webhook gets at the end for what it has not been told (milliseconds). */
+const lastWordsMs = 10_000;
+
+/**
+ * `vitrine-verifier monitor`: steps M1 to M6, until SIGTERM or SIGINT.
+ * @returns the exit status
+ * @throws VerifierError `usage`
+ */
+export async function runMonitor(options: MonitorInvocation): Promise<number> {
+  const settings = options.config === undefined ? options.settings : await readMonitorConfig(options.config);
+  const monitor = await Monitor.open(settings, options.json);
+  const stop = (): void => monitor.stop();
+  for (const signal of ["SIGTERM", "SIGINT"] as const) process.once(signal, stop);
+  try {
+    await (options.once ? monitor.once() : monitor.run());
+    return monitor.status;
+  } finally {
+    await monitor.close();
+    for (const signal of ["SIGTERM", "SIGINT"] as const) process.off(signal, stop);
+  }
+}
+
+class Monitor {
+  readonly #settings: MonitorSettings;
+  readonly #logs: readonly Followed[];
+  readonly #ended: AbortController;
+  readonly #delivery: Delivery | undefined;
+  #statusProblem = false;
+
+  private constructor(
+    settings: MonitorSettings,
+    logs: readonly Followed[],
+    ended: AbortController,
+    delivery: Delivery | undefined,
+  ) {
+    this.#settings = settings;
+    this.#logs = logs;
+    this.#ended = ended;
+    this.#delivery = delivery;
+  }
+
+  /** @throws VerifierError `usage` */
+  static async open(settings: MonitorSettings, json: boolean): Promise<Monitor> {
+    const ended = new AbortController();
+    setMaxListeners(0, ended.signal); // one for each request under way
+    const progress = new Progress();
+    const tell = (events: readonly Told[]): void => {
+      progress.end();
+      for (const event of events) process.stdout.write(`${eventLine(event, json)}\n`);
+    };
+    const webhook = settings.webhook === undefined ? undefined : new Webhook(settings.webhook);
+    const folder = settings.state ?? defaultFolder();
+    const options: FollowOptions = {
+      folder,
+      sends: webhook !== undefined,
+      tell,
+      signal: ended.signal,
+      ...(process.stderr.isTTY ? { onProgress: (done, size) => progress.entries(done, size) } : {}),
+    };
+    const logs: Followed[] = [];
+    for (const log of settings.logs) logs.push(await Followed.open(log, options));
+    demandDistinct(logs);
+    const delivery = webhook === undefined ? undefined : new Delivery(webhook, logs, tell);
+    return new Monitor(settings, logs, ended, delivery);
+  }
+
+  get status(): number {
+    const status = statusOfLogs(this.#logs);
+    return status === 0 && (this.#delivery?.failing || this.#statusProblem) ? 2 : status;
+  }
+
+  stop(): void {
+    this.#ended.abort();
+  }
+
+  async once(): Promise<void> {
+    await Promise.all(this.#logs.map((log) => this.#round(log)));
+  }
+
+  async run(): Promise<void> {
+    const all = this.#logs.map((log) => this.#follow(log));
+    try {
+      await Promise.all(all);
+    } finally {
+      // A fault of one ends all.
+      this.stop();
+      await Promise.allSettled(all);
+    }
+  }
+
+  async #follow(log: Followed): Promise<void> {
+    const { intervalMs } = log.settings;
+    for (let failures = 0; !this.#ended.signal.aborted; ) {
+      await this.#round(log);
+      failures = log.reached ? 0 : Math.min(failures + 1, 20);
+      const pause = Math.max(intervalMs, Math.min(longestIntervalMs, intervalMs * 2 ** failures));
+      const wait = pause * (1 - jitter + 2 * jitter * Math.random());
+      await sleep(wait, undefined, { signal: this.#ended.signal }).catch(() => undefined); // the end is seen above
+    }
+  }
+
+  async #round(log: Followed): Promise<void> {
+    try {
+      await log.round();
+    } catch (error) {
+      // What was under way is begun anew by the next run: nothing of it was kept.
+      if (error instanceof Ended) return;
+      throw error;
+    }
+    this.#delivery?.wake();
+    await this.#writeStatus();
+  }
+
+  async #writeStatus(): Promise<void> {
+    const { status } = this.#settings;
+    if (status === undefined) return;
+    try {
+      await writeStatus(status, this.#logs, Date.now());
+      this.#statusProblem = false;
+    } catch (error) {
+      if (!(error instanceof VerifierError) || error.code !== "usage") throw error;
+      if (!this.#statusProblem) process.stderr.write(`vitrine-verifier: ${printable(error.message)}\n`);
+      this.#statusProblem = true;
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.#delivery?.stop(lastWordsMs);
+    for (const log of this.#logs) await log.close();
+  }
+}

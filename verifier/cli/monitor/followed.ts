@@ -1,0 +1,290 @@
+import { stat } from "node:fs/promises";
+import {
+  type AlertEvent,
+  type HeadReport,
+  type LogReader,
+  newMemory,
+  parseMemory,
+  type Round,
+  serializeMemory,
+  type Verdict,
+  VerifierError,
+  type VerifierKey,
+  Watch,
+  type WatchMemory,
+} from "../../src/index.ts";
+import { pathError, readBounded, systemCode, writeDurably } from "../files.ts";
+import { readKey, readPins } from "../keys.ts";
+import { LeafPool } from "../leaf-pool.ts";
+import { saveState } from "../log-session.ts";
+import { type LogSource, openSource } from "../log-source.ts";
+import { printable } from "../printable.ts";
+import { State } from "../state.ts";
+import { type OpenView, openView } from "../views.ts";
+import type { Told } from "./lines.ts";
+import type { MonitoredLog } from "./settings.ts";
+
+/** The places where the process may die between two steps that last. */
+export type CrashPoint = "round.told" | "round.remembered";
+
+export type FollowOptions = {
+  folder: string;
+  /** Whether there is a webhook, for which what it did not get yet is remembered. */
+  sends: boolean;
+  tell(events: readonly Told[]): void;
+  /** Ends what is under way. */
+  signal: AbortSignal;
+  now?: () => number;
+  onProgress?: (done: number, size: number) => void;
+  hooks?: { at(point: CrashPoint): void };
+};
+
+/** What a webhook could not be told is remembered up to here; beyond, the oldest is given up. */
+const mostUnsent = 1000;
+const maxMemoryLength = 64 * 1024 * 1024;
+
+/** One log that is followed, with all that is kept of it on disk. */
+export class Followed {
+  readonly settings: MonitoredLog;
+  readonly key: VerifierKey;
+  readonly #options: FollowOptions;
+  readonly #source: LogSource;
+  readonly #views: readonly OpenView[];
+  readonly #state: State;
+  readonly #watch: Watch;
+  readonly #pool: LeafPool = new LeafPool();
+  readonly #unsent: AlertEvent[];
+  readonly #forks: string[] = [];
+  /** What was known when it was last told. A round that was broken off has seen more, and told nobody. */
+  #told: WatchMemory;
+  #remembered: string | undefined;
+  /** Undefined before the first round. */
+  reached: boolean | undefined;
+  lastRound: number | undefined;
+
+  private constructor(
+    settings: MonitoredLog,
+    key: VerifierKey,
+    options: FollowOptions,
+    source: LogSource,
+    views: readonly OpenView[],
+    state: State,
+    memory: WatchMemory,
+    pins: ReadonlyMap<string, VerifierKey>,
+  ) {
+    this.settings = settings;
+    this.key = key;
+    this.#options = options;
+    this.#source = source;
+    this.#views = views;
+    this.#state = state;
+    this.#unsent = memory.unsent;
+    this.#told = structuredClone(memory);
+    const { now, onProgress, signal } = options;
+    this.#watch = new Watch({
+      name: source.base,
+      reader: endable(source.reader, signal),
+      key,
+      pins,
+      views: views.map((view) => endable(view, signal)),
+      settings,
+      kept: state.kept,
+      memory,
+      hashLeaves: this.#pool.hash,
+      ...(now === undefined ? {} : { now }),
+      ...(onProgress === undefined ? {} : { onProgress }),
+    });
+  }
+
+  /** @throws VerifierError `usage` */
+  static async open(settings: MonitoredLog, options: FollowOptions): Promise<Followed> {
+    const key = await readKey(settings.vkey, "--vkey");
+    const pins = await readPins(settings.sources);
+    const state = await State.open(options.folder, key);
+    const memory = await readMemory(memoryPath(state), key);
+    const source = await openSource(settings.log, settings.timeoutMs);
+    const views: OpenView[] = [];
+    for (const view of settings.views) views.push(await openView(view, key, settings.timeoutMs));
+    return new Followed(settings, key, options, source, views, state, memory, pins);
+  }
+
+  /** The URL or folder. */
+  get base(): string {
+    return this.#source.base;
+  }
+
+  get verdict(): Verdict {
+    return this.#watch.verdict;
+  }
+
+  get watch(): Watch {
+    return this.#watch;
+  }
+
+  /** The files with the notes of forks that were found in this run. */
+  get forks(): readonly string[] {
+    return this.#forks;
+  }
+
+  /** What the webhook has to be told, the oldest first. */
+  get unsent(): readonly AlertEvent[] {
+    return this.#unsent;
+  }
+
+  /** The webhook got the oldest. It is remembered with the next round: at worst it gets it twice. */
+  sent(): void {
+    this.#unsent.shift();
+  }
+
+  toTold(event: AlertEvent): Told {
+    return { ...event, log: this.#source.base, origin: this.key.name };
+  }
+
+  /** A round: look, tell, remember, advance. */
+  async round(): Promise<void> {
+    const round = await this.#watch.round();
+    this.reached = round.reached;
+    this.lastRound = this.#options.now?.() ?? Date.now();
+    const problems: string[] = [];
+    const forks = await this.#keepForks(round, problems);
+    this.#tell(round.events, forks[0]);
+    // CRASH: what was told is not remembered: the next run tells it again.
+    this.#options.hooks?.at("round.told");
+    await this.#remember(problems);
+    // CRASH: it is remembered, and the log's state is not advanced: the next run reads the same entries again, finds
+    // the same, and does not tell it again.
+    this.#options.hooks?.at("round.remembered");
+    const others = await this.#advance(round, problems);
+    const failed = problems.slice(0, 1).map((message) => ({ code: "not_kept" as const, message }));
+    this.#tell(this.#watch.noteKept([...others, ...failed]));
+    await this.#remember([]);
+  }
+
+  async #keepForks({ evidence }: Round, problems: string[]): Promise<string[]> {
+    const paths: string[] = [];
+    for (const { found, notes } of evidence) {
+      try {
+        paths.push(await this.#state.keepEvidence(notes, found));
+      } catch (error) {
+        problems.push(problemOf(error));
+      }
+    }
+    this.#forks.push(...paths);
+    return paths;
+  }
+
+  /** @param evidence where the notes of a fork are that this round found */
+  #tell(events: readonly AlertEvent[], evidence?: string): void {
+    if (events.length === 0) return;
+    const isFork = ({ event, alert }: AlertEvent): boolean =>
+      event === "raised" && ["rolled_back", "split_view", "inconsistent"].includes(alert.code);
+    const whole = events.map((event) => (isFork(event) && evidence !== undefined ? { ...event, evidence } : event));
+    this.#options.tell(whole.map((event) => this.toTold(event)));
+    if (!this.#options.sends) return;
+    this.#unsent.push(...whole);
+    this.#unsent.splice(0, this.#unsent.length - mostUnsent);
+  }
+
+  async #remember(problems: string[]): Promise<void> {
+    this.#told = structuredClone(this.#watch.memory);
+    await this.#write(problems);
+  }
+
+  async #write(problems: string[]): Promise<void> {
+    const text = serializeMemory({ ...this.#told, unsent: this.#unsent }, this.key);
+    if (text === this.#remembered) return;
+    try {
+      await writeDurably(memoryPath(this.#state), text);
+      this.#remembered = text;
+    } catch (error) {
+      problems.push(problemOf(pathError(error, `${printable(memoryPath(this.#state))} cannot be written`)));
+    }
+  }
+
+  /** @returns what another run of the verifier has kept that contradicts this one */
+  async #advance({ keep }: Round, problems: string[]): Promise<HeadReport["findings"]> {
+    if (keep === undefined) return [];
+    const report: HeadReport = {
+      verdict: "PASS",
+      findings: [],
+      omitted: {},
+      checkpoint: keep.checkpoint,
+      keptSize: undefined,
+      conclusion: "",
+      keep,
+      evidence: undefined,
+    };
+    try {
+      const saved = await saveState({ ...this.#source, key: this.key, state: this.#state }, report);
+      if (saved.problem !== undefined) problems.push(saved.problem);
+      if (saved.evidence !== undefined) this.#forks.push(saved.evidence);
+    } catch (error) {
+      // The log went away while two runs were compared: the next round does it.
+      if (!(error instanceof VerifierError) || error.code !== "log_unreachable") throw error;
+    }
+    return report.findings;
+  }
+
+  /** Also remembers what the webhook has been told since the last round. */
+  async close(): Promise<void> {
+    if (this.#remembered !== undefined) await this.#write([]);
+    this.#source.close();
+    for (const view of this.#views) view.close();
+    await this.#pool.close();
+  }
+}
+
+/** The monitor was asked to end. */
+export class Ended extends Error {}
+
+/** Waits no longer for an answer once the monitor ends: a log may take its time. */
+function unlessEnded<Answer>(answer: Promise<Answer>, signal: AbortSignal): Promise<Answer> {
+  return new Promise((resolve, reject) => {
+    const end = (): void => reject(new Ended());
+    if (signal.aborted) end();
+    signal.addEventListener("abort", end, { once: true });
+    answer.then(resolve, reject).finally(() => signal.removeEventListener("abort", end));
+  });
+}
+
+/** @returns the same, whose answers nobody waits for any more once the monitor ends */
+function endable<Asked extends Pick<LogReader, "checkpoint"> & { tile?: LogReader["tile"] }>(
+  asked: Asked,
+  signal: AbortSignal,
+): Asked {
+  const { tile } = asked;
+  return {
+    ...asked,
+    checkpoint: () => unlessEnded(asked.checkpoint(), signal),
+    ...(tile === undefined
+      ? {}
+      : { tile: (...of: Parameters<typeof tile>) => unlessEnded(asked.tile!(...of), signal) }),
+  };
+}
+
+function memoryPath(state: State): string {
+  return state.path.replace(/\.json$/, ".monitor.json");
+}
+
+async function readMemory(path: string, key: VerifierKey): Promise<WatchMemory> {
+  try {
+    await stat(path);
+  } catch (error) {
+    if (systemCode(error) === "ENOENT") return newMemory();
+    throw pathError(error, `${printable(path)} cannot be read`);
+  }
+  const bytes = await readBounded(path, maxMemoryLength, "what the monitor remembers");
+  try {
+    return parseMemory(bytes.toString("utf8"), key);
+  } catch (error) {
+    if (!(error instanceof VerifierError)) throw error;
+    const advice = "move it away to begin anew; alerts that are open are then raised again";
+    throw new VerifierError("usage", `${printable(path)}: ${error.message}; ${advice}`);
+  }
+}
+
+function problemOf(error: unknown): string {
+  // The disk may be full for a while. That is told, and the log is followed on.
+  if (error instanceof VerifierError && error.code === "usage") return error.message;
+  throw error;
+}

@@ -1,0 +1,190 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import t, { type Test } from "tap";
+import { monitorTimes } from "../../../cli/monitor/settings.ts";
+import { monitorCodes } from "../../../src/index.ts";
+import { readSpec } from "../../support/vectors.ts";
+import { TestLog, vectorLog, vectors } from "../support/log.ts";
+import { run, temporaryFolder } from "../support/run.ts";
+import { serve } from "../support/server.ts";
+
+const command = fileURLToPath(new URL("../../../../bin/vitrine-verifier.js", import.meta.url));
+
+t.test("one round, for cron: the exit status says how things stand", async (t) => {
+  const log = vectorLog(200);
+  const server = await serve(log);
+  t.teardown(() => server.close());
+  const folder = temporaryFolder(t);
+  const status = join(folder, "status");
+  const args = ["monitor", "--once", "--log", server.url, "--vkey", vectors.vkey, "--state", folder];
+  // At this size the sources have not stopped, and by the clock of today they are silent.
+  const first = await run([...args, "--json", "--status", status]);
+  t.equal(first.status, 2);
+  const alerts = first.stdout.trim().split("\n");
+  for (const line of alerts) t.match(JSON.parse(line), { event: "raised", alert: "silent", origin: vectors.origin });
+  const shown = JSON.parse(readFileSync(status, "utf8")) as { logs: Record<string, unknown>[] };
+  t.match(shown, {
+    format: "vitrine/monitor-status/v1",
+    verdict: "NOT PROVEN",
+    logs: [{ log: server.url, reached: true, audited: 200, checkpoint: { size: 200 }, evidence: [], unsent: 0 }],
+  });
+  t.equal((shown.logs[0]!.alerts as unknown[]).length, alerts.length);
+  const second = await run(args);
+  t.match(second, { status: 2, stdout: "" }, "told once, not each time");
+  log.size = 301;
+  const third = await run(args);
+  t.equal(third.status, 0, third.stdout);
+  t.match(third.stdout, / {2}resolved {2}NOT PROVEN {2}silent {2}log.example/);
+  // The state is that of audit and head as well.
+  t.match((await run(["audit", ...args.slice(2), "--json"])).json, { from: 301, verdict: "PASS" });
+
+  const other = await serve(new TestLog(log.key, vectors.entries.with(3, vectors.entries[4]!)));
+  t.teardown(() => other.close());
+  const fork = await run([...args.with(3, other.url), "--json"]);
+  t.equal(fork.status, 1);
+  const event = JSON.parse(fork.stdout) as { alert: string; evidence: string };
+  t.equal(event.alert, "split_view");
+  t.ok(existsSync(event.evidence));
+  t.match(await run(args), { status: 1, stdout: "" }, "a fork is not forgotten");
+  await server.close();
+  t.equal((await run(args)).status, 1);
+  const elsewhere = await run([...args, "--state", join(folder, "new")]);
+  t.match(elsewhere, { status: 69, stdout: "" });
+});
+
+/** Starts the monitor, and gives what it prints, line by line. */
+function begin(t: Test, args: string[]): { lines: AsyncIterator<string>; stop(): Promise<number | null> } {
+  const child = spawn(process.execPath, [command, "monitor", ...args], { stdio: ["ignore", "pipe", "inherit"] });
+  t.teardown(() => child.kill("SIGKILL"));
+  async function* read(): AsyncGenerator<string> {
+    let rest = "";
+    for await (const chunk of child.stdout) {
+      const lines = `${rest}${chunk}`.split("\n");
+      rest = lines.pop()!;
+      yield* lines;
+    }
+  }
+  const exit = once(child, "exit") as Promise<[number | null]>;
+  return {
+    lines: read(),
+    stop: async () => {
+      child.kill("SIGTERM");
+      return (await exit)[0];
+    },
+  };
+}
+
+t.test("two logs from a file, for good, until it is asked to end", async (t) => {
+  const log = vectorLog(256);
+  let broken = false;
+  const server = await serve(log, (path, response) => {
+    if (!broken || path !== "/checkpoint") return false;
+    response.end("<html>\u001b[2J");
+    return true;
+  });
+  const silent = await serve(vectorLog(), () => true);
+  t.teardown(() => Promise.all([server.close(), silent.close()]));
+  const folder = temporaryFolder(t);
+  const other = { ...vectors.sources[0]! };
+  const config = {
+    state: "kept",
+    status: "status.json",
+    logs: [
+      { log: server.url, vkey: "log.vkey", interval_s: 0.1, views: [server.url] },
+      { log: silent.url, vkey: other.vkey, interval_s: 0.1, timeout_s: 0.3, unreachable_after_s: 0 },
+    ],
+  };
+  writeFileSync(join(folder, "log.vkey"), `${vectors.vkey}\n`);
+  writeFileSync(join(folder, "config.json"), JSON.stringify(config));
+  const monitor = begin(t, ["--config", join(folder, "config.json"), "--json"]);
+  const next = async (): Promise<Record<string, unknown>> => {
+    const { value } = (await monitor.lines.next()) as { value: string };
+    return JSON.parse(value) as Record<string, unknown>;
+  };
+  const until = async (event: string, alert: string): Promise<Record<string, unknown>> => {
+    for (;;) {
+      const told = await next();
+      if (told.event === event && told.alert === alert) return told;
+    }
+  };
+  t.match(await until("raised", "unreachable"), { log: silent.url, origin: other.name });
+  log.size = 301;
+  t.match(await until("resolved", "silent"), { log: server.url });
+  broken = true;
+  t.match(await until("raised", "note_malformed"), { verdict: "FAIL", where: "checkpoint" });
+  broken = false;
+  await until("resolved", "note_malformed");
+  t.equal(await monitor.stop(), 69);
+  t.match(JSON.parse(readFileSync(join(folder, "status.json"), "utf8")), {
+    logs: [
+      { origin: vectors.origin, audited: 301 },
+      { reached: false, checkpoint: null },
+    ],
+  });
+});
+
+t.test("what is told to the webhook, and a monitor that ends in the middle of an answer", async (t) => {
+  const bodies: string[] = [];
+  const hook = await serve(vectorLog(), (_path, response, request) => {
+    request.on("data", (chunk: Buffer) => bodies.push(chunk.toString()));
+    request.on("end", () => response.end());
+    return true;
+  });
+  let asked: () => void;
+  const waiting = new Promise<void>((resolve) => {
+    asked = resolve;
+  });
+  const server = await serve(vectorLog(), (path) => {
+    if (path === "/tile/0/000") asked();
+    return path === "/tile/0/000";
+  });
+  t.teardown(() => Promise.all([server.close(), hook.close()]));
+  const folder = temporaryFolder(t);
+  const args = ["--log", server.url, "--vkey", vectors.vkey, "--state", folder, "--webhook", `${hook.url}/x`];
+  const slow = begin(t, args);
+  await waiting;
+  t.equal(await slow.stop(), 0, "nothing is wrong, as far as it came");
+  const once = await run(["monitor", ...args, "--once", "--log", `${server.url}/nowhere`, "--json"]);
+  t.equal(once.status, 2);
+  t.match(once.json, { alert: "data_missing" });
+  t.same(
+    bodies.map((body) => JSON.parse(body)),
+    [once.json],
+  );
+});
+
+t.test("the command line", async (t) => {
+  const log = ["--log", "http://127.0.0.1:9", "--vkey", vectors.vkey];
+  const cases: [string[], RegExp][] = [
+    [[], /--log URL is missing/],
+    [[...log, "--config", "x"], /--log and --config exclude each other/],
+    [["--config", "/nowhere"], /there is no such file/],
+    [[...log, "--interval", "0"], /--interval is not a number of seconds from 0.1 to 86400/],
+    [[...log, "--stale-after", "1e3"], /--stale-after is not a number of seconds/],
+    [[...log, "--webhook", "host"], /--webhook is not the URL/],
+  ];
+  for (const [args, message] of cases) {
+    const result = await run(["monitor", "--once", ...args], { env: { XDG_STATE_HOME: temporaryFolder(t) } });
+    t.match(result, { status: 64, stderr: message });
+  }
+});
+
+t.test("spec and manual have the codes and the keys", async (t) => {
+  const section = readSpec("monitor.md").split("\n## Alerts\n")[1]!;
+  const codes = [...section.matchAll(/^\| `([a-z_]+)` \| M/gm)].map(([, code]) => code);
+  t.same(codes, monitorCodes);
+  const steps = readSpec("monitor.md")
+    .split("\n")
+    .filter((line) => /^\| M[0-9] \|/.test(line))
+    .join("\n");
+  for (const code of monitorCodes) t.ok(steps.includes(`\`${code}\``), code);
+  const manual = readFileSync(new URL("../../../../README.md", import.meta.url), "utf8");
+  const rows = [...manual.matchAll(/^\| `--([a-z-]+)`, `([a-z_]+)` \| ([0-9]+) s \|/gm)];
+  t.same(
+    rows.map(([, option, key, usual]) => [option, key, Number(usual)]),
+    Object.entries(monitorTimes).map(([option, time]) => [option, time.key, time.default]),
+  );
+});
