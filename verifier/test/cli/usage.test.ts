@@ -34,7 +34,10 @@ t.test("a command line that is wrong says what is, and where to look", async (t)
   const good = [...log, "--vkey", vectors.vkey];
   const cases: [string[], RegExp][] = [
     [[], /name a command/],
-    [["frobnicate"], /there is no command frobnicate; the commands are head, audit, prove, verify, compare, monitor, witness/],
+    [
+      ["frobnicate"],
+      /there is no command frobnicate; the commands are head, audit, prove, verify, compare, monitor, witness/,
+    ],
     [["head"], /--log URL is missing; see vitrine-verifier head --help/],
     [["head", ...log], /--vkey FILE\|KEY is missing/],
     [["head", ...good, "--all"], /'--all'.*see vitrine-verifier head --help/],
