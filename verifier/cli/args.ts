@@ -197,6 +197,7 @@ function readMonitor(argv: readonly string[]): Invocation {
     "stale-after": text,
     "unreachable-after": text,
     "seal-slack": text,
+    "cosignature-after": text,
   } as const;
   const { values } = parse(argv, options, "monitor");
   if (values.help) return { command: "help", about: "monitor" };
@@ -215,7 +216,7 @@ function readMonitor(argv: readonly string[]): Invocation {
   }
   const log = {
     log: required(values.log, "--log URL", "monitor"),
-    vkey: required(values.vkey, "--vkey FILE|KEY", "monitor"),
+    ...trustOptions(values, "monitor"),
     sources,
     views: views.map((view) => required(view, "--view", "monitor")),
     ...readTimes(times, (name) => `--${name}`),

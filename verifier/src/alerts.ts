@@ -16,7 +16,7 @@ export const monitorCodes = [
 export type AlertCode = FindingCode | (typeof monitorCodes)[number];
 
 /** Which part of a round looks for it: where that part was not reached, nothing is known, and nothing resolved. */
-export type AlertScope = "reach" | "head" | "audit" | "stale" | "seals" | "views" | "keep";
+export type AlertScope = "reach" | "head" | "audit" | "witnesses" | "stale" | "seals" | "views" | "keep";
 
 /** Something that is wrong, from when it was first seen until it is not any more. */
 export type Alert = {

@@ -83,6 +83,9 @@ export {
 } from "./tile.ts";
 export { formatTlogProof, parseTlogProof, type TlogProof } from "./tlog-proof.ts";
 export { compareViews, type SeenView, type Split, type View, type ViewsReport } from "./views.ts";
+export { type Round, Watch, type WatchOptions } from "./watch.ts";
+export type { WatchSettings } from "./watch-checks.ts";
+export { newMemory, parseMemory, serializeMemory, type WatchMemory } from "./watch-memory.ts";
 export {
   checkWitnesses,
   futureTolerance,
@@ -92,6 +95,3 @@ export {
   type WitnessingReport,
   type WitnessReport,
 } from "./witnesses.ts";
-export { type Round, Watch, type WatchOptions } from "./watch.ts";
-export type { WatchSettings } from "./watch-checks.ts";
-export { newMemory, parseMemory, serializeMemory, type WatchMemory } from "./watch-memory.ts";

@@ -12,6 +12,8 @@ export type WatchSettings = {
   unreachableAfterMs: number;
   /** How much later than promised a seal may come: the way through the log takes time, and so does a round. */
   sealSlackMs: number;
+  /** How long no checkpoint may be witnessed as the policy demands: cosignatures come a little after it. */
+  cosignatureAfterMs: number;
 };
 
 /** A source that had no promise of its own yet is held to what spec/submission.md says. */

@@ -24,6 +24,8 @@ export type WatchMemory = {
   head: Lag | null;
   /** Since when the log does not answer; null while it does. */
   unreachableSince: number | null;
+  /** Since when no checkpoint was witnessed as the policy demands; null when the last one was. */
+  unwitnessedSince: number | null;
   /** By the name of a source, which may be any: its first entry without a seal, and since when. */
   unsealed: [string, Unsealed][];
   /** By the name of a view. */
@@ -35,7 +37,15 @@ export type WatchMemory = {
 const format = "vitrine/monitor-state/v1";
 
 export function newMemory(): WatchMemory {
-  return { alerts: [], head: null, unreachableSince: null, unsealed: [], views: [], unsent: [] };
+  return {
+    alerts: [],
+    head: null,
+    unreachableSince: null,
+    unwitnessedSince: null,
+    unsealed: [],
+    views: [],
+    unsent: [],
+  };
 }
 
 /** @returns the text to keep: JSON, with a digest that shows damage. */

@@ -4,29 +4,33 @@ import { Auditor, type AuditState } from "./auditor.ts";
 import { encodeBase64 } from "./base64.ts";
 import type { Checkpoint } from "./checkpoint.ts";
 import { VerifierError } from "./errors.ts";
-import { Findings, type Verdict } from "./findings.ts";
+import { type Finding, Findings, type Verdict } from "./findings.ts";
 import type { LeafHasher } from "./hash-entries.ts";
 import { checkHead, type Evidence, type HeadReport } from "./head.ts";
-import type { Kept } from "./kept.ts";
-import type { VerifierKey } from "./key.ts";
+import { joinKept, type Kept, listKept } from "./kept.ts";
+import { type LogKeys, listKeys, type VerifierKey } from "./key.ts";
 import type { LogReader } from "./log-reader.ts";
 import type { SourceRecord } from "./source.ts";
 import { comparePairs, compareViews, type View } from "./views.ts";
 import { checkReach, checkSeals, checkStale, checkViews, type WatchSettings } from "./watch-checks.ts";
 import type { WatchMemory } from "./watch-memory.ts";
+import type { WitnessDemand } from "./witnesses.ts";
 
 export type WatchOptions = {
   /** How alerts name the log: its URL or folder. */
   name: string;
   reader: LogReader;
-  key: VerifierKey;
+  /** Of several, all must have signed. */
+  key: LogKeys;
+  /** Without it, witnesses are not looked at. */
+  witnesses?: WitnessDemand | undefined;
   /** Keys given for sources, by name. */
   pins?: ReadonlyMap<string, VerifierKey>;
   /** What others show of the log. */
   views?: readonly View[];
   settings: WatchSettings;
-  /** As the last run kept it; undefined on first contact. */
-  kept?: Kept | undefined;
+  /** As the last run kept it, perhaps under each key; undefined on first contact. */
+  kept?: Kept | readonly Kept[] | undefined;
   memory: WatchMemory;
   /** The monitor's clock, milliseconds since 1970. */
   now?: () => number;
@@ -52,13 +56,15 @@ const longestPause = 600_000;
 /** Of one log so many pairs of notes are kept in a run. */
 const mostForks = 100;
 
-/** One log, followed for good: steps M1 to M6 of spec/monitor.md, a round at a time. */
+/** One log, followed for good: steps M1 to M7 of spec/monitor.md, a round at a time. */
 export class Watch {
   readonly #options: WatchOptions;
   readonly #alerts: Alerts;
   readonly #memory: WatchMemory;
   /** What this process goes on from. The audit in it may be further than what may be kept. */
   #kept: Kept | undefined;
+  /** What a head is held against: the same, but at first what was kept under each key. */
+  #before: readonly Kept[];
   /** How far the audit came before anything failed; later runs go on from there. */
   #clean: AuditState | null;
   #tainted = false;
@@ -70,8 +76,9 @@ export class Watch {
     this.#options = options;
     this.#memory = options.memory;
     this.#alerts = new Alerts(options.memory.alerts);
-    this.#kept = options.kept;
-    this.#clean = options.kept?.audit ?? null;
+    this.#before = listKept(options.kept);
+    this.#kept = joinKept(this.#before);
+    this.#clean = this.#kept?.audit ?? null;
   }
 
   /** The worst that is open. */
@@ -135,15 +142,23 @@ export class Watch {
 
   /** Step M3: C and K, and if they hold, the entries. */
   async #look(round: Round): Promise<void> {
-    const { reader, key } = this.#options;
-    const head = await checkHead(reader, { key, kept: this.#kept });
+    const { reader, key, witnesses } = this.#options;
+    const head = await checkHead(reader, { key, kept: this.#before, witnesses, now: () => this.#now() });
     const fork = head.evidence === undefined ? undefined : await this.#confirm(head, head.evidence);
-    this.#observe(round, "head", fork?.findings ?? head.findings);
+    const findings = fork?.findings ?? head.findings;
+    // That the newest checkpoint has no cosignatures yet is as it should be; M7 says when it is not.
+    const isLate = ({ code }: Finding): boolean => code === "quorum_missing" || code === "cosignature_old";
+    this.#observe(
+      round,
+      "head",
+      findings.filter((one) => !isLate(one)),
+    );
+    if (head.witnessing !== undefined) this.#witnessed(round, findings.find(isLate));
     if (fork?.evidence !== undefined) this.#evidence(round, forkCode(head), fork.evidence);
     if (head.checkpoint !== undefined) this.#seen(head.checkpoint);
     if (head.keep === undefined) return;
     // K1 to K3 hold: the checkpoint advances, whatever the entries are.
-    this.#kept = { checkpoint: head.keep.checkpoint, audit: this.#kept?.audit ?? null };
+    this.#keep({ checkpoint: head.keep.checkpoint, audit: this.#kept?.audit ?? null });
     await this.#audit(round, head.keep.checkpoint);
   }
 
@@ -165,6 +180,19 @@ export class Watch {
     }
     const message = `the tiles that the log serves do not lead to the root of ${seen.size} entries that it signed, so it cannot be told whether that tree continues the one of ${kept.size} entries kept from before`;
     return { findings: [{ code: "tile_malformed", message }], evidence: undefined };
+  }
+
+  #keep(kept: Kept): void {
+    this.#kept = kept;
+    this.#before = [kept];
+  }
+
+  /** Step M7. */
+  #witnessed(round: Round, missing: Finding | undefined): void {
+    const since = missing === undefined ? null : (this.#memory.unwitnessedSince ?? this.#now());
+    this.#memory.unwitnessedSince = since;
+    const late = missing !== undefined && this.#now() - since! > this.#options.settings.cosignatureAfterMs;
+    this.#observe(round, "witnesses", late ? [missing] : []);
   }
 
   #seen({ size }: Checkpoint): void {
@@ -218,7 +246,7 @@ export class Watch {
       return report.findings;
     }
     this.#failures = 0;
-    this.#kept = { checkpoint, audit: report.progress };
+    this.#keep({ checkpoint, audit: report.progress });
     // Behind a FAIL nothing more is kept: who starts anew finds it again.
     this.#tainted ||= report.verdict === "FAIL";
     if (!this.#tainted) this.#clean = report.progress;
@@ -235,7 +263,8 @@ export class Watch {
       checkpoint: () => Promise.resolve(own.note),
       tile: (level, n, width) => reader.tile(level, n, width),
     };
-    const report = await compareViews([itself, ...views], key);
+    // What each view shows may be of before or after a change of keys, so one key is asked of all of them.
+    const report = await compareViews([itself, ...views], listKeys(key)[0]);
     const { views: memory, found } = checkViews(report, own, this.#memory.views, this.#now(), settings);
     this.#memory.views = memory;
     this.#observe(round, "views", found);

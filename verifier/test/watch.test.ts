@@ -1,15 +1,18 @@
 import t, { type Test } from "tap";
+import { verifyCheckpoint } from "../src/checkpoint.ts";
 import { VerifierError } from "../src/errors.ts";
 import { type Kept, parseKept, serializeKept } from "../src/kept.ts";
 import { parseVerifierKey } from "../src/key.ts";
 import type { LogReader } from "../src/log-reader.ts";
+import { parsePolicy } from "../src/policy.ts";
 import type { View } from "../src/views.ts";
 import { type Round, Watch, type WatchOptions } from "../src/watch.ts";
 import { newMemory, parseMemory, serializeMemory } from "../src/watch-memory.ts";
+import { testCosigner, testKey } from "./support/keys.ts";
 import { MemoryLog } from "./support/memory-log.ts";
 import { epochStart, TestSource } from "./support/test-source.ts";
 
-const settings = { staleAfterMs: 300_000, unreachableAfterMs: 60_000, sealSlackMs: 30_000 };
+const settings = { staleAfterMs: 300_000, unreachableAfterMs: 60_000, sealSlackMs: 30_000, cosignatureAfterMs: 60_000 };
 
 /** A log that somebody follows, under a clock of its own. */
 class Followed {
@@ -341,6 +344,64 @@ t.test("M6: a log that shows us less than it shows others, though it grows", asy
   t.ok((await one.round(311)).told.includes("raised behind_view mirror"));
   one.publish();
   t.ok((await one.round(320)).told.includes("resolved behind_view mirror"));
+});
+
+t.test("M7: cosignatures may come a little late, and not stay away, or be old", async (t) => {
+  const witness = testCosigner("witness.example");
+  const text = `log ${new MemoryLog().key.vkey}\nwitness W ${witness.vkey}\nquorum W\n`;
+  const demand = { policy: parsePolicy(Buffer.from(text)), maxAge: 100 };
+  const one = followed({ witnesses: demand });
+  const cosigned = (at: number): Uint8Array => {
+    const note = Buffer.from(one.log.note()).toString();
+    const line = witness.line(note.slice(0, note.lastIndexOf("\n\n") + 1), epochStart / 1000 + at);
+    return Buffer.from(note + line);
+  };
+  t.same((await one.round(0)).told, []);
+  one.log.served.set("checkpoint", cosigned(5));
+  t.same((await one.round(10)).told, []);
+  one.log.served.delete("checkpoint");
+  t.same(await one.sealed(20), []);
+  t.same(await one.sealed(80), []);
+  one.begin();
+  t.same(await one.sealed(81), ["raised quorum_missing checkpoint"]);
+  one.log.served.set("checkpoint", cosigned(81));
+  t.same((await one.round(90)).told, ["resolved quorum_missing checkpoint"]);
+  one.source.now = epochStart + 170_000;
+  one.source.seal();
+  one.publish();
+  one.log.served.set("checkpoint", cosigned(81));
+  t.same((await one.round(182)).told, []);
+  t.same((await one.round(243)).told, ["raised cosignature_old checkpoint"]);
+  // W1 is a contradiction, and is told at once.
+  const note = Buffer.from(cosigned(240)).toString();
+  one.log.served.set("checkpoint", Buffer.from(`${note.slice(0, -8)}AAAA${note.slice(-4)}`));
+  t.match((await one.round(245)).told, [
+    "raised cosignature_invalid checkpoint",
+    "resolved cosignature_old checkpoint",
+  ]);
+});
+
+t.test("K4: what was kept under each of two keys must be of one history", async (t) => {
+  const second = testKey("log.example/vitrine", Buffer.alloc(32, 9));
+  const one = followed();
+  const keys = [one.key, parseVerifierKey(second.vkey)];
+  const signed = (log: MemoryLog): Uint8Array => {
+    const note = Buffer.from(log.note()).toString();
+    return Buffer.from(note + second.line(note.slice(0, note.lastIndexOf("\n\n") + 1)));
+  };
+  const other = new MemoryLog(one.source.entries.with(1, "x"));
+  const kept: Kept[] = [one.log, other].map((log) => ({
+    checkpoint: verifyCheckpoint(signed(log), keys),
+    audit: null,
+  }));
+  one.log.served.set("checkpoint", signed(one.log));
+  const both = new Watch({ name: "l", reader: one.log, key: keys, settings, kept, memory: newMemory() });
+  const round = await both.round();
+  t.ok(told(round).includes("raised split_view"));
+  t.equal(round.evidence.length, 1);
+  const agreeing = [kept[0]!, kept[0]!];
+  const good = new Watch({ name: "l", reader: one.log, key: keys, settings, kept: agreeing, memory: newMemory() });
+  t.notOk(told(await good.round()).some((line) => /split|inconsistent/.test(line)));
 });
 
 t.test("what is remembered can be anything a source is called", async (t) => {

@@ -20,7 +20,7 @@ const jitter = 0.1;
 const lastWordsMs = 10_000;
 
 /**
- * `vitrine-verifier monitor`: steps M1 to M6, until SIGTERM or SIGINT.
+ * `vitrine-verifier monitor`: steps M1 to M8, until SIGTERM or SIGINT.
  * @returns the exit status
  * @throws VerifierError `usage`
  */

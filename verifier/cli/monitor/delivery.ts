@@ -78,7 +78,7 @@ export class Delivery {
 /** @throws VerifierError `usage` for two logs of one key, whose states would be one */
 export function demandDistinct(logs: readonly Followed[]): void {
   const keys = new Set<string>();
-  for (const { key } of logs) {
+  for (const key of logs.flatMap(({ trust }) => trust.keys)) {
     if (keys.has(key.text)) throw new VerifierError("usage", `two logs have the key ${key.name}+${key.id}; name one`);
     keys.add(key.text);
   }

@@ -14,12 +14,13 @@ import {
   type WatchMemory,
 } from "../../src/index.ts";
 import { pathError, readBounded, systemCode, writeDurably } from "../files.ts";
-import { readKey, readPins } from "../keys.ts";
+import { readPins } from "../keys.ts";
 import { LeafPool } from "../leaf-pool.ts";
 import { saveState } from "../log-session.ts";
 import { type LogSource, openSource } from "../log-source.ts";
 import { printable } from "../printable.ts";
-import { State } from "../state.ts";
+import { States } from "../states.ts";
+import { readTrust, type Trust } from "../trust.ts";
 import { type OpenView, openView } from "../views.ts";
 import type { Told } from "./lines.ts";
 import type { MonitoredLog } from "./settings.ts";
@@ -46,11 +47,11 @@ const maxMemoryLength = 64 * 1024 * 1024;
 /** One log that is followed, with all that is kept of it on disk. */
 export class Followed {
   readonly settings: MonitoredLog;
-  readonly key: VerifierKey;
+  readonly trust: Trust;
   readonly #options: FollowOptions;
   readonly #source: LogSource;
   readonly #views: readonly OpenView[];
-  readonly #state: State;
+  readonly #state: States;
   readonly #watch: Watch;
   readonly #pool: LeafPool = new LeafPool();
   readonly #unsent: AlertEvent[];
@@ -64,16 +65,16 @@ export class Followed {
 
   private constructor(
     settings: MonitoredLog,
-    key: VerifierKey,
+    trust: Trust,
     options: FollowOptions,
     source: LogSource,
     views: readonly OpenView[],
-    state: State,
+    state: States,
     memory: WatchMemory,
     pins: ReadonlyMap<string, VerifierKey>,
   ) {
     this.settings = settings;
-    this.key = key;
+    this.trust = trust;
     this.#options = options;
     this.#source = source;
     this.#views = views;
@@ -84,7 +85,8 @@ export class Followed {
     this.#watch = new Watch({
       name: source.base,
       reader: endable(source.reader, signal),
-      key,
+      key: trust.keys,
+      witnesses: trust.witnesses,
       pins,
       views: views.map((view) => endable(view, signal)),
       settings,
@@ -98,14 +100,20 @@ export class Followed {
 
   /** @throws VerifierError `usage` */
   static async open(settings: MonitoredLog, options: FollowOptions): Promise<Followed> {
-    const key = await readKey(settings.vkey, "--vkey");
+    const trust = await readTrust(settings);
+    const [key] = trust.keys;
     const pins = await readPins(settings.sources);
-    const state = await State.open(options.folder, key);
+    const state = await States.open(options.folder, trust.keys);
     const memory = await readMemory(memoryPath(state), key);
     const source = await openSource(settings.log, settings.timeoutMs);
     const views: OpenView[] = [];
     for (const view of settings.views) views.push(await openView(view, key, settings.timeoutMs));
-    return new Followed(settings, key, options, source, views, state, memory, pins);
+    return new Followed(settings, trust, options, source, views, state, memory, pins);
+  }
+
+  /** The first of the log's keys, under which the alerts are remembered. */
+  get key(): VerifierKey {
+    return this.trust.keys[0];
   }
 
   /** The URL or folder. */
@@ -210,12 +218,13 @@ export class Followed {
       omitted: {},
       checkpoint: keep.checkpoint,
       keptSize: undefined,
+      witnessing: undefined,
       conclusion: "",
       keep,
       evidence: undefined,
     };
     try {
-      const saved = await saveState({ ...this.#source, key: this.key, state: this.#state }, report);
+      const saved = await saveState({ ...this.#source, ...this.trust, state: this.#state }, report);
       if (saved.problem !== undefined) problems.push(saved.problem);
       if (saved.evidence !== undefined) this.#forks.push(saved.evidence);
     } catch (error) {
@@ -262,7 +271,7 @@ function endable<Asked extends Pick<LogReader, "checkpoint"> & { tile?: LogReade
   };
 }
 
-function memoryPath(state: State): string {
+function memoryPath(state: States): string {
   return state.path.replace(/\.json$/, ".monitor.json");
 }
 

@@ -7,7 +7,11 @@ Usage: vitrine-verifier monitor --log URL --vkey FILE|KEY [options]
 
 Options:
   --log URL|DIR    where the log is read
-  --vkey FILE|KEY  the log's verifier key, or a file that holds it
+  --vkey FILE|KEY  the log's verifier key, or a file that holds it; while the log
+                   changes its key, both
+  --policy FILE    the witnesses that must have cosigned (a C2SP tlog-policy)
+  --max-age AGE    cosignatures older than this do not count: 90 (seconds), 15m,
+                   24h, 7d
   --source FILE|KEY  the verifier key of a source. Repeatable
   --view URL|DIR|FILE  what a mirror or witness shows of the log, as "compare" takes
                    it: held against the log in each round. Repeatable
@@ -17,6 +21,8 @@ Options:
                    view has shown [300]
   --unreachable-after SEC  so long may the log, or a view, not answer [60]
   --seal-slack SEC  how much later than the source promised a seal may come [30]
+  --cosignature-after SEC  so long may no checkpoint have the cosignatures that the
+                   policy demands: they come a little later [60]
   --timeout SEC    give up when the log is silent for so long [20]
   --state DIR      where is kept what was verified, as for audit, and which alerts
                    are open [$XDG_STATE_HOME/vitrine-verifier, else

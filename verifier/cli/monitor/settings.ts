@@ -6,7 +6,12 @@ import { printable, printableShort } from "../printable.ts";
 /** What a monitor is told about one log. */
 export type MonitoredLog = {
   log: string;
-  vkey: string;
+  /** Each a verifier key of the log, or a file that holds one; none when the policy names the log. */
+  vkeys: readonly string[];
+  /** The path of a policy file. */
+  policy: string | undefined;
+  /** Of a cosignature, in seconds. */
+  maxAge: number | undefined;
   /** Keys of sources, or their files. */
   sources: readonly string[];
   /** What others show: as `compare` takes it. */
@@ -16,6 +21,7 @@ export type MonitoredLog = {
   staleAfterMs: number;
   unreachableAfterMs: number;
   sealSlackMs: number;
+  cosignatureAfterMs: number;
 };
 
 export type MonitorSettings = {
@@ -40,6 +46,13 @@ export const monitorTimes = {
     most: 2_592_000,
   },
   "seal-slack": { key: "seal_slack_s", member: "sealSlackMs", default: 30, least: 0, most: 2_592_000 },
+  "cosignature-after": {
+    key: "cosignature_after_s",
+    member: "cosignatureAfterMs",
+    default: 60,
+    least: 0,
+    most: 2_592_000,
+  },
 } as const;
 
 export type TimeName = keyof typeof monitorTimes;
@@ -108,9 +121,20 @@ function readLog(members: Members, from: (path: string) => string): MonitoredLog
     const seconds = members.number(member);
     if (seconds !== undefined) given[name as TimeName] = seconds;
   }
+  const policy = members.text("policy");
+  const vkeys = members.texts("vkeys").map(key);
+  if (vkeys.length === 0 && policy === undefined) {
+    throw usage(`${members.where}: vkeys is empty or missing, and there is no policy that names the log`);
+  }
+  const maxAge = members.number("max_age_s");
+  if (maxAge !== undefined && !(Number.isSafeInteger(maxAge) && maxAge >= 0 && policy !== undefined)) {
+    throw usage(`${members.where}: max_age_s is a whole number of seconds, and needs a policy`);
+  }
   const log: MonitoredLog = {
     log: place(members.required("log")),
-    vkey: key(members.required("vkey")),
+    vkeys,
+    policy: policy === undefined ? undefined : from(policy),
+    maxAge,
     sources: members.texts("sources").map(key),
     views: members.texts("views").map(place),
     ...readTimes(given, (name) => `${members.where}: ${monitorTimes[name].key}`),

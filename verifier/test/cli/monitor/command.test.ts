@@ -93,8 +93,8 @@ t.test("two logs from a file, for good, until it is asked to end", async (t) => 
     state: "kept",
     status: "status.json",
     logs: [
-      { log: server.url, vkey: "log.vkey", interval_s: 0.1, views: [server.url] },
-      { log: silent.url, vkey: other.vkey, interval_s: 0.1, timeout_s: 0.3, unreachable_after_s: 0 },
+      { log: server.url, vkeys: ["log.vkey"], interval_s: 0.1, views: [server.url] },
+      { log: silent.url, vkeys: [other.vkey], interval_s: 0.1, timeout_s: 0.3, unreachable_after_s: 0 },
     ],
   };
   writeFileSync(join(folder, "log.vkey"), `${vectors.vkey}\n`);

@@ -35,7 +35,7 @@ class Setting {
 
   /** @param death the place at which the process dies */
   async open(death?: CrashPoint): Promise<Followed> {
-    const config = { logs: [{ log: "log", vkey: logKey.vkey, interval_s: 1 }] };
+    const config = { logs: [{ log: "log", vkeys: [logKey.vkey], interval_s: 1 }] };
     const { logs } = parseMonitorConfig(JSON.stringify(config), join(this.folder, "config"));
     return Followed.open(logs[0]!, {
       folder: join(this.folder, "state"),
@@ -161,10 +161,16 @@ t.test("what is remembered is demanded whole", async (t) => {
 });
 
 t.test("a configuration that is wrong says where", async (t) => {
-  const log = { log: "https://log.example/", vkey: vectors.vkey };
+  const log = { log: "https://log.example/", vkeys: [vectors.vkey] };
   const good = { logs: [{ ...log, views: ["witness.note"], sources: [vectors.sources[0]!.vkey], stale_after_s: 60 }] };
   const { logs, state } = parseMonitorConfig(JSON.stringify({ ...good, state: "kept" }), "/etc/monitor/logs.json");
-  t.match(logs[0], { log: log.log, vkey: vectors.vkey, staleAfterMs: 60_000, intervalMs: 10_000, timeoutMs: 20_000 });
+  t.match(logs[0], {
+    log: log.log,
+    vkeys: [vectors.vkey],
+    staleAfterMs: 60_000,
+    intervalMs: 10_000,
+    timeoutMs: 20_000,
+  });
   t.same(
     [logs[0]!.views, logs[0]!.sources, state],
     [["/etc/monitor/witness.note"], [vectors.sources[0]!.vkey], "/etc/monitor/kept"],
@@ -174,11 +180,13 @@ t.test("a configuration that is wrong says where", async (t) => {
     [[], /is not an object/],
     [{}, /logs is empty or missing/],
     [{ logs: {} }, /logs is not a list/],
-    [{ logs: [{ log: log.log }] }, /logs\[0\]: vkey is missing/],
+    [{ logs: [{ log: log.log }] }, /logs\[0\]: vkeys is empty or missing/],
     [{ logs: [{ ...log, log: 7 }] }, /logs\[0\]: log is not a text/],
     [{ logs: [log, { ...log, view: [] }] }, /logs\[1\]: there is no key view/],
     [{ logs: [{ ...log, views: [""] }] }, /views is not a list of texts/],
     [{ logs: [{ ...log, interval_s: "10" }] }, /interval_s is not a number/],
+    [{ logs: [{ ...log, max_age_s: 60 }] }, /max_age_s is a whole number of seconds, and needs a policy/],
+    [{ logs: [{ ...log, policy: "p", max_age_s: 0.5 }] }, /max_age_s is a whole number/],
     [{ logs: [{ ...log, interval_s: 0 }] }, /interval_s is not a number of seconds from 0.1 to 86400/],
     [{ ...good, webhooks: "" }, /there is no key webhooks/],
   ];
