@@ -2,7 +2,6 @@ import { LogServerError } from "./errors.ts";
 import {
   consistencySpans,
   foldPairs,
-  foldPerfect,
   foldSubtrees,
   HASH_BYTES,
   inclusionSpans,
@@ -11,14 +10,15 @@ import {
   subtreesOf,
 } from "./merkle.ts";
 import type { Store } from "./store.ts";
-import { bundleEntries, TILE_WIDTH, type TileLevel } from "./tile.ts";
+import { bundleEntries, countAt, TILE_WIDTH, type TileLevel } from "./tile.ts";
 
 /** A tile's hashes, and above them, as far as they were needed, the roots of 2, 4, … of them, by height. */
 type Pyramid = Buffer[];
 
-type Tiles = Map<string, Promise<Pyramid>>;
+/** One question to the tree of a size: each tile is read once for it. */
+type Reading = { readonly size: number; readonly tiles: Map<string, Promise<Pyramid>> };
 
-/** Full hash tiles kept in memory: 1,024 of them are at most 16 MiB, level 0 of 262,144 entries. */
+/** Hash tiles kept in memory: 1,024 of them are at most 16 MiB, level 0 of 262,144 entries. */
 const CACHED_TILES = 1024;
 
 function damaged(what: string, index: number): LogServerError {
@@ -32,11 +32,11 @@ function damaged(what: string, index: number): LogServerError {
  */
 export class TreeReader {
   readonly #store: Store;
-  /** Full tiles never change. Kept in the order of their last use. */
-  readonly #full = new Map<string, Pyramid>();
+  /** Hashes never change: a partial tile is good for all smaller widths. Kept in the order of their last use. */
+  readonly #cached = new Map<string, Pyramid>();
   readonly #capacity: number;
 
-  /** @param cached number of full hash tiles to keep in memory; 0 reads everything from the store each time */
+  /** @param cached number of hash tiles to keep in memory; 0 reads everything from the store each time */
   constructor(store: Store, cached: number = CACHED_TILES) {
     this.#store = store;
     this.#capacity = cached;
@@ -54,7 +54,7 @@ export class TreeReader {
       // Views into one bundle: what lies from the first length to the end of the last entry is the answer.
       return Buffer.from(first.buffer, first.byteOffset - 2, last.byteOffset + last.length - first.byteOffset + 2);
     }
-    const hashes = (await this.#pyramid(level, number))[0]!;
+    const hashes = (await this.#pyramid(level, number, width))[0]!;
     if (hashes.length < width * HASH_BYTES) {
       const index = (number * TILE_WIDTH + Math.floor(hashes.length / HASH_BYTES)) * TILE_WIDTH ** level;
       throw damaged(`level ${level} has no whole hash for the entries from ${index} on`, index);
@@ -62,18 +62,20 @@ export class TreeReader {
     return hashes.subarray(0, width * HASH_BYTES);
   }
 
-  async #pyramid(level: number, number: number): Promise<Pyramid> {
+  /** @param width hashes that are needed; there may be fewer, or more */
+  async #pyramid(level: number, number: number, width: number): Promise<Pyramid> {
     const key = `${level}/${number}`;
-    const cached = this.#full.get(key);
-    if (cached !== undefined) {
-      this.#full.delete(key);
-      this.#full.set(key, cached);
+    const cached = this.#cached.get(key);
+    if (cached !== undefined && cached[0]!.length >= width * HASH_BYTES) {
+      this.#cached.delete(key);
+      this.#cached.set(key, cached);
       return cached;
     }
     const pyramid = [await this.#store.tile(level, number)];
-    if (this.#capacity > 0 && pyramid[0]!.length === TILE_WIDTH * HASH_BYTES) {
-      this.#full.set(key, pyramid);
-      if (this.#full.size > this.#capacity) this.#full.delete(this.#full.keys().next().value!);
+    if (this.#capacity > 0) {
+      this.#cached.delete(key);
+      this.#cached.set(key, pyramid);
+      if (this.#cached.size > this.#capacity) this.#cached.delete(this.#cached.keys().next().value!);
     }
     return pyramid;
   }
@@ -104,7 +106,7 @@ export class TreeReader {
   }
 
   /** @returns the root of a perfect subtree, folded from the level of tiles at or next below its height. */
-  async #subtree({ height, index }: Subtree, tiles: Tiles): Promise<Buffer> {
+  async #subtree({ height, index }: Subtree, { size, tiles }: Reading): Promise<Buffer> {
     const level = Math.floor(height / 8);
     const rise = height % 8;
     const count = 2 ** rise;
@@ -112,33 +114,29 @@ export class TreeReader {
     const number = Math.floor(first / TILE_WIDTH);
     const offset = first % TILE_WIDTH;
     const key = `${level}/${number}`;
-    const promise = tiles.get(key) ?? this.#pyramid(level, number);
+    const width = Math.min(TILE_WIDTH, countAt(level, size) - number * TILE_WIDTH);
+    const promise = tiles.get(key) ?? this.#pyramid(level, number, width);
     tiles.set(key, promise);
     const pyramid = await promise;
-    const hashes = pyramid[0]!;
-    if (hashes.length < (offset + count) * HASH_BYTES) {
+    if (pyramid[0]!.length < (offset + count) * HASH_BYTES) {
       throw damaged(`level ${level} ends before hash ${first + count}`, first * TILE_WIDTH ** level);
-    }
-    // Of a partial tile only what is needed is folded; a full one will be asked again.
-    if (hashes.length < TILE_WIDTH * HASH_BYTES) {
-      return foldPerfect(hashes.subarray(offset * HASH_BYTES, (offset + count) * HASH_BYTES));
     }
     while (pyramid.length <= rise) pyramid.push(foldPairs(pyramid.at(-1)!));
     return pyramid[rise]!.subarray((offset / count) * HASH_BYTES, (offset / count + 1) * HASH_BYTES);
   }
 
-  async #roots(span: Span, tiles: Tiles): Promise<Buffer[]> {
-    return Promise.all(subtreesOf(span).map((subtree) => this.#subtree(subtree, tiles)));
+  async #roots(span: Span, reading: Reading): Promise<Buffer[]> {
+    return Promise.all(subtreesOf(span).map((subtree) => this.#subtree(subtree, reading)));
   }
 
-  async #proof(spans: readonly Span[]): Promise<Buffer[]> {
-    const tiles: Tiles = new Map();
-    return Promise.all(spans.map(async (span) => foldSubtrees(await this.#roots(span, tiles))));
+  async #proof(spans: readonly Span[], size: number): Promise<Buffer[]> {
+    const reading = { size, tiles: new Map() };
+    return Promise.all(spans.map(async (span) => foldSubtrees(await this.#roots(span, reading))));
   }
 
   /** @returns the roots of the perfect subtrees that make up the tree of this size, from left to right. */
   async edge(size: number): Promise<Buffer[]> {
-    return this.#roots({ start: 0, end: size }, new Map());
+    return this.#roots({ start: 0, end: size }, { size, tiles: new Map() });
   }
 
   async root(size: number): Promise<Buffer> {
@@ -147,11 +145,11 @@ export class TreeReader {
 
   /** @returns the inclusion proof of the entry, from the leaf up; `index` is below `size`. */
   async inclusionProof(index: number, size: number): Promise<Buffer[]> {
-    return this.#proof(inclusionSpans(index, size));
+    return this.#proof(inclusionSpans(index, size), size);
   }
 
   /** @returns the consistency proof; `first` is at most `second`. */
   async consistencyProof(first: number, second: number): Promise<Buffer[]> {
-    return this.#proof(consistencySpans(first, second));
+    return this.#proof(consistencySpans(first, second), second);
   }
 }

@@ -91,9 +91,9 @@ export function foldSubtrees(hashes: readonly Uint8Array[]): Buffer {
   return root;
 }
 
-/** @returns the hashes one height above an even number of hashes that stand side by side. */
+/** @returns the hashes one height above hashes that stand side by side; the last of an odd number has none. */
 export function foldPairs(hashes: Buffer): Buffer {
-  const above = Buffer.allocUnsafe(hashes.length / 2);
+  const above = Buffer.allocUnsafe(Math.floor(hashes.length / 2 / HASH_BYTES) * HASH_BYTES);
   for (let offset = 0; offset < above.length; offset += HASH_BYTES) {
     nodeScratch.set(hashes.subarray(offset * 2, offset * 2 + 2 * HASH_BYTES), 1);
     sha256Into(above, offset, nodeScratch);

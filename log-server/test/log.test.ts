@@ -95,6 +95,27 @@ t.test("what the store lacks is named as damage, with its index", async (t) => {
   await t.rejects(reader.root(600), { code: "store_corrupt" });
 });
 
+t.test("a partial tile is good for the trees up to its width, and read again for a larger one", async (t) => {
+  const store = new MemoryStore();
+  const edge = newEdge();
+  await grow(store, edge, 700, [256]);
+  let reads = 0;
+  const tile = store.tile.bind(store);
+  store.tile = (level, number) => {
+    reads += 1;
+    return tile(level, number);
+  };
+  const reader = new TreeReader(store);
+  t.same(await reader.root(700), mth(LEAVES, 0, 700));
+  t.equal(reads, 2, "the ends of levels 0 and 1");
+  for (const size of [700, 699, 600, 513]) t.same(await reader.root(size), mth(LEAVES, 0, size), `root of ${size}`);
+  t.equal(reads, 2);
+  await grow(store, edge, 1000, [100]);
+  for (const size of [750, 700, 1000]) t.same(await reader.root(size), mth(LEAVES, 0, size), `root of ${size}`);
+  t.same(await reader.inclusionProof(690, 1000), path(690, 0, 1000));
+  t.equal(reads, 5, "tile 2 of level 0 whole, its tile 3, and the end of level 1");
+});
+
 t.test("no more full tiles are kept in memory than were asked for", async (t) => {
   const store = new MemoryStore();
   await grow(store, newEdge(), 256 * 5, [256]);
