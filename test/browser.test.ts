@@ -151,6 +151,36 @@ t.test("the page", { skip }, async (t) => {
   await page.waitForFunction(() => document.querySelector("#results h2")?.textContent?.includes("chosen.json"));
   t.equal((await shown(page)).verdict, "PASS", "a file that is chosen is as good as one that is dropped");
 
+  const { cases: notes } = JSON.parse(readFileSync(join(ROOT, "spec/vectors/cosignatures.json"), "utf8")) as {
+    cases: { note: string; vkey: string }[];
+  };
+  const { note, vkey: witness } = notes[0]!;
+  const policies = readFileSync(join(ROOT, "spec/vectors/policies.json"), "utf8");
+  const stranger = /witness\.example\/w2\+[0-9a-f]{8}\+[A-Za-z0-9+/=]+/.exec(policies)![0];
+  const policy = (who: string): Buffer => Buffer.from(`log ${vkey}\nwitness W1 ${who}\nquorum W1\n`);
+  await drop(page, [
+    { name: "checkpoint", bytes: Buffer.from(note) },
+    { name: "policy.txt", bytes: policy(witness) },
+  ]);
+  const cosigned = await shown(page);
+  t.same(
+    [cosigned.verdict, cosigned.steps],
+    ["PASS", ["C passed", "W passed"]],
+    "a checkpoint, its witness and a policy",
+  );
+  t.match(cosigned.text, /W1\s+cosigned, 20\d\d-/);
+  await drop(page, [{ name: "policy.txt", bytes: policy(stranger) }]);
+  const alone = await shown(page);
+  t.same(
+    [alone.verdict, alone.steps],
+    ["NOT PROVEN", ["C passed", "W failed"]],
+    "the witness that is wanted did not sign",
+  );
+  await page.click("#forget");
+  t.equal((await shown(page)).verdict, "PASS", "without a policy witnesses are not looked at");
+  await drop(page, [{ name: "policy.txt", bytes: Buffer.from("quorum W9\n") }]);
+  t.match((await shown(page)).text, /^The file cannot be used: .*line 1/, "a policy that is none says where");
+
   const markup = "<img src=x onerror=document.title='owned'>\u202e.json";
   await drop(page, [{ name: markup, bytes: Buffer.from('{"format":"<script>document.title=\'owned\'</script>"}') }]);
   t.ok((await shown(page)).text.includes("<img src=x onerror=document.title='owned'>\\u{202e}.json"));
@@ -171,6 +201,6 @@ t.test("the page", { skip }, async (t) => {
     faults.filter((text) => !/Content Security Policy|Refused to connect/.test(text)),
     [],
   );
-  const policy = faults.some((text) => /Content Security Policy/.test(text));
-  t.ok(policy, "its own policy forbids it, and not only the missing network");
+  const forbidden = faults.some((text) => /Content Security Policy/.test(text));
+  t.ok(forbidden, "its own policy forbids it, and not only the missing network");
 });

@@ -1,17 +1,24 @@
 /** What a file turns out to be, by its content alone: people rename files. */
-export type Dropped = { kind: "key"; vkey: string } | { kind: "evidence"; bytes: Uint8Array };
+export type Dropped =
+  | { kind: "key"; vkey: string }
+  | { kind: "policy"; bytes: Uint8Array }
+  | { kind: "checkpoint"; bytes: Uint8Array }
+  | { kind: "bundle"; bytes: Uint8Array };
 
 /** A key file is one line; anything much longer is not looked at as one. */
 const longestKeyFile = 1024;
-
-/** @returns the text if it is one line that may be a verifier key */
-function keyLine(bytes: Uint8Array): string | undefined {
-  if (bytes.length > longestKeyFile) return undefined;
-  const line = new TextDecoder().decode(bytes).trim();
-  return /^[^\s+]+\+[0-9a-f]{8}\+[A-Za-z0-9+/=]+$/.test(line) ? line : undefined;
-}
+/** As much of a file as tells a policy or a checkpoint from a bundle, which begins with a brace. */
+const looked = 262_144;
 
 export function recognize(bytes: Uint8Array): Dropped {
-  const vkey = keyLine(bytes);
-  return vkey === undefined ? { kind: "evidence", bytes } : { kind: "key", vkey };
+  const text = new TextDecoder().decode(bytes.subarray(0, looked));
+  const line = text.trim();
+  if (bytes.length <= longestKeyFile && /^[^\s+]+\+[0-9a-f]{8}\+[A-Za-z0-9+/=]+$/.test(line)) {
+    return { kind: "key", vkey: line };
+  }
+  // A bare proof has a checkpoint in it, and says nothing without its entry.
+  if (line.startsWith("{") || line.startsWith("c2sp.org/tlog-proof@")) return { kind: "bundle", bytes };
+  // Exactly one line of a policy says what quorum it wants (C2SP tlog-policy).
+  if (/^[ \t]*quorum[ \t]/m.test(text)) return { kind: "policy", bytes };
+  return { kind: /^\u2014 /m.test(text) ? "checkpoint" : "bundle", bytes };
 }

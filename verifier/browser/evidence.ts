@@ -3,9 +3,14 @@
 
 export {
   type BundleReport,
-  type BundleStep,
   type Checkpoint,
+  type EvidenceDemand,
+  type EvidenceReport,
+  type Policy,
+  parsePolicy,
   parseVerifierKey,
+  type Step,
+  timeText,
   VerifierError,
   type VerifierKey,
   verifyBundle,
@@ -13,5 +18,7 @@ export {
   verifyConsistency,
   verifyDisclosure,
   verifyInclusion,
+  verifyProof,
+  verifySavedCheckpoint,
   version,
 } from "../src/index.ts";

@@ -1,6 +1,16 @@
 import { recognize } from "./dropped.ts";
-import { parseVerifierKey, type VerifierKey, verifyBundle, version } from "./evidence.ts";
+import {
+  type EvidenceDemand,
+  type EvidenceReport,
+  parsePolicy,
+  parseVerifierKey,
+  type VerifierKey,
+  verifyBundle,
+  verifySavedCheckpoint,
+  version,
+} from "./evidence.ts";
 import { messageElement, reportElement } from "./report.ts";
+import { visible } from "./visible.ts";
 
 // The page keeps nothing and sends nothing: its Content-Security-Policy lets it connect to nobody.
 
@@ -10,12 +20,15 @@ const longestFile = 67_108_864;
 const drop = document.querySelector<HTMLElement>("#drop")!;
 const files = document.querySelector<HTMLInputElement>("#files")!;
 const vkey = document.querySelector<HTMLInputElement>("#vkey")!;
+const policyLine = document.querySelector<HTMLElement>("#policy")!;
+const forget = document.querySelector<HTMLButtonElement>("#forget")!;
 const results = document.querySelector<HTMLElement>("#results")!;
 
-type Held = { name: string; bytes: Uint8Array };
+type Held = { name: string; verify: (key: VerifierKey, demand: EvidenceDemand) => EvidenceReport };
 
-/** The files last given, so that a key that comes after them is enough. */
+/** The evidence last given, so that a key or a policy that comes after it is enough. */
 let held: Held[] = [];
+let demand: EvidenceDemand = {};
 
 function show(...children: HTMLElement[]): void {
   results.replaceChildren(...children);
@@ -23,8 +36,9 @@ function show(...children: HTMLElement[]): void {
 
 function readKey(): VerifierKey | string {
   const text = vkey.value.trim();
-  if (text === "")
+  if (text === "") {
     return "Now the log's verification key: paste it above, or drop its file here as well. Have it from somebody you trust.";
+  }
   try {
     return parseVerifierKey(text);
   } catch (error) {
@@ -36,26 +50,38 @@ function verifyHeld(): void {
   if (held.length === 0) return;
   const key = readKey();
   if (typeof key === "string") show(messageElement(key));
-  else show(...held.map(({ name, bytes }) => reportElement(name, verifyBundle(bytes, key))));
+  else show(...held.map(({ name, verify }) => reportElement(name, verify(key, demand))));
+}
+
+function usePolicy(name: string, bytes: Uint8Array): void {
+  const policy = parsePolicy(bytes);
+  demand = { witnesses: { policy } };
+  // A policy names the log it is for; a key that was given by hand stands.
+  const [log, another] = policy.logs;
+  if (vkey.value.trim() === "" && log !== undefined && another === undefined) vkey.value = log.key.text;
+  policyLine.textContent = `Policy in force: ${visible(name)}`;
+  forget.hidden = false;
 }
 
 async function take(list: Iterable<File>): Promise<void> {
   const evidence: Held[] = [];
   for (const file of list) {
-    if (file.size > longestFile) {
-      show(messageElement(`${file.name} has ${file.size} bytes; evidence has at most ${longestFile}.`));
-      return;
-    }
+    const { name, size } = file;
+    if (size > longestFile) throw new Error(`it has ${size} bytes, and evidence has at most ${longestFile}`);
     const dropped = recognize(new Uint8Array(await file.arrayBuffer()));
     if (dropped.kind === "key") vkey.value = dropped.vkey;
-    else evidence.push({ name: file.name, bytes: dropped.bytes });
+    else if (dropped.kind === "policy") usePolicy(name, dropped.bytes);
+    else {
+      const check = dropped.kind === "bundle" ? verifyBundle : verifySavedCheckpoint;
+      evidence.push({ name, verify: (key, demand) => check(dropped.bytes, key, demand) });
+    }
   }
   if (evidence.length > 0) held = evidence;
   verifyHeld();
 }
 
 function takeOrSay(list: Iterable<File>): void {
-  take(list).catch((error: unknown) => show(messageElement(`The file could not be read: ${String(error)}`)));
+  take(list).catch((error: unknown) => show(messageElement(`The file cannot be used: ${(error as Error).message}`)));
 }
 
 document.addEventListener("dragover", (event) => {
@@ -75,4 +101,10 @@ files.addEventListener("change", () => {
   takeOrSay(chosen);
 });
 vkey.addEventListener("input", verifyHeld);
+forget.addEventListener("click", () => {
+  demand = {};
+  policyLine.textContent = "No policy: witnesses are not looked at.";
+  forget.hidden = true;
+  verifyHeld();
+});
 document.querySelector("#version")!.textContent = version;

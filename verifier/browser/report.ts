@@ -1,4 +1,4 @@
-import type { BundleReport, BundleStep } from "./evidence.ts";
+import { type EvidenceReport, type Step, timeText } from "./evidence.ts";
 import { visible } from "./visible.ts";
 
 // Every text goes in as text: nothing that a file says becomes markup.
@@ -14,11 +14,11 @@ function element(name: string, attributes: Record<string, string>, ...children: 
 
 const words = { passed: "passed", failed: "FAILED", unreached: "—" } as const;
 
-function stepState({ passed }: BundleStep): keyof typeof words {
+function stepState({ passed }: Step): keyof typeof words {
   return passed === undefined ? "unreached" : passed ? "passed" : "failed";
 }
 
-function stepItem(step: BundleStep): HTMLElement {
+function stepItem(step: Step): HTMLElement {
   const state = stepState(step);
   return element(
     "li",
@@ -42,7 +42,7 @@ function isObject(value: unknown): value is Record<string, unknown> {
 }
 
 /** A member a row, paths joined by dots, as the command's report has them. */
-function memberRows(value: Record<string, unknown>, prefix: string, report: BundleReport): HTMLElement[] {
+function memberRows(value: Record<string, unknown>, prefix: string, report: EvidenceReport): HTMLElement[] {
   const disclosed = new Map(report.disclosures.map((one) => [one.name, one.value]));
   return Object.entries(value).flatMap(([name, member]) => {
     const path = `${prefix}${name}`;
@@ -59,7 +59,7 @@ function memberRows(value: Record<string, unknown>, prefix: string, report: Bund
   });
 }
 
-function checkpointRows({ checkpoint, index }: BundleReport): HTMLElement[] {
+function checkpointRows({ checkpoint, index }: EvidenceReport): HTMLElement[] {
   if (checkpoint === undefined) return [];
   const root = [...checkpoint.root].map((byte) => byte.toString(16).padStart(2, "0")).join("");
   return [
@@ -70,8 +70,24 @@ function checkpointRows({ checkpoint, index }: BundleReport): HTMLElement[] {
   ];
 }
 
+const standing = {
+  cosigned: "cosigned",
+  missing: "has not cosigned",
+  invalid: "its cosignature does not verify",
+  future: "its time is in the future, so it does not count",
+  old: "too old to count",
+} as const;
+
+function witnessRows({ witnessing }: EvidenceReport): HTMLElement[] {
+  if (witnessing === undefined) return [];
+  const list = witnessing.witnesses.flatMap(({ name, state, timestamp }) =>
+    row(name, `${standing[state]}${timestamp === null ? "" : `, ${timeText(timestamp)}`}`),
+  );
+  return [element("h3", {}, "Its witnesses"), element("dl", { class: "witnesses" }, ...list)];
+}
+
 /** @returns the report on one file, as a part of the page */
-export function reportElement(name: string, report: BundleReport): HTMLElement {
+export function reportElement(name: string, report: EvidenceReport): HTMLElement {
   const failed = report.steps.some(({ step, passed }) => step === "B5" && passed === false);
   return element(
     "article",
@@ -83,6 +99,7 @@ export function reportElement(name: string, report: BundleReport): HTMLElement {
     ...(report.checkpoint === undefined
       ? []
       : [element("h3", {}, "The signed checkpoint"), element("dl", {}, ...checkpointRows(report))]),
+    ...witnessRows(report),
     ...(report.entry === undefined
       ? []
       : [
