@@ -28,6 +28,8 @@ export interface Child {
   readonly ended: Promise<string>;
   /** Makes it outlive another process, should this one die: who gives to it must be gone before it stops. */
   outlive(pid: number): void;
+  /** Has it read its configuration again; it tells by a notice what came of it. */
+  reload(): void;
   /** @returns how many entries were left unsubmitted; `undefined` when it had to be killed or failed */
   stop(): Promise<number | undefined>;
 }
@@ -106,5 +108,16 @@ export function startChild(
     // An error says that it is gone, which `ended` says as well.
     child.send(message, () => {});
   };
-  return { name, pid: child.pid, ready, ended, outlive, stop };
+  // Before it is ready it would take the signal for the order to stop.
+  let serving = false;
+  ready.then(
+    () => {
+      serving = true;
+    },
+    () => {},
+  );
+  const reload = (): void => {
+    if (serving) child.kill("SIGHUP");
+  };
+  return { name, pid: child.pid, ready, ended, outlive, reload, stop };
 }

@@ -35,8 +35,9 @@ Options:
   -h, --help         print this
 
 Port 0 takes any free port. Options are not remembered: give them at each start.
-The line "vitrine: ready" says that everything runs. Ctrl-C (or SIGTERM) stops
-the proxy, then the log-server, then the database, and loses nothing.
+The line "vitrine: ready" says that everything runs. At SIGHUP the log-server
+reads its keys, witnesses and tokens again. Ctrl-C (or SIGTERM) stops the
+proxy, then the log-server, then the database, and loses nothing.
 `,
   "log-server": `Starts the log-server alone.
 
@@ -48,8 +49,9 @@ Options:
   --example      print an example configuration that explains every key
   -h, --help     print this
 
-It prints one line when it serves. Ctrl-C (or SIGTERM) stops it after a last
-checkpoint.
+It prints one line when it serves. At SIGHUP it reads its keys, witnesses and
+tokens again, and prints what came of it. Ctrl-C (or SIGTERM) stops it after a
+last checkpoint.
 `,
   proxy: `Starts the proxy alone.
 

@@ -1,3 +1,5 @@
+import { watchTerminal } from "./terminal.ts";
+
 export interface Interrupt {
   /** Aborts at the first signal. */
   readonly signal: AbortSignal;
@@ -14,8 +16,10 @@ export class Interrupted extends Error {
  * Takes over Ctrl-C and its like for the rest of the process's life.
  *
  * @param again called at every signal after the first
+ * @param reload called at a SIGHUP that is not the terminal's end
  */
-export function watchSignals(again: () => void): Interrupt {
+export function watchSignals(again: () => void, reload: () => void): Interrupt {
+  const terminal = watchTerminal();
   const controller = new AbortController();
   const received = new Promise<NodeJS.Signals>((resolve) => {
     const heard = (name: NodeJS.Signals): void => {
@@ -26,8 +30,12 @@ export function watchSignals(again: () => void): Interrupt {
       resolve(name);
       controller.abort(new Interrupted(`interrupted by ${name}`));
     };
-    // SIGHUP: the terminal was closed, which is no reason to leave anything running.
-    for (const name of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(name, heard);
+    for (const name of ["SIGINT", "SIGTERM"] as const) process.on(name, heard);
+    process.on("SIGHUP", () => {
+      // That the terminal was closed is no reason to leave anything running.
+      if (terminal.wasClosed()) heard("SIGHUP");
+      else reload();
+    });
   });
   return { signal: controller.signal, received };
 }

@@ -10,6 +10,8 @@ export interface Piece {
   readonly stopping: string;
   /** Resolves when it is gone, with its last line of error. */
   readonly ended: Promise<string>;
+  /** Has it read its configuration again, where it can. */
+  reload?(): void;
   /** @returns whether it stopped in order, and a line that says so */
   stop(): Promise<{ clean: boolean; note: string }>;
 }
@@ -35,6 +37,7 @@ export function childPiece(child: Child): Piece {
     label: `the ${child.name}`,
     stopping: stopping[child.name],
     ended: child.ended,
+    ...(child.name === "log-server" ? { reload: () => child.reload() } : {}),
     stop: async () => {
       const unsubmitted = await child.stop();
       if (unsubmitted === undefined)

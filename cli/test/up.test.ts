@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { appendFileSync, existsSync, readFileSync } from "node:fs";
+import { appendFileSync, existsSync, readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import t from "tap";
 import { isAlive } from "../src/processes.ts";
@@ -34,6 +34,16 @@ t.test("a first start, a query, a stop, and a start again", async (t) => {
   const again = await vitrine(["up", ...ANY_PORTS], dir);
   t.equal(again.status, 1);
   t.match(again.stderr, new RegExp(`^vitrine: data_in_use: .*process ${first.child.pid}\\b.*--data DIR\\n$`));
+
+  const yaml = path.join(dir, "vitrine-data/log-server.yaml");
+  appendFileSync(yaml, "\nwitnesses: w.policy\n");
+  first.child.kill("SIGHUP");
+  await first.printed(
+    /^vitrine: log-server: not reloaded, everything stays as it was: bad_config: .*w\.policy.*ENOENT/m,
+  );
+  writeFileSync(path.join(dir, "vitrine-data/w.policy"), "quorum none\n");
+  first.child.kill("SIGHUP");
+  await first.printed(/^vitrine: log-server: reloaded: 1 key signs, 0 witnesses$/m);
 
   const parts = lockOf(dir);
   t.equal(parts.length, 3);

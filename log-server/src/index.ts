@@ -11,6 +11,7 @@ export {
 export { type CrashPoint, crashPoints, type LogServerHooks } from "./hooks.ts";
 export { createKey, readKey, vkeyOf } from "./keys.ts";
 export type { SignerKey, VerifierKey } from "./note.ts";
+export { type ReloadReport, reloadLine } from "./reload.ts";
 export { type RunningLogServer, startLogServer } from "./start.ts";
 export {
   addToken,

@@ -1,6 +1,7 @@
 import { readLogServerConfig } from "./config.ts";
 import { exitStatus, LogServerError, reason } from "./errors.ts";
-import { startLogServer } from "./start.ts";
+import { reloadLine } from "./reload.ts";
+import { type RunningLogServer, startLogServer } from "./start.ts";
 
 // Runs one log: node main.js <configuration file>. One line on stderr and a status when it cannot (spec/errors.md).
 
@@ -14,6 +15,14 @@ function describe(error: unknown): string {
   return error instanceof LogServerError ? `${error.code}: ${error.message}` : reason(error);
 }
 
+async function reload(log: RunningLogServer, path: string): Promise<void> {
+  try {
+    process.stdout.write(`${reloadLine(await log.reload(await readLogServerConfig(path)))}\n`);
+  } catch (error) {
+    process.stderr.write(`not reloaded, everything stays as it was: ${describe(error)}\n`);
+  }
+}
+
 try {
   const [path, ...others] = process.argv.slice(2);
   if (path === undefined || others.length > 0) {
@@ -21,6 +30,7 @@ try {
   }
   const log = await startLogServer(await readLogServerConfig(path));
   process.stdout.write(`${log.origin} serves at ${log.url}, key ${log.vkey}\n`);
+  process.on("SIGHUP", () => void reload(log, path));
   const stopped = new Promise<undefined>((resolve) => {
     for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => resolve(undefined));
   });

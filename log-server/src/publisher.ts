@@ -84,6 +84,12 @@ export class Publisher {
     this.#ports = ports;
   }
 
+  /** The checkpoint signed last: durable, and served once the witnesses were asked. */
+  get latest(): SignedCheckpoint {
+    if (this.#latest === undefined) throw new Error("no checkpoint before the first publish()");
+    return this.#latest;
+  }
+
   /** The checkpoint that is served, with the cosignatures that have come so far. */
   get served(): SignedCheckpoint {
     if (this.#served === undefined) throw new Error("no checkpoint before the first publish()");

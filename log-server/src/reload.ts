@@ -13,6 +13,15 @@ export interface ReloadReport {
   readonly ignored: readonly string[];
 }
 
+/** @returns the report as a line for the operator. */
+export function reloadLine({ keys, witnesses, ignored }: ReloadReport): string {
+  const count = (n: number, one: string, more: string): string => `${n} ${n === 1 ? one : more}`;
+  const now = `reloaded: ${count(keys.length, "key signs", "keys sign")}, ${count(witnesses, "witness", "witnesses")}`;
+  if (ignored.length === 0) return now;
+  const which = ignored.length === 1 ? "has changed and needs" : "have changed and need";
+  return `${now}; not taken: ${ignored.join(", ")}, which ${which} a restart`;
+}
+
 /** What is taken while the log runs, besides the contents of the files of tokens. */
 const RELOADED: ReadonlySet<string> = new Set(["key", "more_keys", "witnesses"]);
 

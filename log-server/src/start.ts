@@ -311,9 +311,9 @@ async function run(parts: Parts): Promise<RunningLogServer> {
       await store.close();
     }
   };
-  const reload = async (next: LogServerConfig): Promise<ReloadReport> => {
+  const reloadOnce = async (next: LogServerConfig): Promise<ReloadReport> => {
     const keys = await readSigningKeys(config.origin, next.key, next.moreKeys);
-    openCheckpoint(publisher.served.note, 0, keys, "the checkpoint served", "store_corrupt");
+    openCheckpoint(publisher.latest.note, 0, keys, "the checkpoint signed last", "store_corrupt");
     const policy = await readWitnessPolicy(next, keys);
     await tokens.reload();
     await parts.addTokens?.reload();
@@ -326,6 +326,13 @@ async function run(parts: Parts): Promise<RunningLogServer> {
       witnesses: policy.witnesses.length,
       ignored: ignoredKeys(config, next),
     };
+  };
+  let reloading: Promise<unknown> = Promise.resolve();
+  const reload = (next: LogServerConfig): Promise<ReloadReport> => {
+    // One after the other: the last one asked for is the one in force.
+    const report = reloading.then(() => reloadOnce(next));
+    reloading = report.catch(() => undefined);
+    return report;
   };
   let closing: Promise<void> | undefined;
   const close = (): Promise<void> => {

@@ -10,6 +10,7 @@ const MAIN = new URL("../src/main.js", import.meta.url).pathname;
 
 interface Run {
   readonly stdout: () => string;
+  readonly stderr: () => string;
   readonly ended: Promise<{ code: number | null; stdout: string; stderr: string }>;
   kill(signal: NodeJS.Signals): void;
 }
@@ -27,7 +28,7 @@ function run(...args: string[]): Run {
   const ended = new Promise<{ code: number | null; stdout: string; stderr: string }>((resolve) => {
     child.on("close", (code) => resolve({ code, stdout, stderr }));
   });
-  return { stdout: () => stdout, ended, kill: (signal) => child.kill(signal) };
+  return { stdout: () => stdout, stderr: () => stderr, ended, kill: (signal) => child.kill(signal) };
 }
 
 async function urlOf({ stdout }: Run): Promise<string> {
@@ -63,6 +64,30 @@ t.test("it serves until SIGTERM, and what a kill leaves behind is all there at t
   );
   third.kill("SIGINT");
   t.match(await third.ended, { code: 0, stderr: "" });
+});
+
+t.test("SIGHUP: one line says what is in force, or why everything stays as it was", async (t) => {
+  const folder = await makeLogFolder();
+  t.after(() => folder.remove());
+  const path = join(folder.path, "log.yaml");
+  const yaml = `listen: 127.0.0.1:0\norigin: ${ORIGIN}\nsources: []\n`;
+  await writeFile(path, yaml);
+  const log = run(path);
+  await urlOf(log);
+  const printed = async (what: RegExp): Promise<void> => {
+    while (!what.test(log.stdout() + log.stderr())) await new Promise((resolve) => setTimeout(resolve, 10));
+  };
+  await writeFile(path, `${yaml}witnesses: policy\n`);
+  log.kill("SIGHUP");
+  await printed(
+    /^not reloaded, everything stays as it was: bad_config: witnesses: .*policy cannot be read: ENOENT.*\n/m,
+  );
+  await writeFile(join(folder.path, "policy"), "quorum none\n");
+  await writeFile(path, `${yaml}witnesses: policy\ncheckpoint_interval_ms: 99\n`);
+  log.kill("SIGHUP");
+  await printed(/^reloaded: 1 key signs, 0 witnesses; not taken: checkpoint_interval_ms, which has .* a restart\n/m);
+  log.kill("SIGTERM");
+  t.match(await log.ended, { code: 0 });
 });
 
 t.test("what keeps it from starting is one line, and a status", async (t) => {

@@ -7,6 +7,7 @@ import { LogServerError } from "../src/errors.ts";
 import { generateKey } from "../src/note.ts";
 import { type PolicyWitness, parsePolicy, quorumReached, readPolicy } from "../src/policy.ts";
 import { cosignerOf, makeCosigner } from "./cosigner.ts";
+import { type Bytes, bytesOf, vectors } from "./vectors.ts";
 
 const parse = (text: string) => parsePolicy(Buffer.from(text), "p.txt");
 const log = generateKey("log.example/x").vkey;
@@ -57,6 +58,42 @@ t.test("a single witness, and none", async (t) => {
   t.ok(quorumReached(one, new Set([one.witnesses[1]!])));
   t.notOk(quorumReached(one, new Set([one.witnesses[0]!])));
   t.ok(quorumReached(parse("quorum none\n"), new Set<PolicyWitness>()));
+});
+
+t.test("policies: vectors", async (t) => {
+  interface Case {
+    desc: string;
+    policy: Bytes;
+    logs?: string[];
+    witnesses?: string[];
+    quorums?: { cosigned: string[]; reached: boolean }[];
+    wantErr?: string;
+    line?: number;
+  }
+  for (const { desc, policy: bytes, logs, witnesses, quorums, wantErr, line } of vectors<{ cases: Case[] }>(
+    "policies.json",
+  ).cases) {
+    if (wantErr !== undefined) {
+      const at = line === undefined ? /^witnesses: p\.txt\b/ : new RegExp(`^witnesses: p\\.txt:${line}: `);
+      t.throws(() => parsePolicy(bytesOf(bytes), "p.txt"), { code: "bad_config", message: at }, desc);
+      continue;
+    }
+    const policy = parsePolicy(bytesOf(bytes), "p.txt");
+    t.same(
+      policy.logs.map(({ vkey }) => vkey),
+      logs,
+      desc,
+    );
+    t.same(
+      policy.witnesses.map(({ name }) => name),
+      witnesses,
+      desc,
+    );
+    for (const { cosigned, reached } of quorums!) {
+      const found = new Set(policy.witnesses.filter(({ name }) => cosigned.includes(name)));
+      t.equal(quorumReached(policy, found), reached, `${desc}: ${cosigned}`);
+    }
+  }
 });
 
 t.test("names are octets", async (t) => {

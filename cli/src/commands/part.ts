@@ -3,6 +3,7 @@ import { formatAddress } from "../address.ts";
 import { codeOf, EXIT_STATUS, oneLine } from "../errors.ts";
 import { isUpMessage, type PartMessage, waiting } from "../part-messages.ts";
 import { isAlive } from "../processes.ts";
+import { watchTerminal } from "../terminal.ts";
 
 interface Part {
   /** Where it serves, as told to `up`: a URL, or HOST:PORT. */
@@ -11,11 +12,13 @@ interface Part {
   close(): Promise<number>;
   /** Fulfilled with the error when the part cannot go on. */
   readonly failed: Promise<Error>;
+  /** Reads the configuration again; a line that says what is in force. */
+  readonly reload?: () => Promise<string>;
 }
 
 const START: Record<"log-server" | "proxy", (config: string) => Promise<Part>> = {
   "log-server": async (config) => {
-    const { readLogServerConfig, startLogServer } = await import("@vitrine/log-server");
+    const { readLogServerConfig, reloadLine, startLogServer } = await import("@vitrine/log-server");
     const server = await startLogServer(await readLogServerConfig(config));
     return {
       at: server.url,
@@ -25,6 +28,7 @@ const START: Record<"log-server" | "proxy", (config: string) => Promise<Part>> =
         return 0;
       },
       failed: server.failed,
+      reload: async () => reloadLine(await server.reload(await readLogServerConfig(config))),
     };
   },
   proxy: async (config) => {
@@ -50,12 +54,13 @@ let outlive: string | undefined;
  * @returns the exit status
  */
 export async function runPart(name: "log-server" | "proxy", config: string): Promise<number> {
-  const stop = stopRequested();
+  let part: Part | undefined;
+  const stop = stopRequested(() => part);
   process.on("message", (message) => {
     if (isUpMessage(message)) outlive = message.identity;
   });
   try {
-    const part = await START[name](config);
+    part = await START[name](config);
     await tell({ type: "ready", at: part.at });
     process.stdout.write(`vitrine: ${name} ready at ${part.description}\n`);
     const failure = await Promise.race([stop, part.failed]);
@@ -75,13 +80,33 @@ export async function runPart(name: "log-server" | "proxy", config: string): Pro
   }
 }
 
-function stopRequested(): Promise<undefined> {
+function stopRequested(running: () => Part | undefined): Promise<undefined> {
+  const terminal = watchTerminal();
   return new Promise((resolve) => {
     const stop = (): void => resolve(undefined);
     // Kept for good: a second signal must not end the process in the middle of its stop.
-    for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const) process.on(signal, stop);
+    for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, stop);
+    process.on("SIGHUP", () => {
+      const reload = running()?.reload;
+      if (terminal.wasClosed() || reload === undefined) stop();
+      else void reloaded(reload);
+    });
     if (process.connected) process.on("disconnect", () => void outlived().then(stop));
   });
+}
+
+async function reloaded(reload: () => Promise<string>): Promise<void> {
+  try {
+    const line = await reload();
+    process.stdout.write(`vitrine: ${line}\n`);
+    await tell({ type: "notice", line });
+  } catch (error) {
+    const code = codeOf(error);
+    if (code === undefined) throw error;
+    const line = `not reloaded, everything stays as it was: ${code}: ${oneLine(error)}`;
+    process.stderr.write(`vitrine: ${line}\n`);
+    await tell({ type: "notice", line });
+  }
 }
 
 /**

@@ -29,7 +29,13 @@ function say(line: string): void {
  */
 export async function up(options: UpOptions, version: string): Promise<number> {
   let waitingFor = "what is being started";
-  const interrupt = watchSignals(() => say(`vitrine: still waiting for ${waitingFor}`));
+  const pieces: Piece[] = [];
+  const interrupt = watchSignals(
+    () => say(`vitrine: still waiting for ${waitingFor}`),
+    () => {
+      for (const piece of pieces) piece.reload?.();
+    },
+  );
   // Nothing is created for a start that cannot succeed; but in a folder that exists, the addresses are looked at only
   // when it is ours: another `up`, or what a killed one left running, may have both.
   const folder = path.resolve(options.data);
@@ -39,7 +45,6 @@ export async function up(options: UpOptions, version: string): Promise<number> {
   const leftovers = (): void =>
     say("vitrine: an earlier start was killed; waiting until what it left running has stopped");
   const data = await openDataFolder(folder, createKey, leftovers, interrupt.signal);
-  const pieces: Piece[] = [];
   const dead = new Set<Piece>();
   let clean = true;
   let problem: unknown;

@@ -1,0 +1,216 @@
+import { chmod, readFile, writeFile } from "node:fs/promises";
+import { Agent, request } from "node:http";
+import { join } from "node:path";
+import t, { type Test } from "tap";
+import type { LogServerConfig } from "../src/config.ts";
+import { createKey } from "../src/keys.ts";
+import { checkNote, parseNote, parseVerifierKey } from "../src/note.ts";
+import { ignoredKeys, reloadLine } from "../src/reload.ts";
+import { type RunningLogServer, startLogServer } from "../src/start.ts";
+import { get, submit } from "./client.ts";
+import { FakeWitness } from "./fake-witness.ts";
+import { type LogFolder, makeLogFolder, ORIGIN } from "./folder.ts";
+import { TestSource } from "./source.ts";
+
+// What changes while a log runs: its keys, its witnesses.
+
+interface Scene {
+  readonly folder: LogFolder;
+  readonly source: TestSource;
+  /** Writes a new key of the log. @returns its path and verifier key */
+  newKey(file: string, name?: string): Promise<{ path: string; vkey: string }>;
+  start(changes?: Partial<LogServerConfig>): Promise<RunningLogServer>;
+}
+
+async function scene(t: Test): Promise<Scene> {
+  const source = new TestSource("s").start().fill(20);
+  const folder = await makeLogFolder([source.key.vkey]);
+  const running: RunningLogServer[] = [];
+  t.after(async () => {
+    for (const log of running) await log.close();
+    await folder.remove();
+  });
+  return {
+    folder,
+    source,
+    newKey: async (file, name = ORIGIN) => {
+      const path = join(folder.path, file);
+      const { skey, vkey } = createKey(name);
+      await writeFile(path, skey, { mode: 0o600 });
+      return { path, vkey };
+    },
+    start: async (changes = {}) => {
+      const log = await startLogServer(folder.config({ checkpointIntervalMs: 10, ...changes }), { log: () => {} });
+      running.push(log);
+      return log;
+    },
+  };
+}
+
+/** Which of the keys have signed, as numbers in the order of the note's lines; all that have are good. */
+function signers(note: string, vkeys: readonly string[]): number[] {
+  const parsed = parseNote(Buffer.from(note))!;
+  const keys = vkeys.map((vkey) => parseVerifierKey(vkey)!);
+  return parsed.signatures.map(({ id }) => {
+    const at = keys.findIndex((key) => key.id.equals(id));
+    if (checkNote(parsed, keys[at]!) !== "good") throw new Error(`key ${at} has not signed`);
+    return at;
+  });
+}
+
+async function signedBy(log: RunningLogServer, vkeys: readonly string[], wanted: readonly number[]): Promise<string> {
+  for (;;) {
+    const note = (await get(log.url, "/checkpoint")).body.toString();
+    if (signers(note, vkeys).join() === wanted.join()) return note;
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+}
+
+t.test("a key is changed in four steps, without a restart, and without a checkpoint between", async (t) => {
+  const { folder, source, newKey, start } = await scene(t);
+  const { key: old, guard } = folder.config();
+  const { path: next, vkey } = await newKey("log-2.key");
+  const vkeys = [folder.vkey, vkey];
+  const log = await start();
+  await submit(log.url, source.submission(ORIGIN, 0, 5));
+  await signedBy(log, vkeys, [0]);
+  t.match(await log.reload(folder.config({ moreKeys: [next] })), { keys: vkeys, witnesses: 0 });
+  await signedBy(log, vkeys, [0, 1]);
+  t.same(signers(await readFile(guard, "utf8"), vkeys), [0, 1]);
+  await submit(log.url, source.submission(ORIGIN, 5, 7));
+  await log.reload(folder.config({ key: next, moreKeys: [old] }));
+  const swapped = await signedBy(log, vkeys, [1, 0]);
+  const sth = (await get(log.url, "/ct/v1/get-sth")).json();
+  const [first] = parseNote(Buffer.from(swapped))!.signatures;
+  t.equal(sth.tree_head_signature, first!.signature.toString("base64"), "by `key`");
+  t.equal((await get(log.url, "/healthz")).status, 200);
+  await log.reload(folder.config({ key: next }));
+  await signedBy(log, vkeys, [1]);
+  await log.close();
+  const again = await start({ key: next });
+  t.equal(again.vkey, vkey);
+  t.same(signers((await get(again.url, "/checkpoint")).body.toString(), vkeys), [1]);
+});
+
+t.test("a key that is added at a start signs the checkpoint that is there", async (t) => {
+  const { folder, source, newKey, start } = await scene(t);
+  const { path: next, vkey } = await newKey("log-2.key");
+  const vkeys = [folder.vkey, vkey];
+  const log = await start();
+  await submit(log.url, source.submission(ORIGIN, 0, 5));
+  await log.close();
+  const both = await start({ moreKeys: [next] });
+  t.same(signers((await get(both.url, "/checkpoint")).body.toString(), vkeys), [0, 1]);
+  await both.close();
+  const swapped = await start({ key: next, moreKeys: [folder.config().key] });
+  t.same(signers((await get(swapped.url, "/checkpoint")).body.toString(), vkeys), [1, 0]);
+});
+
+t.test("a swap without overlap is refused, at a start and at a reload, and so is a bad signature", async (t) => {
+  const { folder, source, newKey, start } = await scene(t);
+  const { path: next, vkey } = await newKey("log-2.key");
+  const { key: old, guard } = folder.config();
+  const log = await start();
+  await submit(log.url, source.submission(ORIGIN, 0, 5));
+  const refused = { code: "bad_key", message: /not by a key of this log.*"more_keys"/ };
+  await t.rejects(log.reload(folder.config({ key: next })), refused);
+  await signedBy(log, [folder.vkey], [0]);
+  await log.reload(folder.config({ moreKeys: [next] }));
+  await signedBy(log, [folder.vkey, vkey], [0, 1]);
+  await log.close();
+  const note = await readFile(guard, "utf8");
+  const third = await newKey("log-3.key");
+  await t.rejects(start({ key: third.path }), refused);
+  // One good signature is enough only if the other is not bad.
+  const lines = note.split("\n");
+  const at = lines.length - 2;
+  const blob = Buffer.from(lines[at]!.split(" ")[2]!, "base64");
+  blob[20] = blob[20]! ^ 1;
+  lines[at] = `\u2014 ${ORIGIN} ${blob.toString("base64")}`;
+  await writeFile(guard, lines.join("\n"));
+  await t.rejects(start({ moreKeys: [next] }), { code: "guard_missing", message: /damaged/ });
+  await writeFile(guard, note);
+  const only = await start({ key: old });
+  t.same(signers((await get(only.url, "/checkpoint")).body.toString(), [folder.vkey]), [0]);
+});
+
+t.test("keys that cannot be meant", async (t) => {
+  const { folder, newKey, start } = await scene(t);
+  const { path: other } = await newKey("other.key", "other.example");
+  const { path: next } = await newKey("log-2.key");
+  const { key } = folder.config();
+  await t.rejects(start({ moreKeys: [other] }), { code: "bad_key", message: /is other\.example's/ });
+  await t.rejects(start({ moreKeys: [key] }), { code: "bad_key", message: /configured already/ });
+  await t.rejects(start({ moreKeys: Array<string>(8).fill(next) }), { code: "bad_key", message: /at most 8/ });
+  await chmod(next, 0o644);
+  await t.rejects(start({ moreKeys: [next] }), { code: "bad_key", message: /chmod 600/ });
+});
+
+t.test("witnesses come and go, and no connection is dropped", async (t) => {
+  const { folder, source, start } = await scene(t);
+  const fakes = await Promise.all(["w0", "w1"].map((name) => FakeWitness.start(name)));
+  t.after(() => Promise.all(fakes.map((fake) => fake.close())));
+  const policy = async (...which: number[]): Promise<LogServerConfig> => {
+    const witnesses = join(folder.path, `policy-${which.join("-")}`);
+    const lines = which.map((i) => `witness w${i} ${fakes[i]!.key.vkey} ${fakes[i]!.url}\n`);
+    await writeFile(witnesses, `${lines.join("")}quorum w${which.at(-1)}\n`);
+    return folder.config({ witnesses });
+  };
+  const cosigners = async (): Promise<string[]> =>
+    parseNote((await get(log.url, "/checkpoint")).body)!
+      .signatures.slice(1)
+      .map(({ name }) => name);
+  const until = async (...names: string[]): Promise<void> => {
+    while ((await cosigners()).join() !== names.join()) await new Promise((resolve) => setTimeout(resolve, 5));
+  };
+  const log = await start();
+  const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+  t.after(() => agent.destroy());
+  const reused = (): Promise<boolean> =>
+    new Promise((resolve, reject) => {
+      const sent = request(`${log.url}/checkpoint`, { agent }, (answer) => {
+        answer.resume().on("end", () => resolve(sent.reusedSocket));
+      });
+      sent.on("error", reject).end();
+    });
+  await reused();
+  await submit(log.url, source.submission(ORIGIN, 0, 5));
+  while (parseNote((await get(log.url, "/checkpoint")).body)!.text.split("\n")[1] !== "5");
+  t.match(await log.reload(await policy(0)), { witnesses: 1, ignored: [] });
+  await until("w0");
+  await log.reload(await policy(0, 1));
+  await until("w0", "w1");
+  t.equal(fakes[0]!.asked.length, 1, "one that stays is not asked anew for what it has cosigned");
+  const broken = await policy(1);
+  await writeFile(broken.witnesses!, "quorum w9\n");
+  await t.rejects(log.reload(broken), { code: "bad_config", message: /policy-1:1: no witness or group w9/ });
+  t.same(await cosigners(), ["w0", "w1"]);
+  await log.reload(await policy(1));
+  t.same(await cosigners(), ["w1"]);
+  await log.reload(folder.config());
+  t.same(await cosigners(), []);
+  t.ok(await reused(), "the connection is the one from before");
+});
+
+t.test("what needs a restart is named", async (t) => {
+  const { folder } = await scene(t);
+  const config = folder.config();
+  t.same(ignoredKeys(config, folder.config({ key: "x", moreKeys: ["y"], witnesses: "z" })), []);
+  const limits = { ...config.limits, bodyBytes: 16_777_216, waitingAdds: 1 };
+  const changed = folder.config({ limits, checkpointIntervalMs: 5, tokens: "t", sources: [], origin: "o" });
+  const { sources: _, ...rest } = changed;
+  const ignored = ignoredKeys(config, rest as LogServerConfig);
+  t.same(ignored, [
+    "checkpoint_interval_ms",
+    "limits.body_bytes",
+    "limits.waiting_adds",
+    "origin",
+    "sources",
+    "tokens",
+  ]);
+  t.equal(reloadLine({ keys: ["a"], witnesses: 0, ignored: [] }), "reloaded: 1 key signs, 0 witnesses");
+  t.equal(
+    reloadLine({ keys: ["a", "b"], witnesses: 1, ignored: ["listen"] }),
+    "reloaded: 2 keys sign, 1 witness; not taken: listen, which has changed and needs a restart",
+  );
+});
