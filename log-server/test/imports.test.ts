@@ -15,6 +15,7 @@ const ROOMS: readonly (readonly string[])[] = [
   [
     "log",
     "sources",
+    "added",
     "check",
     "turn",
     "position",
