@@ -3,9 +3,11 @@ import { setImmediate } from "node:timers/promises";
 import { type CheckedDisclosures, checkDisclosures } from "./disclosure.ts";
 import { type EntryValue, parseEntry } from "./entry.ts";
 import { LogServerError } from "./errors.ts";
+import { handoverFault } from "./handover.ts";
 import { HASH_BYTES, leafHashInto } from "./merkle.ts";
 import { checkNote, type VerifierKey } from "./note.ts";
-import type { Sources } from "./sources.ts";
+import type { Source, Sources } from "./sources.ts";
+import type { ErasureRecord, SourceRecord } from "./store.ts";
 import { type FramedSubmission, parsePayload } from "./submission.ts";
 
 /** The end of the epoch before, as a `source.start` states it. */
@@ -13,6 +15,12 @@ interface Previous {
   readonly epoch: number;
   readonly next: number;
   readonly chain: string;
+}
+
+/** What an entry of the log's own changes, besides being there; durable with it. */
+export interface Effect {
+  readonly source?: SourceRecord;
+  readonly erasure?: { readonly order: number; readonly record: ErasureRecord };
 }
 
 /** A submission for which everything holds that can be told without knowing where its source stands. */
@@ -24,7 +32,12 @@ export interface CheckedSubmission {
   /** Of the entries that came with disclosures. */
   readonly disclosures: readonly (CheckedDisclosures & { readonly position: number })[];
   readonly source: string;
+  /** The key that signed it. */
   readonly vkey: string;
+  /** The key in force behind it, when its last entry is a new `source.key`. */
+  readonly newKey?: string;
+  /** Of the log's own entry in it, by the index that it gets. */
+  readonly effect?: (index: number) => Effect;
   readonly epoch: number;
   readonly seq: number;
   readonly count: number;
@@ -37,25 +50,61 @@ export interface CheckedSubmission {
 // How many entries are checked before others get a turn: about 3 ms.
 const SLICE = 256;
 
-function authenticate(framed: FramedSubmission, origin: string, sources: Sources): VerifierKey {
+/** The keys that a batch whose last entry is this one may be signed by (spec/submission.md, "Keys"). */
+function keysFor({ key, former }: Source, epoch: number, last: number): VerifierKey[] {
+  const good = former.filter((each) => epoch < each.epoch || (epoch === each.epoch && last <= each.seq));
+  return [key, ...good.map((each) => each.key)];
+}
+
+/** @returns the source, and its key that signed the submission. */
+function authenticate(
+  framed: FramedSubmission,
+  origin: string,
+  sources: Sources,
+): { source: Source; key: VerifierKey } {
   const { note, announced } = framed;
-  const key = sources.get(announced.source);
-  if (key === undefined) {
-    const message = `the source ${announced.source} is not registered: add its verifier key to "sources" in the log's configuration`;
+  const source = sources.get(announced.source);
+  if (source === undefined || sources.isOwn(announced.source)) {
+    const what = source === undefined ? "is not registered" : "is the log itself, in whose name nobody submits";
+    const message = `the source ${announced.source} ${what}: register its verifier key`;
     throw new LogServerError("unknown_source", message);
   }
-  const signature = checkNote(note, key);
+  if (source.retired) throw retired(source.name);
+  const { epoch, seq, count } = announced;
+  const signed = keysFor(source, epoch, seq + count - 1).map((key) => ({ key, signature: checkNote(note, key) }));
+  const { key, signature } =
+    signed.find((each) => each.signature === "invalid") ??
+    signed.find((each) => each.signature === "good") ??
+    signed[0]!;
   if (signature !== "good") {
-    throw new LogServerError(
-      "bad_signature",
-      `the note's signature by ${key.name}+${key.id.toString("hex")} is ${signature}`,
-    );
+    const message = `the note's signature by ${key.name}+${key.id.toString("hex")} is ${signature}`;
+    throw new LogServerError("bad_signature", message);
   }
   if (announced.origin !== origin) {
     const message = `the submission is made for the log ${announced.origin}, and this one is ${origin}`;
     throw new LogServerError("bad_signature", message);
   }
-  return key;
+  return { source, key };
+}
+
+/** @returns the error for a source whose entries are taken no more. */
+export function retired(name: string): LogServerError {
+  return new LogServerError("source_retired", `the source ${name} is retired: the log takes no more entries of it`);
+}
+
+/**
+ * Checks an entry `source.key`. One that changed the key before is compared with what was logged, later.
+ * @param last whether it is the last entry of its batch
+ * @returns what is wrong with it; or the new key, when the change is new
+ */
+function checkHandover(entry: EntryValue, source: Source, last: boolean): { fault: string } | { newKey?: string } {
+  const { epoch, seq } = entry;
+  if (source.former.some((each) => each.epoch === epoch && each.seq === seq)) return {};
+  if (!last) return { fault: "source.key must be the last entry of its batch: what follows is signed by the new key" };
+  const handover = { source: source.name, epoch, seq, vkey: entry.vkey as string, proof: entry.proof as string };
+  const former = source.former.map((each) => each.key);
+  const fault = handoverFault(handover, source.key, former);
+  return fault === undefined ? { newKey: handover.vkey } : { fault };
 }
 
 function faultInPlace(entry: EntryValue, source: VerifierKey, epoch: number, seq: number): string | undefined {
@@ -77,7 +126,7 @@ export async function checkSubmission(
   origin: string,
   sources: Sources,
 ): Promise<CheckedSubmission> {
-  const key = authenticate(framed, origin, sources);
+  const { source, key } = authenticate(framed, origin, sources);
   const { payload } = framed;
   const { epoch, seq, count, digest } = framed.announced;
   if (!hash("sha256", payload, "buffer").equals(digest)) {
@@ -90,6 +139,7 @@ export async function checkSubmission(
   const disclosures: CheckedSubmission["disclosures"][number][] = [];
   const leaves = Buffer.allocUnsafeSlow(count * HASH_BYTES);
   let previous: Previous | null | undefined;
+  let newKey: string | undefined;
   for (let i = 0; i < count; i += 1) {
     if (i > 0 && i % SLICE === 0) await setImmediate();
     const bytes = payload.subarray(starts[i], ends[i]);
@@ -98,6 +148,13 @@ export async function checkSubmission(
     if (fault !== undefined) {
       throw new LogServerError("bad_entry", `entry ${i} of the submission: ${fault}`, { entry: i });
     }
+    if (entry.kind === "source.key") {
+      const handover = checkHandover(entry, source, i === count - 1);
+      if ("fault" in handover) {
+        throw new LogServerError("bad_entry", `entry ${i} of the submission: ${handover.fault}`, { entry: i });
+      }
+      newKey = handover.newKey;
+    }
     if (seq + i === 0) previous = entry.previous as Previous | null;
     const block = payload.subarray(ends[i], blockEnds[i]);
     // Two bytes say that there are none.
@@ -105,5 +162,9 @@ export async function checkSubmission(
     leafHashInto(leaves, i * HASH_BYTES, bytes);
   }
   const checked = { source: key.name, vkey: key.vkey, epoch, seq, count, payload, starts, ends, disclosures, leaves };
-  return previous === undefined ? checked : { ...checked, previous };
+  return {
+    ...checked,
+    ...(previous === undefined ? {} : { previous }),
+    ...(newKey === undefined ? {} : { newKey }),
+  };
 }

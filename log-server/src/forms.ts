@@ -86,12 +86,13 @@ const base64: Form = matching(/^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}[AEIMQUY
 const inBase64 = exactly({ base64 });
 const byDigest = exactly({ bytes: count, sha256: sha256Hex });
 
-/** The four values that may be sealed, in the form in which they are disclosed or stand in the clear, by their path. */
+/** The values that may be sealed, in the form in which they are disclosed or stand in the clear, by their path. */
 export const sealableForms: ReadonlyMap<string, Form> = new Map([
   ["sql", anyOf(text, inBase64, byDigest)],
   ["params", anyOf(listOf(anyOf((value) => value === null, text, inBase64)), byDigest)],
   ["error", text],
   ["client.address", text],
+  ["reason", text],
 ]);
 
 /** The value of a path in `sealableForms`, sealed or in the clear. */

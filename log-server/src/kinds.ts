@@ -14,6 +14,7 @@ import {
   text,
   timestamp,
 } from "./forms.ts";
+import { isKeyName } from "./note.ts";
 
 // The members of each kind of entry (spec/entry.md, "Kinds"). A name with `?` stands for a member that its row says
 // may be absent; where absence depends on another member, `statementFault` has the rule.
@@ -26,6 +27,9 @@ const sqlstate = matching(/^[0-9A-Z]{5}$/);
 const auth = anyOf(oneOf("trust", "password", "md5", "scram-sha-256", "scram-sha-256-plus"), matching(/^other:.+$/s));
 const actor = object({ login: text, auth });
 const clientAtStart = object({ address: sealable("client.address"), "application?": text, tls: flag });
+const nameAndKey = object({ name: (value) => typeof value === "string" && isKeyName(value), vkey: text });
+const scope = object({ "index?": count, "login?": text, "before?": timestamp });
+const SCOPES = ["index", "login", "before"];
 const durability = oneOf("before-execute", "before-result", "relaxed");
 
 export const statementClasses: readonly string[] = [
@@ -53,6 +57,7 @@ const table: Readonly<Record<string, Members>> = {
       object({ epoch, next: count, chain: hashBase64, clean: flag, spool: oneOf("kept", "lost") }),
     ),
   },
+  "source.key": { vkey: text, proof: text },
   "source.seal": { seal: text },
   "source.stop": { reason: oneOf("shutdown"), seal: text },
   "session.start": {
@@ -116,6 +121,16 @@ const table: Readonly<Record<string, Members>> = {
     "recovered?": object({ epoch }),
   },
   "config.change": { config: sha256Hex, previous_config: sha256Hex },
+  "source.registered": { registered: nameAndKey, by: text, reason: sealable("reason") },
+  "source.retired": { retired: nameAndKey, by: text, reason: sealable("reason") },
+  "disclosure.read": { reader: text, index: count, names: listOf(text), reason: sealable("reason") },
+  "erasure.ordered": {
+    scope: (value) => scope(value) && SCOPES.filter((name) => Object.hasOwn(value as object, name)).length === 1,
+    by: text,
+    reason: sealable("reason"),
+  },
+  "erasure.done": { ordered: count, entries: count, values: count },
+  "log.keys": { keys: (value) => listOf(text)(value) && (value as unknown[]).length > 0 },
 };
 
 interface Member {

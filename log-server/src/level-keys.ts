@@ -11,6 +11,11 @@ export const HEAD_KEY: Buffer = Buffer.from("t");
 export const CHECKPOINT_KEY: Buffer = Buffer.from("c");
 export const POSITION_PREFIX: Buffer = Buffer.from("s");
 
+/** Sources, erasures, and digests of shared disclosures that were erased. */
+export const SOURCE_PREFIX: Buffer = Buffer.from("r");
+export const ERASURE_PREFIX: Buffer = Buffer.from("x");
+export const ERASED_PREFIX: Buffer = Buffer.from("y");
+
 /** Writes a safe integer as u64. @returns the offset behind it */
 export function writeU64(target: Buffer, value: number, offset: number): number {
   target.writeUInt32BE(Math.floor(value / 2 ** 32), offset);
@@ -55,4 +60,29 @@ export function acceptedKey(source: string, epoch: number, seq: number): Buffer 
   name.copy(key, 3);
   writeU64(key, seq, writeU64(key, epoch, 3 + name.length));
   return key;
+}
+
+/** `r` + name: what the log was told of a source. */
+export function sourceKey(source: string): Buffer {
+  return Buffer.concat([SOURCE_PREFIX, Buffer.from(source)]);
+}
+
+/** `x` + u64 index of the order: an erasure. */
+export function erasureKey(order: number): Buffer {
+  const key = Buffer.alloc(9);
+  ERASURE_PREFIX.copy(key);
+  writeU64(key, order, 1);
+  return key;
+}
+
+/** `y` + digest: a shared disclosure that must not come back. */
+export function erasedKey(digest: Buffer): Buffer {
+  return Buffer.concat([ERASED_PREFIX, digest]);
+}
+
+/** @returns the keys from `prefix` on, up to those of the next prefix of the same length. */
+export function within(prefix: Buffer): { gte: Buffer; lt: Buffer } {
+  const lt = Buffer.from(prefix);
+  lt[lt.length - 1]! += 1;
+  return { gte: prefix, lt };
 }

@@ -4,6 +4,10 @@ import {
   acceptedKey,
   CHECKPOINT_KEY,
   disclosuresKey,
+  ERASED_PREFIX,
+  ERASURE_PREFIX,
+  erasedKey,
+  erasureKey,
   HEAD_KEY,
   LAYOUT,
   META_KEY,
@@ -11,14 +15,30 @@ import {
   positionKey,
   readU64,
   runKey,
+  SOURCE_PREFIX,
   sharedKey,
+  sourceKey,
+  within,
   writeU64,
 } from "./level-keys.ts";
 import { EMPTY_ROOT, HASH_BYTES } from "./merkle.ts";
-import type { AcceptedRange, Append, RecordedCheckpoint, SourcePosition, Store, TreeHead } from "./store.ts";
+import type {
+  AcceptedRange,
+  Append,
+  Erase,
+  ErasureRecord,
+  RecordedCheckpoint,
+  SourcePosition,
+  SourceRecord,
+  Store,
+  TreeHead,
+} from "./store.ts";
 import { TILE_WIDTH, type TileLevel } from "./tile.ts";
 
-type Database = Level<Buffer, Buffer>;
+type Database = Level<Buffer, Buffer> & {
+  /** What `level` is in Node has it (classic-level); its types are those of every platform. */
+  compactRange(start: Buffer, end: Buffer): Promise<void>;
+};
 
 // Memory that LevelDB gathers writes in before it sorts them into files. A turn of the sequencer can have 8 MiB.
 const WRITE_BUFFER_BYTES = 32 * 2 ** 20;
@@ -67,9 +87,33 @@ function countEntries(run: Buffer): number {
 /** The store in LevelDB. */
 class LevelStore implements Store {
   readonly #db: Database;
+  /** Whether a shared disclosure was ever erased: only then has an append to look. */
+  #anyErased: boolean;
+  /** Appends and erasures one after the other: what one reads before it writes, the other must not change. */
+  #writing: Promise<unknown> = Promise.resolve();
+  readonly #reading = new Set<Promise<unknown>>();
 
-  constructor(db: Database) {
+  constructor(db: Database, anyErased: boolean) {
     this.#db = db;
+    this.#anyErased = anyErased;
+  }
+
+  /** Runs a read, and lets `purge` know of it: LevelDB keeps what an iterator could still see. */
+  async #read<T>(read: () => Promise<T>): Promise<T> {
+    const result = read();
+    this.#reading.add(result);
+    try {
+      return await result;
+    } finally {
+      this.#reading.delete(result);
+    }
+  }
+
+  #exclusively<T>(write: () => Promise<T>): Promise<T> {
+    const result = this.#writing.then(write);
+    // The next one waits for this one, whatever comes of it.
+    this.#writing = result.catch(() => undefined);
+    return result;
   }
 
   async head(): Promise<TreeHead> {
@@ -83,37 +127,35 @@ class LevelStore implements Store {
     // Most tiles are one run, and to get it costs less than half of what an iterator does. One of hashes is small, and
     // nearly always in memory: the way to a thread and back, past the writes, would take many times as long.
     const key = runKey(level, start);
-    const run = level === "entries" ? await this.#db.get(key) : this.#db.getSync(key);
+    const run = level === "entries" ? await this.#read(() => this.#db.get(key)) : this.#db.getSync(key);
     if (run === undefined) return Buffer.alloc(0);
     const count = level === "entries" ? countEntries(run) : run.length / HASH_BYTES;
     if (count >= TILE_WIDTH) return run;
     const range = { gt: key, lt: runKey(level, start + TILE_WIDTH), highWaterMarkBytes: READ_BYTES };
-    const rest = await this.#db.values(range).all();
+    const rest = await this.#read(() => this.#db.values(range).all());
     return rest.length === 0 ? run : Buffer.concat([run, ...rest]);
   }
 
   async disclosures(index: number): Promise<Buffer | undefined> {
-    return this.#db.get(disclosuresKey(index));
+    return this.#read(() => this.#db.get(disclosuresKey(index)));
   }
 
   async sharedDisclosure(digest: Buffer): Promise<Buffer | undefined> {
-    return this.#db.get(sharedKey(digest));
+    return this.#read(() => this.#db.get(sharedKey(digest)));
   }
 
   async positions(): Promise<Map<string, SourcePosition>> {
-    const above = Buffer.of(POSITION_PREFIX[0]! + 1);
-    const rows = await this.#db.iterator({ gte: POSITION_PREFIX, lt: above }).all();
+    const rows = await this.#read(() => this.#db.iterator(within(POSITION_PREFIX)).all());
     return new Map(rows.map(([key, value]) => [key.toString("utf8", 1), decodePosition(value)]));
   }
 
   async accepted(source: string, epoch: number, seq: number, end: number): Promise<AcceptedRange[]> {
     const lowest = acceptedKey(source, epoch, 0);
     // The range that `seq` stands in begins at or before it.
-    const [before] = await this.#db
-      .keys({ gte: lowest, lte: acceptedKey(source, epoch, seq), reverse: true, limit: 1 })
-      .all();
+    const upTo = { gte: lowest, lte: acceptedKey(source, epoch, seq), reverse: true, limit: 1 };
+    const [before] = await this.#read(() => this.#db.keys(upTo).all());
     const highest = acceptedKey(source, epoch, Math.min(end, MAX_SEQ));
-    const rows = await this.#db.iterator({ gte: before ?? lowest, lt: highest }).all();
+    const rows = await this.#read(() => this.#db.iterator({ gte: before ?? lowest, lt: highest }).all());
     return rows
       .map(([key, value]) => ({
         source,
@@ -130,15 +172,67 @@ class LevelStore implements Store {
     return value === undefined ? undefined : { time: readU64(value, 0), note: value.toString("utf8", 8) };
   }
 
-  async append({ runs, disclosures, shared, positions, accepted, head }: Append): Promise<void> {
+  async sources(): Promise<Map<string, SourceRecord>> {
+    const values = await this.#read(() => this.#db.values(within(SOURCE_PREFIX)).all());
+    const records = values.map((value) => JSON.parse(value.toString("utf8")) as SourceRecord);
+    return new Map(records.map((record) => [record.name, record]));
+  }
+
+  async erasures(): Promise<Map<number, ErasureRecord>> {
+    const rows = await this.#read(() => this.#db.iterator(within(ERASURE_PREFIX)).all());
+    return new Map(rows.map(([key, value]) => [readU64(key, 1), JSON.parse(value.toString("utf8")) as ErasureRecord]));
+  }
+
+  append(append: Append): Promise<void> {
+    return this.#exclusively(() => this.#append(append));
+  }
+
+  async #append({ runs, disclosures, shared, positions, accepted, head, sources, erasures }: Append): Promise<void> {
     const batch = this.#db.batch();
     for (const run of runs) batch.put(runKey(run.level, run.first), run.bytes);
     for (const { index, block } of disclosures) batch.put(disclosuresKey(index), block);
-    for (const { digest, disclosure } of shared) batch.put(sharedKey(digest), disclosure);
+    const marks = this.#anyErased ? await this.#db.getMany(shared.map(({ digest }) => erasedKey(digest))) : [];
+    for (const [i, { digest, disclosure }] of shared.entries()) {
+      if (marks[i] === undefined) batch.put(sharedKey(digest), disclosure);
+    }
     for (const [source, position] of positions) batch.put(positionKey(source), encodePosition(position));
     for (const range of accepted) batch.put(acceptedKey(range.source, range.epoch, range.seq), encodeAccepted(range));
+    for (const record of sources ?? []) batch.put(sourceKey(record.name), Buffer.from(JSON.stringify(record)));
+    for (const [order, record] of erasures ?? []) batch.put(erasureKey(order), Buffer.from(JSON.stringify(record)));
     batch.put(HEAD_KEY, encodeHead(head));
     await batch.write({ sync: true });
+  }
+
+  erase({ indexes, digests, order, record }: Erase): Promise<void> {
+    return this.#exclusively(async () => {
+      const batch = this.#db.batch();
+      for (const index of indexes) batch.del(disclosuresKey(index));
+      for (const digest of digests) batch.del(sharedKey(digest)).put(erasedKey(digest), Buffer.alloc(0));
+      batch.put(erasureKey(order), Buffer.from(JSON.stringify(record)));
+      await batch.write({ sync: true });
+      if (digests.length > 0) this.#anyErased = true;
+    });
+  }
+
+  /**
+   * LevelDB removes a deleted value's bytes when it merges the deletion into the file that has them; when both went
+   * from memory into one file, it merges nothing until another file overlaps. So the memory is written out, then a
+   * deletion is written at both ends of each range, whose file overlaps with all others, and merged down through every
+   * level. What an iterator could still see is kept: those that are open are waited for, before and behind.
+   */
+  async purge(): Promise<void> {
+    const ranges = [disclosuresKey(0).subarray(0, 1), sharedKey(Buffer.alloc(0))].map(within);
+    await Promise.allSettled(this.#reading);
+    for (const { gte, lt } of ranges) await this.#db.compactRange(gte, lt);
+    // No such keys are ever written: those of entries and digests are longer than one byte, and shorter than 65.
+    const ends = ranges.flatMap(({ gte }) => [gte, Buffer.concat([gte, Buffer.alloc(64, 0xff)])]);
+    const overlap = ends.map((key) => ({ type: "del" as const, key }));
+    await this.#db.batch(overlap, { sync: true });
+    for (const { gte, lt } of ranges) await this.#db.compactRange(gte, lt);
+    await Promise.allSettled(this.#reading);
+    // Files that a reader held are removed with the next one that is written.
+    await this.#db.batch(overlap, { sync: true });
+    for (const { gte, lt } of ranges) await this.#db.compactRange(gte, lt);
   }
 
   async recordCheckpoint({ note, time }: RecordedCheckpoint): Promise<void> {
@@ -172,13 +266,14 @@ function openError(path: string, error: unknown): LogServerError {
  */
 export async function openLevelStore(path: string, origin: string, create: boolean): Promise<Store | undefined> {
   const options = { keyEncoding: "buffer", valueEncoding: "buffer" } as const;
-  const db: Database = new Level<Buffer, Buffer>(path, options);
+  const db = new Level<Buffer, Buffer>(path, options) as Database;
   try {
     await db.open({ createIfMissing: create, writeBufferSize: WRITE_BUFFER_BYTES, cacheSize: CACHE_BYTES });
   } catch (error) {
     if (!create && /does not exist/.test(reason(error))) return undefined;
     throw openError(path, error);
   }
+  let anyErased: boolean;
   try {
     const meta = Buffer.from(JSON.stringify({ layout: LAYOUT, origin }));
     const found = await db.get(META_KEY);
@@ -189,11 +284,12 @@ export async function openLevelStore(path: string, origin: string, create: boole
     } else if (!found.equals(meta)) {
       throw versionError(path, `is ${found.toString("utf8")}, and this program needs ${meta.toString("utf8")}`);
     }
+    anyErased = (await db.keys({ ...within(ERASED_PREFIX), limit: 1 }).all()).length > 0;
   } catch (error) {
     await db.close();
     throw error instanceof LogServerError ? error : openError(path, error);
   }
-  return new LevelStore(db);
+  return new LevelStore(db, anyErased);
 }
 
 function versionError(path: string, what: string): LogServerError {

@@ -1,5 +1,15 @@
 import { EMPTY_ROOT } from "./merkle.ts";
-import type { AcceptedRange, Append, RecordedCheckpoint, SourcePosition, Store, TreeHead } from "./store.ts";
+import type {
+  AcceptedRange,
+  Append,
+  Erase,
+  ErasureRecord,
+  RecordedCheckpoint,
+  SourcePosition,
+  SourceRecord,
+  Store,
+  TreeHead,
+} from "./store.ts";
 import { TILE_WIDTH, type TileLevel } from "./tile.ts";
 
 /** A store in memory, for tests and for trying things out: durable until the process ends. */
@@ -10,6 +20,9 @@ export class MemoryStore implements Store {
   readonly #shared = new Map<string, Buffer>();
   readonly #positions = new Map<string, SourcePosition>();
   readonly #accepted: AcceptedRange[] = [];
+  readonly #sources = new Map<string, SourceRecord>();
+  readonly #erasures = new Map<number, ErasureRecord>();
+  readonly #erased = new Set<string>();
   #checkpoint: RecordedCheckpoint | undefined;
   #closed = false;
 
@@ -64,11 +77,39 @@ export class MemoryStore implements Store {
       this.#tiles.set(key, tile);
     }
     for (const { index, block } of append.disclosures) this.#disclosures.set(index, Buffer.from(block));
-    for (const { digest, disclosure } of append.shared)
-      this.#shared.set(digest.toString("hex"), Buffer.from(disclosure));
+    for (const { digest, disclosure } of append.shared) {
+      const key = digest.toString("hex");
+      if (!this.#erased.has(key)) this.#shared.set(key, Buffer.from(disclosure));
+    }
     for (const [source, position] of append.positions) this.#positions.set(source, position);
     this.#accepted.push(...append.accepted);
+    for (const record of append.sources ?? []) this.#sources.set(record.name, record);
+    for (const [index, record] of append.erasures ?? []) this.#erasures.set(index, record);
     this.#head = append.head;
+  }
+
+  async sources(): Promise<Map<string, SourceRecord>> {
+    this.#open();
+    return new Map(this.#sources);
+  }
+
+  async erasures(): Promise<Map<number, ErasureRecord>> {
+    this.#open();
+    return new Map([...this.#erasures].sort(([a], [b]) => a - b));
+  }
+
+  async erase({ indexes, digests, order, record }: Erase): Promise<void> {
+    this.#open();
+    for (const index of indexes) this.#disclosures.delete(index);
+    for (const digest of digests) {
+      this.#shared.delete(digest.toString("hex"));
+      this.#erased.add(digest.toString("hex"));
+    }
+    this.#erasures.set(order, record);
+  }
+
+  async purge(): Promise<void> {
+    this.#open();
   }
 
   async recordCheckpoint(checkpoint: RecordedCheckpoint): Promise<void> {

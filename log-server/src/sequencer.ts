@@ -1,10 +1,10 @@
-import type { CheckedSubmission } from "./check.ts";
+import { type CheckedSubmission, retired } from "./check.ts";
 import { httpStatus, LogServerError, reason } from "./errors.ts";
 import type { Hooks } from "./hooks.ts";
 import { TreeReader } from "./log.ts";
 import { HASH_BYTES, type RightEdge } from "./merkle.ts";
 import { placeSubmission, sequenceConflict } from "./position.ts";
-import { positionOf } from "./sources.ts";
+import { positionOf, type Sources } from "./sources.ts";
 import type { SourcePosition, Store, TreeHead } from "./store.ts";
 import { TILE_WIDTH } from "./tile.ts";
 import { Turn } from "./turn.ts";
@@ -81,6 +81,17 @@ function refusal(error: unknown): LogServerError {
 }
 
 /**
+ * What was checked when the submission came may have changed since, by entries that were on their way.
+ * @throws LogServerError `source_retired`, `bad_signature`
+ */
+function checkInForce({ source, vkey }: CheckedSubmission, position: SourcePosition, turn: Turn): void {
+  if (turn.source(source)?.retired === true) throw retired(source);
+  if (vkey === position.vkey) return;
+  const message = `new entries of ${source} must be signed by ${position.vkey}, which is in force by now`;
+  throw new LogServerError("bad_signature", message);
+}
+
+/**
  * The one writer of the log. Everything that waits becomes one append, durable at once, and only then is it
  * acknowledged; what arrives meanwhile goes into the next. After a failed append nothing is written any more: only
  * opening the store again can tell what it holds.
@@ -93,18 +104,20 @@ export class Sequencer {
   readonly #report: (turn: TurnReport) => void;
   readonly #onFatal: (error: LogServerError) => void;
   readonly #positions: Map<string, SourcePosition>;
+  readonly #sources: Sources | undefined;
   #head: TreeHead;
   #queue: Waiting[] = [];
   #running = false;
   #failed: LogServerError | undefined;
 
   /**
-   * @param edge right edge of the tree whose head is `head`; the sequencer keeps it
+   * @param state `edge` is the right edge of the tree whose head is `head`, and the sequencer keeps it; `sources` are told
+   * what entries make of them
    * @param onFatal called once, with `write_failed`
    */
   constructor(
     store: Store,
-    state: { head: TreeHead; edge: RightEdge; positions: Map<string, SourcePosition> },
+    state: { head: TreeHead; edge: RightEdge; positions: Map<string, SourcePosition>; sources?: Sources },
     hooks: Hooks,
     report: (turn: TurnReport) => void,
     onFatal: (error: LogServerError) => void,
@@ -114,6 +127,7 @@ export class Sequencer {
     this.#head = state.head;
     this.#edge = state.edge;
     this.#positions = state.positions;
+    this.#sources = state.sources;
     this.#hooks = hooks;
     this.#report = report;
     this.#onFatal = onFatal;
@@ -196,7 +210,7 @@ export class Sequencer {
   }
 
   async #turn(taken: readonly Waiting[]): Promise<void> {
-    const turn = new Turn(this.#edge);
+    const turn = new Turn(this.#edge, this.#sources);
     const answers: (() => void)[] = [];
     const deferred: WaitingSubmission[] = [];
     const queuedAt: number[] = [];
@@ -222,6 +236,7 @@ export class Sequencer {
       let ranges: ReceiptRange[] = [];
       try {
         known = placeSubmission(submission, position);
+        if (known < count) checkInForce(submission, position, turn);
         if (known > 0 && staged !== undefined) {
           deferred.push(waiting);
           continue;
@@ -258,6 +273,7 @@ export class Sequencer {
     await this.#hooks.at("append:after");
     this.#head = append.head;
     for (const [source, position] of append.positions) this.#positions.set(source, position);
+    for (const record of append.sources ?? []) this.#sources?.apply(record);
     this.#report({ entries: turn.added, submissions, seconds, queued });
   }
 

@@ -25,7 +25,7 @@ import { SearchIndex } from "./search-index.ts";
 import { Sequencer } from "./sequencer.ts";
 import { buildServer } from "./server.ts";
 import { readSigningKeys } from "./signing-keys.ts";
-import { checkSourceKeys, registerSources } from "./sources.ts";
+import { Sources } from "./sources.ts";
 import type { Store } from "./store.ts";
 import { Tokens } from "./tokens.ts";
 import { WaitingRoom } from "./waiting-room.ts";
@@ -144,7 +144,6 @@ async function listen(app: ReturnType<typeof buildServer>, { host, port }: LogSe
  */
 export async function startLogServer(config: LogServerConfig, hooks: LogServerHooks = {}): Promise<RunningLogServer> {
   await checkPaths(config);
-  const sources = registerSources(config.sources);
   const warn = (message: string): void => withDefaults(hooks).log("warn", message);
   const tokens = await Tokens.open(config.tokens, warn);
   const addTokens =
@@ -155,9 +154,10 @@ export async function startLogServer(config: LogServerConfig, hooks: LogServerHo
   const store = await openStore(config, guard);
   try {
     const positions = await store.positions();
-    const state = { ...(await recoverEdge(store)), positions };
+    const edge = await recoverEdge(store);
     const latest = await lastSigned(config, store, guard, keys);
-    checkSourceKeys(sources, positions);
+    const sources = new Sources(config.sources, await store.sources(), positions);
+    const state = { ...edge, positions, sources };
     return await run({ config, hooks, sources, tokens, addTokens, keys, policy, store, state, latest });
   } catch (error) {
     await store.close();
@@ -170,7 +170,7 @@ export async function startLogServer(config: LogServerConfig, hooks: LogServerHo
 interface Parts {
   readonly config: LogServerConfig;
   readonly hooks: LogServerHooks;
-  readonly sources: ReturnType<typeof registerSources>;
+  readonly sources: Sources;
   readonly tokens: Tokens;
   readonly addTokens: Tokens | undefined;
   readonly keys: readonly SignerKey[];

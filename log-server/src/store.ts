@@ -28,6 +28,45 @@ export interface SourcePosition {
   readonly vkey: string;
 }
 
+/** A key that a source had, and the entry `source.key` that ended it. */
+export interface FormerKey {
+  readonly vkey: string;
+  readonly epoch: number;
+  readonly seq: number;
+}
+
+/** What the log was told of a source other than by its configuration. */
+export interface SourceRecord {
+  readonly name: string;
+  /** The key in force. */
+  readonly vkey: string;
+  /** The keys before, the first one first. */
+  readonly former: readonly FormerKey[];
+  readonly retired: boolean;
+  /** Registered by an entry `source.registered`, and not by the configuration alone. */
+  readonly registered: boolean;
+}
+
+/** Which entries an erasure is about (spec/entry.md, "erasure.ordered"); exactly one member is there. */
+export interface ErasureScope {
+  readonly index?: number;
+  readonly login?: string;
+  /** A timestamp in the form of spec/README.md. */
+  readonly before?: string;
+}
+
+/** An erasure that was ordered, and how far it is. */
+export interface ErasureRecord {
+  readonly scope: ErasureScope;
+  readonly by: string;
+  readonly done: boolean;
+  /** Entries were looked at up to this index. */
+  readonly scanned: number;
+  /** How many of them matched, and how many disclosures were deleted. */
+  readonly entries: number;
+  readonly values: number;
+}
+
 /** Entries of a source that stand together in the log. */
 export interface AcceptedRange {
   readonly source: string;
@@ -42,12 +81,29 @@ export interface Append {
   readonly runs: readonly Run[];
   /** Disclosure blocks by entry; entries without disclosures of their own are not named. */
   readonly disclosures: readonly { readonly index: number; readonly block: Buffer }[];
-  /** Disclosures that belong to every entry with their digest. One that is there already is written again. */
+  /**
+   * Disclosures that belong to every entry with their digest. One that is there already is written again; one that was
+   * erased is not.
+   */
   readonly shared: readonly SharedDisclosure[];
   /** The new positions of the sources that submitted. */
   readonly positions: ReadonlyMap<string, SourcePosition>;
   readonly accepted: readonly AcceptedRange[];
   readonly head: TreeHead;
+  /** What entries of this turn changed about sources. */
+  readonly sources?: readonly SourceRecord[];
+  /** Erasures that entries of this turn ordered or ended, by the index of their order. */
+  readonly erasures?: ReadonlyMap<number, ErasureRecord>;
+}
+
+/** Disclosures to delete, and what is then known of the erasure that asks for it. */
+export interface Erase {
+  /** Entries whose own disclosures are deleted. */
+  readonly indexes: readonly number[];
+  /** Of shared disclosures, 32 bytes each; they are never stored again. */
+  readonly digests: readonly Buffer[];
+  readonly order: number;
+  readonly record: ErasureRecord;
 }
 
 /** The last signed checkpoint. */
@@ -61,9 +117,9 @@ export interface RecordedCheckpoint {
  * What the log keeps, apart from the guard file. Nothing above this interface knows how.
  *
  * Laws:
- * - **Durable when.** When the promise of `append` or `recordCheckpoint` is fulfilled, what was written survives the
+ * - **Durable when.** When the promise of `append`, `recordCheckpoint` or `erase` is fulfilled, what was written survives the
  *   loss of power.
- * - **Atomic how.** After a crash, an append is there as a whole or not at all. A rejected promise says nothing about
+ * - **Atomic how.** After a crash, an append or an erase is there as a whole or not at all. A rejected promise says nothing about
  *   which: the caller must stop writing, and find out by opening the store again.
  * - **Who may call.** One process has the store open at a time. In it, one caller appends, and waits for each append
  *   before the next; anyone reads, at any time.
@@ -91,7 +147,15 @@ export interface Store {
   accepted(source: string, epoch: number, seq: number, end: number): Promise<AcceptedRange[]>;
   /** @returns what `recordCheckpoint` was last given. */
   checkpoint(): Promise<RecordedCheckpoint | undefined>;
+  /** @returns every source that an append said something of, by name. */
+  sources(): Promise<Map<string, SourceRecord>>;
+  /** @returns every erasure that was ordered, by the index of its order, in that order. */
+  erasures(): Promise<Map<number, ErasureRecord>>;
   append(append: Append): Promise<void>;
+  /** May be called while an append is under way. What is deleted can no longer be read, and `purge` removes its bytes. */
+  erase(erase: Erase): Promise<void>;
+  /** When this returns, the bytes of what was erased before are in none of the store's files. */
+  purge(): Promise<void>;
   recordCheckpoint(checkpoint: RecordedCheckpoint): Promise<void>;
   /** Waits for the calls under way. Closing twice is the same as once. */
   close(): Promise<void>;

@@ -2,8 +2,8 @@ import { hash } from "node:crypto";
 import type { CheckedSubmission } from "./check.ts";
 import type { SharedDisclosure } from "./disclosure.ts";
 import { HASH_BYTES, leafHash, type RightEdge } from "./merkle.ts";
-import { CHAIN_START } from "./sources.ts";
-import type { AcceptedRange, Append, Run, SourcePosition } from "./store.ts";
+import { CHAIN_START, recordOf, type Sources } from "./sources.ts";
+import type { AcceptedRange, Append, ErasureRecord, Run, SourcePosition, SourceRecord } from "./store.ts";
 import { countAt, TILE_WIDTH, type TileLevel } from "./tile.ts";
 
 /** Cuts the items that a turn adds to one level into runs that end where tiles end. */
@@ -47,12 +47,19 @@ export class Turn {
   /** By digest: a session's address comes with many of its entries. */
   readonly #shared = new Map<string, SharedDisclosure>();
   readonly #accepted: AcceptedRange[] = [];
+  readonly #sources: Sources | undefined;
+  readonly #records = new Map<string, SourceRecord>();
+  readonly #erasures = new Map<number, ErasureRecord>();
   /** The positions after this turn, of the sources in it. */
   readonly positions: Map<string, SourcePosition> = new Map();
 
-  /** @param edge of the tree so far; grows with each entry added */
-  constructor(edge: RightEdge) {
+  /**
+   * @param edge of the tree so far; grows with each entry added
+   * @param sources as they are before this turn; without them a change of key is not kept
+   */
+  constructor(edge: RightEdge, sources?: Sources) {
     this.#edge = edge;
+    this.#sources = sources;
     this.#start = edge.size;
     this.#entries = new RunWriter("entries", edge.size);
   }
@@ -60,6 +67,12 @@ export class Turn {
   /** Entries added so far. */
   get added(): number {
     return this.#edge.size - this.#start;
+  }
+
+  /** @returns what is known of a source, this turn's entries included. */
+  source(name: string): SourceRecord | undefined {
+    const source = this.#sources?.get(name);
+    return this.#records.get(name) ?? (source && recordOf(source));
   }
 
   #level(level: number): RunWriter {
@@ -96,7 +109,7 @@ export class Turn {
    * @param position of the source before
    */
   add(submission: CheckedSubmission, known: number, position: SourcePosition): AcceptedRange {
-    const { source, vkey, epoch, seq, count, payload, starts, ends, leaves } = submission;
+    const { source, epoch, seq, count, payload, starts, ends, leaves } = submission;
     const index = this.#edge.size;
     // chain || leaf hash, hashed over and over into its own first half.
     const chain = Buffer.allocUnsafe(2 * HASH_BYTES);
@@ -114,6 +127,16 @@ export class Turn {
       for (const each of shared) this.#shared.set(each.digest.toString("latin1"), each);
     }
     const next = seq + count;
+    const { newKey, effect } = submission;
+    const vkey = newKey ?? submission.vkey;
+    const before = newKey === undefined ? undefined : this.source(source);
+    if (before !== undefined) {
+      const former = [...before.former, { vkey: before.vkey, epoch, seq: next - 1 }];
+      this.#records.set(source, { ...before, vkey, former });
+    }
+    const change = effect?.(index);
+    if (change?.source !== undefined) this.#records.set(change.source.name, change.source);
+    if (change?.erasure !== undefined) this.#erasures.set(change.erasure.order, change.erasure.record);
     this.positions.set(source, { epoch, next, chain: Buffer.from(chain.subarray(0, HASH_BYTES)), vkey });
     const range = { source, epoch, seq: seq + known, index, count: count - known };
     this.#accepted.push(range);
@@ -126,6 +149,15 @@ export class Turn {
     for (const writer of this.#levels) runs.push(...writer.finish());
     const head = { size: this.#edge.size, root: this.#edge.root() };
     const shared = [...this.#shared.values()];
-    return { runs, disclosures: this.#disclosures, shared, positions: this.positions, accepted: this.#accepted, head };
+    return {
+      runs,
+      disclosures: this.#disclosures,
+      shared,
+      positions: this.positions,
+      accepted: this.#accepted,
+      head,
+      sources: [...this.#records.values()],
+      erasures: this.#erasures,
+    };
   }
 }

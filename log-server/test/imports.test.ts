@@ -15,7 +15,7 @@ const ROOMS: readonly (readonly string[])[] = [
   [
     "log",
     "sources",
-    "added",
+    "handover",
     "check",
     "turn",
     "position",

@@ -106,15 +106,18 @@ function paragraph(text: string, indent = ""): string[] {
 export function sourceLines(source: SourceReport): string[] {
   const key =
     source.key === "pinned"
-      ? "pinned: it was given with --source"
+      ? "pinned: one of its keys was given with --source"
       : source.key === "learned"
-        ? "learned: it is the one that the source's first entry names"
+        ? "learned: it is named by the source's own entries"
         : "no acceptable key is known";
   const ended = source.cleanEnds + (source.stopped ? 1 : 0);
   const running = source.stopped ? "" : ", the last one goes on";
   const epochs = `${source.epochs}: ${ended} ended in order, ${source.uncleanEnds} did not${running}`;
   const pairs: [string, string][] = [
-    ["  key", source.keyId === undefined ? key : `${source.keyId}, ${key}`],
+    [
+      "  key",
+      source.keyId === undefined ? key : `${source.keyId}, ${key}${source.keys > 1 ? ` (${source.keys} so far)` : ""}`,
+    ],
     ["  epochs", source.epochs === 0 ? "none" : epochs],
     ["  entries", `${source.entries}${source.last === null ? "" : `, the last at ${source.last.time}`}`],
     ["  sealed", sealedText(source)],

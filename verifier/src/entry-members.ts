@@ -1,4 +1,5 @@
 import { decodeBase64 } from "./base64.ts";
+import { isKeyName } from "./key.ts";
 import {
   arrayOf,
   checkAll,
@@ -17,6 +18,7 @@ import {
   sealableAddress,
   sealableError,
   sealableParams,
+  sealableReason,
   sealableSql,
 } from "./members.ts";
 import { type Check, plainCharacter } from "./patterns.ts";
@@ -60,6 +62,50 @@ const relation: Check = object([
   must("access", "read or write", oneOf("read", "write")),
 ]);
 
+const by: Member = must("by", "a string", isText);
+const reason: Member = must("reason", "a sealable string", sealableReason);
+const nameAndKey: Check = object([
+  must("name", "", (value) => typeof value === "string" && isKeyName(value)),
+  must("vkey", "", isText),
+]);
+
+/** Exactly one of these stands in the scope of an erasure. */
+const scopes: readonly Member[] = [
+  may("index", "an integer", isCount),
+  may("login", "a string", isText),
+  may("before", "a timestamp", isTimestamp),
+];
+const isScope: Check = (value) =>
+  object(scopes)(value) && scopes.filter(({ name }) => (value as Members)[name] !== undefined).length === 1;
+
+/** What a log does itself, in its own source. */
+const logActs: readonly (readonly [string, readonly Member[]])[] = [
+  ["source.registered", [must("registered", "an object with name and vkey", nameAndKey), by, reason]],
+  ["source.retired", [must("retired", "an object with name and vkey", nameAndKey), by, reason]],
+  [
+    "disclosure.read",
+    [
+      must("reader", "a string", isText),
+      must("index", "an integer", isCount),
+      must("names", "an array of strings", (value) => Array.isArray(value) && value.every(isText)),
+      reason,
+    ],
+  ],
+  ["erasure.ordered", [must("scope", "an object with one of index, login and before", isScope), by, reason]],
+  [
+    "erasure.done",
+    [
+      must("ordered", "an integer", isCount),
+      must("entries", "an integer", isCount),
+      must("values", "an integer", isCount),
+    ],
+  ],
+  [
+    "log.keys",
+    [must("keys", "an array of strings", (value) => Array.isArray(value) && value.length > 0 && value.every(isText))],
+  ],
+];
+
 const kinds: ReadonlyMap<string, readonly Member[]> = new Map<string, readonly Member[]>([
   [
     "source.start",
@@ -88,6 +134,7 @@ const kinds: ReadonlyMap<string, readonly Member[]> = new Map<string, readonly M
       must("previous", "null, or an object with epoch, next, chain, clean and spool", (v) => v === null || previous(v)),
     ],
   ],
+  ["source.key", [must("vkey", "a string", isText), must("proof", "a string", isText)]],
   ["source.seal", [seal]],
   ["source.stop", [must("reason", "shutdown", oneOf("shutdown")), seal]],
   [
@@ -171,6 +218,7 @@ const kinds: ReadonlyMap<string, readonly Member[]> = new Map<string, readonly M
     ],
   ],
   ["config.change", [must("config", "a hex SHA-256", isDigest), must("previous_config", "a hex SHA-256", isDigest)]],
+  ...logActs,
 ]);
 
 /** @returns the table of a kind; undefined when it is not known */

@@ -133,12 +133,14 @@ export const clearValues: ReadonlyMap<string, (value: unknown) => boolean> = new
   ],
   ["error", isText],
   ["client.address", isText],
+  ["reason", isText],
 ]);
 
 export const sealableSql: Check = sealable(clearValues.get("sql")!);
 export const sealableParams: Check = sealable(clearValues.get("params")!);
 export const sealableError: Check = sealable(clearValues.get("error")!);
 export const sealableAddress: Check = sealable(clearValues.get("client.address")!);
+export const sealableReason: Check = sealable(clearValues.get("reason")!);
 
 /** @returns the two numbers of a session id `<epoch>.<n>`, or undefined when it has another form. */
 export function parseSessionId(id: string): { epoch: number; n: number } | undefined {

@@ -21,7 +21,9 @@ export type SourceReport = Pick<
 > & {
   /** 8 hex digits; undefined when no acceptable key is known. */
   keyId: string | undefined;
-  /** `pinned`: it was given to the verifier. `learned`: it is the one that the source's first entry names. */
+  /** How many keys it has had, one after the other. */
+  keys: number;
+  /** `pinned`: one of them was given to the verifier. `learned`: they are those that the source's entries name. */
   key: "pinned" | "learned" | "unknown";
   openSessions: number;
 };
@@ -32,10 +34,10 @@ export function reportSources(
   pins: ReadonlyMap<string, VerifierKey> = new Map(),
 ): SourceReport[] {
   return records.map((record) => {
-    const { vkey, chain: _, counts: __, next: ___, sessions, ...rest } = record;
+    const { vkey, keys, chain: _, counts: __, next: ___, sessions, ...rest } = record;
     const pin = pins.get(record.name);
-    const known = pin ?? (vkey === null ? undefined : parseVerifierKey(vkey));
-    const key = pin !== undefined ? "pinned" : known === undefined ? "unknown" : "learned";
-    return { ...rest, keyId: known?.id, key, openSessions: sessions.open.length };
+    const known = vkey === null ? undefined : parseVerifierKey(vkey);
+    const key = keys.some((each) => each.vkey === pin?.text) ? "pinned" : known === undefined ? "unknown" : "learned";
+    return { ...rest, keyId: known?.id, keys: keys.length, key, openSessions: sessions.open.length };
   });
 }

@@ -6,6 +6,7 @@ import { parseVerifierKey, type VerifierKey } from "./key.ts";
 import { chainHash, equalBytes, hashLength } from "./merkle.ts";
 import { compareSeal, openSeal } from "./seal.ts";
 import { Sessions, type SessionsJson } from "./session.ts";
+import { openHandover } from "./source-key.ts";
 import { timestampMs } from "./text.ts";
 
 type Position = { index: number; epoch: number; seq: number };
@@ -15,6 +16,8 @@ export type SourceRecord = {
   name: string;
   /** The key its seals are verified with, as text; null when none was acceptable. */
   vkey: string | null;
+  /** Every key it has had, and the entry that first names it. */
+  keys: (Position & { vkey: string })[];
   /** 0 before its first entry. */
   epoch: number;
   /** Number of entries of the epoch. */
@@ -47,7 +50,7 @@ const keptGaps = 20;
 
 type Previous = { epoch: number; next: number; chain: string; clean: boolean; spool: string };
 
-/** One source, followed entry by entry: steps S1 to S11, and through {@link Sessions} N1 to N4. */
+/** One source, followed entry by entry: steps S1 to S11 and S13, and through {@link Sessions} N1 to N4. */
 export class Source {
   readonly #record: SourceRecord;
   readonly #findings: Findings;
@@ -67,14 +70,9 @@ export class Source {
     this.#findings = findings;
     this.#pin = pin;
     this.#sessions = new Sessions(this.#record.sessions);
-    const { name, vkey, chain, last } = this.#record;
+    const { name, vkey, chain } = this.#record;
     this.#chain = chain === null ? undefined : decodeBase64(chain);
-    this.#key = pin ?? (vkey === null ? undefined : parseVerifierKey(vkey));
-    if (pin !== undefined && vkey !== null && vkey !== pin.text) {
-      const message = `the key that source ${name} has used (${parseVerifierKey(vkey).id}) is not the one given (${pin.id})`;
-      findings.add("source_key_mismatch", message, { source: name, ...position(last) });
-      this.#keyRefused = true;
-    }
+    this.#key = vkey === null ? undefined : parseVerifierKey(vkey);
     // Nothing mends a declared gap: an audit that goes on behind it says so as the one that found it did.
     for (const gap of this.#record.gaps) findings.add("declared_gap", gapMessage(gap.epoch), { source: name, ...gap });
   }
@@ -101,7 +99,9 @@ export class Source {
     record.next = entry.seq + 1;
     record.entries++;
     record.last = { index, epoch: entry.epoch, seq: entry.seq, time: entry.time };
-    if (!salvaged && entry.kind === "source.start" && entry.seq === 0) this.#settings(entry, index, report);
+    if (salvaged) return;
+    if (entry.kind === "source.start" && entry.seq === 0) this.#settings(entry, index, report);
+    else if (entry.kind === "source.key") this.#handOver(entry, index, report);
   }
 
   /**
@@ -212,7 +212,7 @@ export class Source {
   /** Step S3, and what else `source.start` states. */
   #settings(entry: Entry, index: number, report: (code: FindingCode, message: string) => void): void {
     const record = this.#record;
-    this.#checkKey(entry.vkey as string, report);
+    this.#checkKey(entry, index, report);
     record.durability = entry.durability as NonNullable<SourceRecord["durability"]>;
     record.seals = entry.seals as NonNullable<SourceRecord["seals"]>;
     const { reads, others, window_ms } = record.durability;
@@ -225,8 +225,9 @@ export class Source {
     }
   }
 
-  #checkKey(text: string, report: (code: FindingCode, message: string) => void): void {
+  #checkKey(entry: Entry, index: number, report: (code: FindingCode, message: string) => void): void {
     const record = this.#record;
+    const text = entry.vkey as string;
     this.#keyRefused = true;
     let key: VerifierKey;
     try {
@@ -241,13 +242,39 @@ export class Source {
       return;
     }
     if (this.#key !== undefined && this.#key.text !== key.text) {
-      const which = this.#pin === undefined ? "the one of its first epoch" : "the one that was given for it";
-      report("source_key_mismatch", `the source's key (${key.id}) is not ${which} (${this.#key.id})`);
+      const before = `the one it had before (${this.#key.id}), which has not handed over to it`;
+      report("source_key_mismatch", `the source's key (${key.id}) is not ${before}`);
       return;
     }
     this.#keyRefused = false;
+    if (this.#key === undefined) this.#take(key, entry, index);
+  }
+
+  /** Step S3, for `source.key`. When it does not hold, seals behind it are by nobody knows whom. */
+  #handOver(entry: Entry, index: number, report: (code: FindingCode, message: string) => void): void {
+    if (this.#key === undefined || this.#keyRefused) return;
+    try {
+      const { source, epoch, seq } = entry;
+      const handover = { source, epoch, seq, vkey: entry.vkey as string, proof: entry.proof as string };
+      const key = openHandover(handover, this.#key);
+      if (this.#record.keys.some(({ vkey }) => vkey === key.text)) {
+        throw new VerifierError(
+          "source_key_mismatch",
+          `the source had the key ${key.id} before: a key does not return`,
+        );
+      }
+      this.#take(key, entry, index);
+    } catch (error) {
+      if (!(error instanceof VerifierError)) throw error;
+      this.#keyRefused = true;
+      report("source_key_mismatch", error.message);
+    }
+  }
+
+  #take(key: VerifierKey, { epoch, seq }: Entry, index: number): void {
     this.#key = key;
-    record.vkey = key.text;
+    this.#record.vkey = key.text;
+    this.#record.keys = [...this.#record.keys, { vkey: key.text, index, epoch, seq }];
   }
 
   /** Steps S6, S7 and S8. */
@@ -283,12 +310,18 @@ export class Source {
   }
 
   /**
-   * Steps S9 and S10, at the end of the entries.
+   * Steps S9, S10 and S13, at the end of the entries.
    * @param now the verifier's clock, milliseconds since 1970
    * @param scope entries from this index on were read for their seals only
    */
   finish(now: number, scope: number): void {
-    const { name, unsealed, last, seals, stopped } = this.#record;
+    const { name, unsealed, last, seals, stopped, keys } = this.#record;
+    // S13: with no key at all, S3 has found that.
+    const [first] = keys;
+    if (this.#pin !== undefined && first !== undefined && !keys.some(({ vkey }) => vkey === this.#pin!.text)) {
+      const message = `the key given for source ${name} (${this.#pin.id}) is none that it has had (first ${parseVerifierKey(first.vkey).id})`;
+      this.#findings.add("source_key_mismatch", message, { source: name, ...position(first) });
+    }
     // S9
     if (unsealed !== null && unsealed.index < scope) {
       const what = unsealed.count === 1 ? "1 entry is" : `${unsealed.count} entries are`;
@@ -322,6 +355,7 @@ function newRecord(name: string): SourceRecord {
   return {
     name,
     vkey: null,
+    keys: [],
     epoch: 0,
     next: 0,
     chain: null,

@@ -1,6 +1,7 @@
 import t from "tap";
 import { type AuditOptions, type AuditReport, auditLog } from "../src/audit.ts";
 import { parseVerifierKey } from "../src/key.ts";
+import { testKey } from "./support/keys.ts";
 import { MemoryLog } from "./support/memory-log.ts";
 import { TestSource } from "./support/test-source.ts";
 
@@ -127,7 +128,7 @@ t.test("S12: a source whose key was given and that has no entry", async (t) => {
   );
 });
 
-t.test("S3: a key that is given later than the audit that learned another", async (t) => {
+t.test("S13: a key that is given later than the audit that learned another", async (t) => {
   const source = running();
   source.seal();
   const log = new MemoryLog(source.entries);
@@ -137,5 +138,40 @@ t.test("S3: a key that is given later than the audit that learned another", asyn
   t.match(first.conclusion, /the key of proxy-a\.example is the one that its own first entry names/);
   const pins = new Map([[source.key.name, parseVerifierKey(new TestSource("proxy-b.example").key.vkey)]]);
   const second = await auditLog(log, { key, now: () => source.now, pins, kept: first.keep });
-  t.match(second, { verdict: "FAIL", findings: [{ code: "source_key_mismatch", index: 3 }] });
+  t.match(second, { verdict: "FAIL", findings: [{ code: "source_key_mismatch", index: 0 }] });
+});
+
+t.test("a change of the source's key, audited in two parts", async (t) => {
+  const source = running();
+  source.seal();
+  const before = [...source.entries];
+  const first = source.key;
+  const [second, third] = [Buffer.alloc(32, 2), Buffer.alloc(32, 3)].map((seed) => testKey(first.name, seed));
+  source.rotate(second!);
+  source.seal();
+  const log = new MemoryLog(before);
+  const key = parseVerifierKey(log.key.vkey);
+  const pin = (vkey: string) => new Map([["proxy-a.example", parseVerifierKey(vkey)]]);
+  const now = () => source.now;
+  const half = await auditLog(log, { key, now });
+  t.equal(half.verdict, "PASS");
+  const early = await auditLog(log, { key, now, pins: pin(second!.vkey) });
+  t.match(early.findings, [{ code: "source_key_mismatch", index: 0 }], "the key given is not there yet");
+  const whole = new MemoryLog(source.entries);
+  for (const vkey of [first.vkey, second!.vkey]) {
+    const rest = await auditLog(whole, { key, now, kept: half.keep, pins: pin(vkey) });
+    t.match(rest, {
+      verdict: "PASS",
+      findings: [],
+      sources: [{ key: "pinned", keys: 2, keyId: parseVerifierKey(second!.vkey).id }],
+    });
+    const again = await auditLog(whole, { key, now, kept: rest.keep, pins: pin(vkey) });
+    t.equal(again.verdict, "PASS");
+  }
+  const other = await auditLog(whole, { key, now, kept: half.keep, pins: pin(third!.vkey) });
+  t.match(other, {
+    verdict: "FAIL",
+    findings: [{ code: "source_key_mismatch", index: 0 }],
+    sources: [{ key: "learned" }],
+  });
 });

@@ -68,12 +68,10 @@ export function submissionRoutes(app: FastifyInstance, context: ServerContext): 
     },
   );
 
-  // By code points, as the bytes of the names sort.
-  const byName = [...context.sources.values()].sort((a, b) => Buffer.compare(Buffer.from(a.name), Buffer.from(b.name)));
   route(app, "GET", "/api/v1/sources", async (_request, reply) => {
     reply.header("cache-control", "no-store");
     const positions = context.positions();
-    const sources = byName.map(({ name, vkey }) => {
+    const sources = context.sources.list().map(({ name, key: { vkey } }) => {
       const { epoch, next, chain } = positionOf(positions, name, vkey);
       return { name, vkey, epoch, next, chain: chain.toString("base64") };
     });

@@ -11,7 +11,7 @@ import (
 	"golang.org/x/mod/sumdb/note"
 )
 
-// The auditor that the expected findings are held against: steps E1 and E2 in part, S1 to S10 and N1 to N4 of proof.md.
+// The auditor that the expected findings are held against: steps E1 and E2 in part, S1 to S10, S13 and N1 to N4 of proof.md.
 // It is written from that page and shares with source.go only the hashes.
 
 type finding struct {
@@ -27,6 +27,8 @@ type auditor struct {
 	given                         string // the key given for the source, or ""
 	verifier                      note.Verifier
 	vkey                          string
+	keys                          []string
+	firstKey                      int // the position of the entry that names the first one
 	epoch, next                   int64
 	chain                         []byte
 	sessions, statements, refused int64
@@ -89,7 +91,7 @@ func (a *auditor) take(entry string, position int) {
 		a.fail("entry_malformed", position)
 		return
 	}
-	if code := a.check(e); code != "" {
+	if code := a.check(e, position); code != "" {
 		a.fail(code, position)
 		return
 	}
@@ -115,7 +117,7 @@ func (a *auditor) take(entry string, position int) {
 }
 
 // check is S1 to S8 and N1 to N4.
-func (a *auditor) check(e map[string]any) string {
+func (a *auditor) check(e map[string]any, position int) string {
 	kind, epoch := text(e["kind"]), integer(e["epoch"])
 	begins := epoch == a.epoch+1
 	switch {
@@ -137,8 +139,11 @@ func (a *auditor) check(e map[string]any) string {
 	if begins {
 		vkey := text(e["vkey"])
 		v, err := note.NewVerifier(vkey)
-		if err != nil || v.Name() != text(e["source"]) || (a.vkey != "" && a.vkey != vkey) || (a.given != "" && a.given != vkey) {
+		if err != nil || v.Name() != text(e["source"]) || (a.vkey != "" && a.vkey != vkey) {
 			return "source_key_mismatch" // S3
+		}
+		if a.vkey == "" {
+			a.keys, a.firstKey = []string{vkey}, position
 		}
 		a.vkey, a.verifier = vkey, v
 		if epoch > 1 && (integer(previous["epoch"]) != a.epoch || integer(previous["next"]) != a.next || text(previous["chain"]) != b64(a.chain) || previous["clean"] != a.stopped) {
@@ -152,6 +157,19 @@ func (a *auditor) check(e map[string]any) string {
 	}
 	if a.stopped {
 		return "epoch_break" // S5
+	}
+	if kind == "source.key" {
+		next, err := note.NewVerifier(text(e["vkey"]))
+		if err != nil || next.Name() != text(e["source"]) || slices.Contains(a.keys, text(e["vkey"])) {
+			return "source_key_mismatch" // S3
+		}
+		for _, v := range []note.Verifier{a.verifier, next} {
+			n, err := note.Open([]byte(text(e["proof"])), note.VerifierList(v))
+			if err != nil || n.Text != fmt.Sprintf("vitrine/source-key/v1\n%s\n%d\n%d\n%s\n%s\n", next.Name(), a.epoch, a.next, a.vkey, text(e["vkey"])) {
+				return "source_key_mismatch"
+			}
+		}
+		a.vkey, a.verifier, a.keys = text(e["vkey"]), next, append(a.keys, text(e["vkey"]))
 	}
 	if e["seal"] != nil {
 		n, err := note.Open([]byte(text(e["seal"])), note.VerifierList(a.verifier))
@@ -213,10 +231,13 @@ func (a *auditor) check(e map[string]any) string {
 	return ""
 }
 
-// close is S9 and S10.
+// close is S9, S10 and S13.
 func (a *auditor) close(now time.Time) {
 	if a.failed || a.epoch == 0 {
 		return
+	}
+	if a.given != "" && !slices.Contains(a.keys, a.given) {
+		a.fail("source_key_mismatch", a.firstKey)
 	}
 	if len(a.uncovered) > 0 {
 		a.findings = append(a.findings, finding{"unsealed", a.uncovered[0]})

@@ -137,6 +137,23 @@ func (s *source) stop() string {
 	return s.add("source.stop", o("reason", "shutdown", "seal", s.note(s.sealText())))
 }
 
+// handoverText is what the key in force and the next one sign, for an entry at this place.
+func (s *source) handoverText(next *key) string {
+	return fmt.Sprintf("vitrine/source-key/v1\n%s\n%d\n%d\n%s\n%s\n", s.name, s.epoch, s.seq, s.vkey, next.vkey)
+}
+
+// rotate changes the key. The proof is as the page says unless one is given.
+func (s *source) rotate(next *key, proof ...string) string {
+	text := s.handoverText(next)
+	p := s.note(text) + next.line(text)
+	if len(proof) > 0 {
+		p = proof[0]
+	}
+	e := s.add("source.key", o("vkey", next.vkey, "proof", p))
+	s.key = next
+	return e
+}
+
 // connect opens a session.
 func (s *source) connect(login, database string) *session {
 	s.sessionCount++

@@ -258,7 +258,83 @@ func chainVectors() M {
 	fail("S3: another key in the second epoch", "source_key_mismatch", s, 1)
 	s, c = started()
 	s.seal()
-	add("S3: another key than the one given", "source_key_mismatch", s, soon, keyFrom(s.name, sum([]byte("another"))).vkey, 0)
+	add("S13: another key than the one given", "source_key_mismatch", s, soon, keyFrom(s.name, sum([]byte("another"))).vkey, 0)
+	rotated := func(proof func(s *source, next *key, text string) string) *source {
+		s, c := started()
+		next := keyFrom(s.name, sum([]byte("next")))
+		if proof == nil {
+			s.rotate(next)
+		} else {
+			s.rotate(next, proof(s, next, s.handoverText(next)))
+		}
+		s.end(c)
+		return s
+	}
+	s = rotated(nil)
+	s.seal()
+	s.stop()
+	first, next := testKey(s.name).vkey, s.vkey
+	add("S3: the key changes; seals behind it are by the new one", "", s, years, nil)
+	add("S13: the key given is the first of two", "", s, years, first)
+	add("S13: the key given is the second of two", "", s, years, next)
+	add("S13: the key given is neither of the two", "source_key_mismatch", s, soon, keyFrom(s.name, sum([]byte("another"))).vkey, 0)
+	s.restart(true)
+	s.rotate(keyFrom(s.name, sum([]byte("third"))))
+	s.stop()
+	pass("S3: a new epoch names the new key, and the key changes once more", s)
+	s = rotated(nil)
+	s.restart(false)
+	s.stop()
+	pass("S3: the key changed in an epoch that ended unclean", s)
+	s = rotated(nil)
+	s.key = testKey(s.name)
+	s.seal()
+	fail("S6: a seal behind the change is by the old key", "seal_invalid", s, 0)
+	s = rotated(nil)
+	s.stop()
+	s.key = testKey(s.name)
+	s.restart(true)
+	s.stop()
+	fail("S3: a new epoch names the old key behind a change", "source_key_mismatch", s, 1)
+	s = rotated(nil)
+	s.rotate(testKey(s.name))
+	fail("S3: back to a key that it had before", "source_key_mismatch", s, 0)
+	s, c = started()
+	s.rotate(s.key)
+	fail("S3: the new key is the one in force", "source_key_mismatch", s, 0)
+	s, c = started()
+	s.rotate(testKey("proxy-b.example"))
+	s.key = testKey("proxy-a.example")
+	fail("S3: the new key has another name", "source_key_mismatch", s, 0)
+	for _, x := range []struct {
+		desc  string
+		proof func(s *source, next *key, text string) string
+	}{
+		{"the proof is not a note", func(s *source, next *key, t string) string { return t }},
+		{"the new key did not sign", func(s *source, next *key, t string) string { return s.note(t) }},
+		{"the old key did not sign", func(s *source, next *key, t string) string { return next.note(t) }},
+		{"the old key's signature is over another text", func(s *source, next *key, t string) string { return next.note(t) + s.line(t+"x\n") }},
+		{"the text has another first line", func(s *source, next *key, t string) string { return s.note("x"+t) + next.line("x"+t) }},
+		{"the text has a line more", func(s *source, next *key, t string) string { return s.note(t+"more\n") + next.line(t+"more\n") }},
+		{"the proof is of another place", func(s *source, next *key, t string) string {
+			t = strings.Replace(t, "\n1\n3\n", "\n1\n4\n", 1)
+			return s.note(t) + next.line(t)
+		}},
+		{"the proof is of another epoch", func(s *source, next *key, t string) string {
+			t = strings.Replace(t, "\n1\n3\n", "\n2\n3\n", 1)
+			return s.note(t) + next.line(t)
+		}},
+		{"the proof hands over to a third key", func(s *source, next *key, t string) string {
+			t = strings.Replace(t, next.vkey, keyFrom(s.name, sum([]byte("third"))).vkey, 1)
+			return s.note(t) + next.line(t)
+		}},
+		{"the proof hands over from a third key", func(s *source, next *key, t string) string {
+			t = strings.Replace(t, s.vkey, keyFrom(s.name, sum([]byte("third"))).vkey, 1)
+			return s.note(t) + next.line(t)
+		}},
+	} {
+		fail("S3: "+x.desc, "source_key_mismatch", rotated(x.proof), 1)
+	}
 	// S4
 	for _, x := range []struct {
 		desc  string

@@ -21,6 +21,15 @@ func kinds() map[string]M {
 	with("session.end", 7, s.endMembers(c))
 	with("access.refused", 8, o("actor", o("login", "mallory"), "database", "shop", "client", o("address", s.sealed("client.address", "192.0.2.99:50123", 16), "tls", false),
 		"by", "server", "sqlstate", "28P01", "error", s.sealed("error", "no", 2)))
+	next := keyFrom(s.name, sum([]byte("next")))
+	with("source.key", 9, o("vkey", next.vkey, "proof", s.note(s.handoverText(next))+next.line(s.handoverText(next))))
+	named := o("name", s.name, "vkey", s.vkey)
+	with("source.registered", 10, o("registered", named, "by", "ada", "reason", s.sealed("reason", "the new shop", 12)))
+	with("source.retired", 11, o("retired", named, "by", "ada", "reason", s.sealed("reason", "the old shop", 12)))
+	with("disclosure.read", 12, o("reader", "bob@example.org", "index", 7, "names", []string{"client.address", "sql"}, "reason", s.sealed("reason", "case 4711", 9)))
+	with("erasure.ordered", 13, o("scope", o("login", "alice"), "by", "ada", "reason", s.sealed("reason", "request of 1 November", 21)))
+	with("erasure.done", 14, o("ordered", 13, "entries", 7, "values", 15))
+	with("log.keys", 15, o("keys", []string{testKey(origin).vkey}))
 	with("config.change", 9, o("config", hexOf(sum([]byte("new"))), "previous_config", hexOf(sum([]byte("config")))))
 	return r
 }
@@ -44,12 +53,18 @@ func entryVectors() M {
 		cases = append(cases, m)
 	}
 	st, sess, start := e["statement"], e["session.start"], e["source.start"]
-	for _, k := range []string{"source.start", "source.seal", "source.stop", "session.start", "session.end", "access.refused", "statement", "config.change"} {
+	for _, k := range []string{"source.start", "source.seal", "source.stop", "session.start", "session.end", "access.refused", "statement", "config.change", "source.key", "source.registered", "source.retired", "disclosure.read", "erasure.ordered", "erasure.done", "log.keys"} {
 		good(k, e[k])
 	}
 	good("source.start of epoch 1", start.with("epoch", 1, "previous", nil))
 	good("source.start, spool lost", start.with("previous", start.get("previous").(M).with("spool", "lost")))
 	good("source.start, relaxed", start.with("durability", o("reads", "relaxed", "others", "relaxed", "window_ms", 1000)))
+	read, order, keys := e["disclosure.read"], e["erasure.ordered"], e["log.keys"]
+	good("disclosure.read, nothing was there, the reason in the clear", read.with("names", []string{}, "reason", "case 4711"))
+	good("erasure.ordered, one entry", order.with("scope", o("index", 7)))
+	good("erasure.ordered, before a time", order.with("scope", o("before", "2026-11-22T22:10:00.000000Z")))
+	good("erasure.ordered, a member of the scope that nobody knows", order.with("scope", o("login", "alice", "future", 1)))
+	good("log.keys, two", keys.with("keys", []string{testKey(origin).vkey, keyFrom(origin, sum([]byte("next"))).vkey}))
 	client := sess.get("client").(M)
 	good("session.start, the address in the clear", sess.with("client", client.with("address", "192.0.2.10:40001")))
 	good("session.start without application, server version and pid", sess.with("client", client.without("application"), "server", o()))
@@ -169,6 +184,10 @@ func entryVectors() M {
 		{"statement: actor without auth", st, []any{"actor", o("login", "alice")}}, {"statement: auth not in the list", st, []any{"actor", o("login", "alice", "auth", "kerberos")}}, {"statement: auth other without a code", st, []any{"actor", o("login", "alice", "auth", "other:")}}, {"statement: login a number", st, []any{"actor", o("login", 1, "auth", "trust")}}, {"statement: actor an array", st, []any{"actor", []any{}}},
 		{"recovered, with n", recovered, []any{"n", 1}}, {"recovered, with tx", recovered, []any{"tx", "I"}}, {"recovered, with duration_us", recovered, []any{"duration_us", 1}}, {"recovered, completed", recovered, []any{"outcome", "completed"}}, {"recovered a number", recovered, []any{"recovered", 1}}, {"recovered null", recovered, []any{"recovered", nil}}, {"recovered without epoch", recovered, []any{"recovered", o()}}, {"recovered epoch 0", recovered, []any{"recovered", o("epoch", 0)}},
 		{"source.start: config in upper case", start, []any{"config", strings.ToUpper(hexOf(sum()))}}, {"source.start: config of 63 digits", start, []any{"config", hexOf(sum())[1:]}}, {"source.start: vkey a number", start, []any{"vkey", 1}}, {"source.start: software a string", start, []any{"software", "x"}}, {"source.start: software without version", start, []any{"software", o("name", "x")}}, {"source.start: durability not in the list", start, []any{"durability", o("reads", "never", "others", "relaxed", "window_ms", 0)}}, {"source.start: durability without window_ms", start, []any{"durability", o("reads", "relaxed", "others", "relaxed")}}, {"source.start: seals without idle_ms", start, []any{"seals", o("every_entries", 1, "every_ms", 1)}}, {"source.start: previous a string", start, []any{"previous", "none"}}, {"source.start: previous without spool", start, []any{"previous", start.get("previous").(M).without("spool")}}, {"source.start: spool not in the list", start, []any{"previous", start.get("previous").(M).with("spool", "gone")}}, {"source.start: clean a string", start, []any{"previous", start.get("previous").(M).with("clean", "no")}}, {"source.start: chain in hex", start, []any{"previous", start.get("previous").(M).with("chain", hexOf(sum()))}}, {"source.start: chain of 31 bytes", start, []any{"previous", start.get("previous").(M).with("chain", b64(sum()[:31]))}}, {"source.start: chain not canonical: unused bits are set", start, []any{"previous", start.get("previous").(M).with("chain", b64(make([]byte, 32))[:42]+"B=")}}, {"source.start: previous epoch 0", start, []any{"previous", start.get("previous").(M).with("epoch", 0)}},
+		{"source.key: proof null", e["source.key"], []any{"proof", nil}}, {"source.key: vkey a number", e["source.key"], []any{"vkey", 1}}, {"source.registered: a string", e["source.registered"], []any{"registered", "proxy-a"}}, {"source.registered: a name with a space", e["source.registered"], []any{"registered", o("name", "a b", "vkey", "x")}}, {"source.registered: without vkey in it", e["source.registered"], []any{"registered", o("name", "a")}}, {"source.retired: by null", e["source.retired"], []any{"by", nil}}, {"source.retired: reason a number", e["source.retired"], []any{"reason", 1}},
+		{"disclosure.read: index a string", read, []any{"index", "7"}}, {"disclosure.read: names a string", read, []any{"names", "sql"}}, {"disclosure.read: names with a number", read, []any{"names", []any{1}}}, {"disclosure.read: reader sealed", read, []any{"reader", x}},
+		{"erasure.ordered: an empty scope", order, []any{"scope", o()}}, {"erasure.ordered: a scope of two", order, []any{"scope", o("login", "alice", "index", 7)}}, {"erasure.ordered: a scope nobody knows", order, []any{"scope", o("table", "a")}}, {"erasure.ordered: before a day", order, []any{"scope", o("before", "2026-11-22")}}, {"erasure.ordered: index a string", order, []any{"scope", o("index", "7")}}, {"erasure.ordered: login null", order, []any{"scope", o("login", nil)}}, {"erasure.ordered: scope an array", order, []any{"scope", []any{}}}, {"erasure.done: values null", e["erasure.done"], []any{"values", nil}},
+		{"log.keys: none", keys, []any{"keys", []any{}}}, {"log.keys: a string", keys, []any{"keys", "x"}}, {"log.keys: a number in it", keys, []any{"keys", []any{1}}},
 		{"source.seal: seal null", e["source.seal"], []any{"seal", nil}}, {"source.stop: reason not in the list", e["source.stop"], []any{"reason", "crash"}}, {"session.start: tls a string", sess, []any{"client", client.with("tls", "no")}}, {"session.start: pid a string", sess, []any{"server", o("pid", "1")}}, {"session.start: version null", sess, []any{"server", o("version", nil)}}, {"session.start: protocol a number", sess, []any{"protocol", 3}}, {"session.end: reason not in the list", e["session.end"], []any{"reason", "bored"}}, {"access.refused: by not in the list", e["access.refused"], []any{"by", "firewall"}}, {"access.refused: error an array", e["access.refused"], []any{"error", []any{}}}, {"config.change: previous_config null", e["config.change"], []any{"previous_config", nil}},
 	} {
 		bad("E2", c.desc, compact(c.m.with(c.set...)))
@@ -182,10 +201,11 @@ func entryVectors() M {
 	required := map[string]string{
 		"source.start": "vkey software config durability seals previous", "source.seal": "seal", "source.stop": "reason seal",
 		"session.start": "session actor database client server protocol", "session.end": "session actor database start duration_us statements failed rows bytes_in bytes_out reason",
+		"source.key": "vkey proof", "source.registered": "registered by reason", "source.retired": "retired by reason", "disclosure.read": "reader index names reason", "erasure.ordered": "scope by reason", "erasure.done": "ordered entries values", "log.keys": "keys",
 		"access.refused": "actor database client by sqlstate error", "config.change": "config previous_config",
 		"statement": "session actor database n client protocol operation class relations functions complete tx start duration_us outcome rows bytes_in bytes_out",
 	}
-	for _, kind := range []string{"source.start", "source.seal", "source.stop", "session.start", "session.end", "access.refused", "statement", "config.change"} {
+	for _, kind := range []string{"source.start", "source.seal", "source.stop", "session.start", "session.end", "access.refused", "statement", "config.change", "source.key", "source.registered", "source.retired", "disclosure.read", "erasure.ordered", "erasure.done", "log.keys"} {
 		for _, name := range strings.Fields(required[kind]) {
 			bad("E2", kind+" without "+name, compact(e[kind].without(name)))
 		}
@@ -212,6 +232,7 @@ func disclosureVectors() M {
 	good("error", "error", "relation \"acounts\" does not exist\nhint: look again")
 	good("client.address", "client.address", "[2001:db8::1]:40001")
 	good("client.address, a Unix socket", "client.address", "/run/postgresql/.s.PGSQL.5432")
+	good("reason", "reason", "case 4711")
 	good("a name nobody knows, any value", "future.member", o("a", []any{true, nil}))
 	bad := func(desc, j string) {
 		cases = append(cases, o("desc", desc, "disclosure", b64u([]byte(j)), "json", bytesOf([]byte(j)), "wantErr", "disclosure_mismatch"))
@@ -223,7 +244,7 @@ func disclosureVectors() M {
 		{"a salt of 15 bytes", arr(b64u(make([]byte, 15)), "sql", "x")}, {"a salt of 17 bytes", arr(b64u(make([]byte, 17)), "sql", "x")}, {"an empty salt", arr("", "sql", "x")}, {"a salt with padding", arr(salt+"==", "sql", "x")}, {"a salt that is not canonical: unused bits are set", arr(b64u(make([]byte, 16))[:21]+"B", "sql", "x")}, {"a salt with letters of base64, not base64url", arr("++++"+b64u(make([]byte, 16))[4:], "sql", "x")}, {"a salt that is a number", arr(1, "sql", "x")},
 		{"a name that is a number", arr(salt, 1, "x")},
 		{"white space", strings.Replace(d, ",", ", ", 1)}, {"a newline behind", d + "\n"}, {"a byte order mark", "\ufeff" + d}, {"an escape too many", strings.Replace(d, "SELECT", `\u0053ELECT`, 1)}, {"not UTF-8", strings.Replace(d, "SELECT", "\xff", 1)}, {"a member twice in the value", `["` + salt + `","sql",{"base64":"AA==","base64":"AA=="}]`},
-		{"sql is a number", arr(salt, "sql", 1)}, {"sql is null", arr(salt, "sql", nil)}, {"sql: base64 that is not strict", arr(salt, "sql", o("base64", "AB=="))}, {"sql: base64 and another member", arr(salt, "sql", o("base64", "AA==", "x", 1))}, {"sql: a digest without bytes", arr(salt, "sql", o("sha256", hexOf(sum())))}, {"params is a string", arr(salt, "params", "7")}, {"params has a number", arr(salt, "params", []any{7})}, {"params: base64 that is not strict", arr(salt, "params", []any{o("base64", "AA")})}, {"error is null", arr(salt, "error", nil)}, {"client.address is an object", arr(salt, "client.address", o("host", "a"))},
+		{"sql is a number", arr(salt, "sql", 1)}, {"sql is null", arr(salt, "sql", nil)}, {"sql: base64 that is not strict", arr(salt, "sql", o("base64", "AB=="))}, {"sql: base64 and another member", arr(salt, "sql", o("base64", "AA==", "x", 1))}, {"sql: a digest without bytes", arr(salt, "sql", o("sha256", hexOf(sum())))}, {"params is a string", arr(salt, "params", "7")}, {"params has a number", arr(salt, "params", []any{7})}, {"params: base64 that is not strict", arr(salt, "params", []any{o("base64", "AA")})}, {"error is null", arr(salt, "error", nil)}, {"reason is a number", arr(salt, "reason", 1)}, {"client.address is an object", arr(salt, "client.address", o("host", "a"))},
 		{"nested 65 deep", `["` + salt + `","future",` + strings.Repeat("[", 64) + strings.Repeat("]", 64) + "]"},
 	} {
 		bad(c[0], c[1])

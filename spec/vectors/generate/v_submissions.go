@@ -261,6 +261,55 @@ func submissionVectors() M {
 	send("other entries under numbers of the old epoch", other.batch(1, 3), "sequence_conflict")
 	end("two histories")
 
+	r := newSource("proxy-a.example")
+	r.first()
+	rc := r.connect("alice", "shop")
+	r.run(rc, "SELECT 1")
+	r.rotate(keyFrom(r.name, sum([]byte("next"))))
+	r1 := len(r.entries)
+	r.seal()
+	r.end(rc)
+	r.stop()
+	r2 := len(r.entries)
+	r.restart(true)
+	signed := func(k *key, from, to int) *batch {
+		b := r.batch(from, to)
+		b.signer = k
+		return b
+	}
+	old := testKey(r.name)
+	badKey := func(desc string, b *batch) { refuse(desc, b.body(), 403, "bad_signature") }
+	badProof := func(desc string, next *key, proof string) {
+		x := newSource("proxy-a.example")
+		x.entries, x.disclosures = slices.Clone(r.entries[:r1-1]), slices.Clone(r.disclosures[:r1-1])
+		x.epoch, x.seq = 1, r1-1
+		b := x.add("source.key", o("vkey", next.vkey, "proof", proof))
+		p := payload([]string{b}, [][]string{nil})
+		refuse(desc, (&batch{origin: origin, name: x.name, epoch: 1, first: int64(r1 - 1), count: 1, payload: p, digest: sum(p), signer: old}).body(), 400, "bad_entry", "entry", 0)
+	}
+	begin()
+	send("two entries", signed(old, 0, 2), "")
+	badKey("by the new key, which is not in force yet", signed(r.key, 2, r1))
+	refuse("an entry behind source.key in the same batch", signed(old, 2, r1+1).body(), 400, "bad_entry", "entry", r1-1-2)
+	there := newSource("proxy-a.example")
+	there.epoch, there.seq = 1, r1-1
+	text := there.handoverText(r.key)
+	badProof("only the old key has signed", r.key, old.note(text))
+	badProof("only the new key has signed", r.key, r.key.note(text))
+	badProof("the proof is of another sequence", r.key, old.note(strings.Replace(text, fmt.Sprintf("\n%d\n", r1-1), "\n9\n", 1)))
+	badProof("the new key is the one in force", old, old.note(there.handoverText(old)))
+	badProof("the new key is another source's", b.key, old.note(there.handoverText(b.key))+b.key.line(there.handoverText(b.key)))
+	send("up to source.key, by the old key", signed(old, 2, r1), "")
+	badKey("behind it, by the old key", signed(old, r1, r1+1))
+	send("behind it, by the new key", signed(r.key, r1, r1+1), "")
+	send("a repetition up to source.key, by the old key", signed(old, 1, r1), "")
+	badKey("a repetition of known entries, one of them behind source.key, by the old key", signed(old, 1, r1+1))
+	send("known ones on both sides and new ones, by the new key", signed(r.key, 0, r2), "")
+	badKey("the next epoch, by the old key", signed(old, r2, r2+1))
+	send("the next epoch, by the new key", signed(r.key, r2, r2+1), "")
+	send("source.key alone once more, by the old key", signed(old, r1-1, r1), "")
+	end("a change of the source's key")
+
 	good := s.batch(0, 3)
 	change := func(f func(*batch)) []byte {
 		c := *good

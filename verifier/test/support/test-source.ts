@@ -7,7 +7,7 @@ type Members = Record<string, unknown>;
 export const epochStart: number = Date.UTC(2026, 10, 22, 22, 10, 0);
 
 export class TestSource {
-  readonly key: TestKey;
+  key: TestKey;
   epoch = 0;
   seq = 0;
   chain: Uint8Array = new Uint8Array(32);
@@ -65,6 +65,14 @@ export class TestSource {
 
   seal(): void {
     this.write("source.seal", { seal: this.key.note(this.sealText()) });
+  }
+
+  /** Hands over to another key of the same name. */
+  rotate(next: TestKey): void {
+    const place = `${this.key.name}\n${this.epoch}\n${this.seq}`;
+    const text = `vitrine/source-key/v1\n${place}\n${this.key.vkey}\n${next.vkey}\n`;
+    this.write("source.key", { vkey: next.vkey, proof: this.key.note(text) + next.line(text) });
+    this.key = next;
   }
 
   stop(): void {
