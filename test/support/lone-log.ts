@@ -80,6 +80,7 @@ export class LoneLog {
   /** An audit by the independent verifier, with a state of its own. */
   audit(log: string = this.url, ...args: string[]): Promise<CommandResult> {
     const common = ["--log", log, "--vkey", this.vkey, "--state", join(this.folder, "auditor")];
-    return runNode(VERIFIER, ["audit", ...common, "--source", this.source.vkey, "--wait", "0", ...args]);
+    const sources = args.includes("--entries") ? [] : ["--source", this.source.vkey, "--wait", "0"];
+    return runNode(VERIFIER, ["audit", ...common, ...sources, ...args]);
   }
 }
