@@ -54,10 +54,13 @@ function writable(folder: string): void {
 }
 
 /**
- * Builds Tessera's `fsck` and `hammer` into `bin` of the folder. The second is internal to its module, so it is built
- * in a copy of it.
+ * Builds programs of Tessera, `fsck` and `hammer` unless others are named, into `bin` of the folder. The second is
+ * internal to its module, so it is built in a copy of it.
  */
-export async function buildTessera(folder: string): Promise<string | undefined> {
+export async function buildTessera(
+  folder: string,
+  programs: readonly string[] = ["./cmd/fsck", "./internal/hammer"],
+): Promise<string | undefined> {
   const { path, version, sum } = TESSERA;
   const { code, stdout, stderr } = await run(GO, ["mod", "download", "-json", `${path}@${version}`], folder, BUILD_MS);
   if (code !== 0 && ELSEWHERE.test(stdout + stderr)) return `${path} cannot be had here`;
@@ -67,5 +70,5 @@ export async function buildTessera(folder: string): Promise<string | undefined> 
   mkdirSync(copy, { recursive: true });
   cpSync(found.Dir, copy, { recursive: true });
   writable(copy);
-  return build(copy, ["-o", `${join(folder, "bin")}/`, "./cmd/fsck", "./internal/hammer"]);
+  return build(copy, ["-o", `${join(folder, "bin")}/`, ...programs]);
 }

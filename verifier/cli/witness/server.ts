@@ -65,8 +65,10 @@ export class WitnessServer {
    */
   listen(host: string, port: number): Promise<number> {
     return new Promise((resolve, reject) => {
-      this.#http.once("error", (error) => reject(listenError(error, host, port)));
+      const refused = (error: Error): void => reject(listenError(error, host, port));
+      this.#http.once("error", refused);
       this.#http.listen(port, host, () => {
+        this.#http.off("error", refused);
         const address = this.#http.address();
         resolve(typeof address === "object" && address !== null ? address.port : port);
       });
