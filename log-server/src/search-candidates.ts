@@ -6,10 +6,12 @@ import type { SearchQuery } from "./search-terms.ts";
 import { decodeSpans, GROUP_CHUNKS, type Span, touches } from "./search-zones.ts";
 import { TILE_WIDTH } from "./tile.ts";
 
-/** The entries of a chunk that may be what was searched for: offsets, descending. */
-export interface Candidates {
-  readonly chunk: number;
-  readonly offsets: readonly number[];
+/** A part of the tree, down to `floor`, and the entries in it that may be what was searched for. */
+export interface Stretch {
+  /** Descending. */
+  readonly indexes: readonly number[];
+  /** Index of its first entry. */
+  readonly floor: number;
 }
 
 /** Offsets that every one of several sets has. */
@@ -29,33 +31,34 @@ class Intersection {
   }
 
   /**
+   * @param floor index of the chunk's first entry
    * @param end offsets from this one on are left out
    * @param spans of the bundles; what cannot be in the query's range is left out
    */
-  offsets(end: number, spans: readonly Span[] | undefined, query: SearchQuery): number[] {
-    const found: number[] = [];
+  stretch(floor: number, end: number, spans: readonly Span[] | undefined, query: SearchQuery): Stretch {
+    const indexes: number[] = [];
     for (let bundle = Math.ceil(end / TILE_WIDTH) - 1; bundle >= 0; bundle -= 1) {
       const span = spans?.[bundle];
       if (span !== undefined && !touches(span, query)) continue;
       for (let i = Math.min(end, (bundle + 1) * TILE_WIDTH) - 1; i >= bundle * TILE_WIDTH; i -= 1) {
-        if (this.#marks[i] === this.#sets) found.push(i);
+        if (this.#marks[i] === this.#sets) indexes.push(floor + i);
       }
     }
-    return found;
+    return { indexes, floor };
   }
 }
 
 const isTimed = ({ since, until }: SearchQuery): boolean => since !== undefined || until !== undefined;
 
-/** @returns the candidates in the chunk that is in memory, below an offset. */
-export function candidatesIn(chunk: SearchChunk, query: SearchQuery, end: number): Candidates {
+/** @returns the candidates in the chunk that is in memory, below an index. */
+export function candidatesIn(chunk: SearchChunk, query: SearchQuery, index: number): Stretch {
   const common = new Intersection();
   for (const [field, values] of query.values) {
     common.next();
     for (const value of values) for (const offset of chunk.offsets(field, value)) common.add(offset, offset + 1);
   }
-  const offsets = common.offsets(Math.min(end, chunk.count), isTimed(query) ? chunk.spans : undefined, query);
-  return { chunk: chunk.number, offsets };
+  const end = Math.min(index - chunk.first, chunk.count);
+  return common.stretch(chunk.first, end, isTimed(query) ? chunk.spans : undefined, query);
 }
 
 /** The chunks in the database that may have what is searched for, from the newest down. */
@@ -79,26 +82,27 @@ export class CandidateChunks {
 
   /**
    * @param index only entries below it are asked for
-   * @returns the next chunk with candidates; or the index down to which there are none, 0 when there are no more
+   * @returns a stretch that ends at the index: without candidates, where it was time to pause or there are no more
    * @throws Error when a record is damaged, or the database cannot be read
    */
-  async next(index: number): Promise<Candidates | number> {
+  async next(index: number): Promise<Stretch> {
     for (let end = index; ; ) {
-      if (end === 0) return 0;
+      if (end === 0) return { indexes: [], floor: 0 };
       const highest = Math.ceil(end / CHUNK_ENTRIES) - 1;
       const lists = await this.#agree(highest);
-      if (typeof lists === "number") return lists;
+      if (typeof lists === "number") return { indexes: [], floor: lists };
       const { chunk, records } = lists;
       end = Math.min(end, (chunk + 1) * CHUNK_ENTRIES);
       const spans = isTimed(this.#query) ? await this.#spansOf(chunk) : undefined;
       if (typeof spans === "number") {
         end = spans;
       } else {
-        const offsets = intersect(records).offsets(end - chunk * CHUNK_ENTRIES, spans, this.#query);
-        if (offsets.length > 0) return { chunk, offsets };
-        end = chunk * CHUNK_ENTRIES;
+        const first = chunk * CHUNK_ENTRIES;
+        const stretch = intersect(records).stretch(first, end - first, spans, this.#query);
+        if (stretch.indexes.length > 0) return stretch;
+        end = first;
       }
-      if (!this.#mayGoOn()) return end;
+      if (!this.#mayGoOn()) return { indexes: [], floor: end };
     }
   }
 

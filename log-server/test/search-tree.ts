@@ -5,9 +5,10 @@ import type { Test } from "tap";
 import { withDefaults } from "../src/hooks.ts";
 import { TreeReader } from "../src/log.ts";
 import { MemoryStore } from "../src/memory-store.ts";
-import { Searcher, type SearchLimits, type SearchPage } from "../src/search.ts";
+import { Searcher, type SearchPage } from "../src/search.ts";
 import { SearchIndex } from "../src/search-index.ts";
 import { readSearch } from "../src/search-parameters.ts";
+import type { SearchLimits } from "../src/search-reading.ts";
 import { grow, newEdge } from "./tree.ts";
 
 // Entries to search in, and what a search must find in them: said once more, without any index.

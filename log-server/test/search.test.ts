@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import t from "tap";
-import type { SearchLimits } from "../src/search.ts";
+import type { SearchLimits } from "../src/search-reading.ts";
 import { growEntries, indexesOf, naive, type Parameters, searchAll, searchBench, stamp } from "./search-tree.ts";
 
 // Two chunks in the database and one in memory.

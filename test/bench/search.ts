@@ -5,7 +5,7 @@ import { Agent, request } from "node:http";
 import { join } from "node:path";
 import { createKey } from "@vitrine/log-server";
 import { freePort, Part, temporaryFolder } from "../support/stack.ts";
-import { peakMemory, percentile, table } from "./machine.ts";
+import { cpuSeconds, peakMemory, percentile, table } from "./machine.ts";
 
 const ORIGIN = "bench.example/log";
 const BATCH = 1024;
@@ -181,11 +181,12 @@ export async function benchSearch(options: { readonly entries: number; readonly 
     await until(url, agent, options.entries);
     const followed = (performance.now() - began) / 1000;
 
-    const rows = [["a page of 50, ms", "p50", "p99", "max", "hits", "pages"]];
+    const rows = [["a page of 50, ms", "p50", "p99", "max", "CPU", "hits", "pages"]];
     const all: number[] = [];
     for (const [name, query] of Object.entries(QUERIES)) {
       const times: number[] = [];
       let hits = 0;
+      const before = cpuSeconds(log.pid!);
       for (let n = 0; n < options.rounds; n += 1) {
         let next: string | null = "";
         // Of those that end early, every page counts; of the others the first.
@@ -201,9 +202,18 @@ export async function benchSearch(options: { readonly entries: number; readonly 
         }
       }
       all.push(...times);
+      const cpu = ((cpuSeconds(log.pid!) - before) * 1000) / times.length;
       times.sort((a, b) => a - b);
       const ms = (p: number): string => percentile(times, p).toFixed(1);
-      rows.push([name, ms(0.5), ms(0.99), times.at(-1)!.toFixed(1), String(hits), String(times.length)]);
+      rows.push([
+        name,
+        ms(0.5),
+        ms(0.99),
+        times.at(-1)!.toFixed(1),
+        cpu.toFixed(1),
+        String(hits),
+        String(times.length),
+      ]);
     }
     all.sort((a, b) => a - b);
     rows.push([
@@ -212,7 +222,7 @@ export async function benchSearch(options: { readonly entries: number; readonly 
       percentile(all, 0.99).toFixed(1),
       all.at(-1)!.toFixed(1),
     ]);
-    rows.at(-1)!.push("", String(all.length));
+    rows.at(-1)!.push("", "", String(all.length));
     const memory = peakMemory(log.pid!);
 
     await log.end("SIGTERM");
