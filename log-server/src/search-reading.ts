@@ -1,4 +1,4 @@
-import type { TreeReader } from "./log.ts";
+import type { BundleCache } from "./search-bundles.ts";
 import type { Stretch } from "./search-candidates.ts";
 import { makeMatcher, type SearchQuery } from "./search-terms.ts";
 import { mayBeWithin } from "./search-zones.ts";
@@ -79,8 +79,11 @@ class Budget {
   }
 }
 
-/** Bundles that are read at a time. */
-const AHEAD = 4;
+/**
+ * Bundles that are read at a time. Two keep both the disk and the processor busy; with four, the many large blocks that
+ * come and go on several threads let the allocator keep a gigabyte.
+ */
+const AHEAD = 2;
 
 /** A bundle that is being read, for the candidates in it. */
 interface Step {
@@ -98,14 +101,17 @@ export class SearchReading {
   readonly hits: SearchHit[] = [];
   readonly budget: Budget;
   readonly #query: SearchQuery;
-  readonly #reader: TreeReader;
+  readonly #bundles: BundleCache;
+  readonly #size: number;
   readonly #limit: number;
   readonly #matches: (bytes: Buffer) => boolean;
 
-  constructor(reader: TreeReader, query: SearchQuery, limit: number, limits: SearchLimits) {
+  /** @param size of the tree that is searched */
+  constructor(bundles: BundleCache, size: number, query: SearchQuery, limit: number, limits: SearchLimits) {
     this.#query = query;
     this.budget = new Budget(limits);
-    this.#reader = reader;
+    this.#bundles = bundles;
+    this.#size = size;
     this.#limit = limit;
     this.#matches = makeMatcher(query);
   }
@@ -152,7 +158,7 @@ export class SearchReading {
     const [highest] = indexes as [number, ...number[]];
     const first = Math.floor(highest / TILE_WIDTH) * TILE_WIDTH;
     const end = indexes.findIndex((index) => index < first);
-    const entries = this.#reader.entries(first, highest + 1);
+    const entries = this.#bundles.entries(first, highest + 1, this.#size);
     // Perhaps nobody will wait for it.
     entries.catch(() => undefined);
     this.budget.bundle();

@@ -1,5 +1,6 @@
 import { LogServerError } from "./errors.ts";
 import type { TreeReader } from "./log.ts";
+import { BundleCache } from "./search-bundles.ts";
 import { CandidateChunks, candidatesIn, type Stretch } from "./search-candidates.ts";
 import type { SearchIndex, SearchView } from "./search-index.ts";
 import { DEFAULT_LIMITS, type SearchHit, type SearchLimits, SearchReading } from "./search-reading.ts";
@@ -33,14 +34,14 @@ export interface SearchRequest {
 /** Answers searches: finds candidates in the index, and reads them from the tree before it says that they match. */
 export class Searcher {
   readonly #index: SearchIndex;
-  readonly #reader: TreeReader;
+  readonly #bundles: BundleCache;
   readonly #limits: SearchLimits;
   #running = 0;
   readonly #waiting: (() => void)[] = [];
 
   constructor(index: SearchIndex, reader: TreeReader, limits: SearchLimits = DEFAULT_LIMITS) {
     this.#index = index;
-    this.#reader = reader;
+    this.#bundles = new BundleCache(reader);
     this.#limits = limits;
   }
 
@@ -81,7 +82,7 @@ export class Searcher {
       throw new LogServerError("index_behind", message);
     }
     const top = from?.below ?? size;
-    const page = new SearchReading(this.#reader, query, limit, this.#limits);
+    const page = new SearchReading(this.#bundles, size, query, limit, this.#limits);
     const below = await this.#collect(view, page, query, top);
     return { size, hits: page.hits, below, scanned: top - below };
   }

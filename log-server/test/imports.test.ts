@@ -40,6 +40,7 @@ const ROOMS: readonly (readonly string[])[] = [
     "hash-index",
     "search-lists",
     "search-candidates",
+    "search-bundles",
     "search-reading",
     "search-index",
     "search",
