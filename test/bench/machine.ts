@@ -29,10 +29,19 @@ export function cpuSeconds(pid: number): number {
   return (Number(fields[11]) + Number(fields[12])) / 100;
 }
 
+function statusMiB(pid: number, field: string): number {
+  const match = new RegExp(`^${field}:\\s+(\\d+) kB$`, "m").exec(readFileSync(`/proc/${pid}/status`, "utf8"));
+  return match === null ? Number.NaN : Number(match[1]) / 1024;
+}
+
 /** Peak resident memory of a process in MiB. */
 export function peakMemory(pid: number): number {
-  const match = /^VmHWM:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"));
-  return match === null ? Number.NaN : Number(match[1]) / 1024;
+  return statusMiB(pid, "VmHWM");
+}
+
+/** Resident memory of a process in MiB. */
+export function residentMemory(pid: number): number {
+  return statusMiB(pid, "VmRSS");
 }
 
 export function median(values: readonly number[]): number {

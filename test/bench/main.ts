@@ -1,8 +1,10 @@
-// npm run bench [-- --only pgbench,log,search,copy,witness] [--seconds N] [--rounds N] [--clients N] [--smoke]
+// npm run bench -- --help
 import { rmSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { startDatabase, temporaryFolder } from "../support/stack.ts";
+import { benchAudit } from "./audit.ts";
 import { benchCopy } from "./copy.ts";
+import { benchGrowth } from "./growth.ts";
 import { benchLog } from "./log.ts";
 import { describeMachine } from "./machine.ts";
 import { benchPgbench } from "./pgbench.ts";
@@ -11,21 +13,23 @@ import { benchWitness } from "./witness.ts";
 
 const USAGE = `npm run bench -- [NAMES] [options]
 
-  --only NAMES    some of pgbench, log, search, copy, witness, separated by commas [all]
+  --only NAMES    some of pgbench, log, audit, search, copy, witness, separated by commas [all]
   --seconds N     length of a round of pgbench [10]
   --rounds N      rounds, each way in turn [3]
   --clients N     of pgbench [16]
   --entries N     for the log-server, the audit and the search [100000]
+  growth          is not among all: a log grown to --entries [1000000]; with --out FOLDER its figures are written there
   --smoke         everything once and short: does it run?
 `;
 
 const { values, positionals } = parseArgs({
   options: {
-    only: { type: "string", default: "pgbench,log,search,copy,witness" },
+    only: { type: "string", default: "pgbench,log,audit,search,copy,witness" },
     seconds: { type: "string" },
     rounds: { type: "string" },
     clients: { type: "string", default: "16" },
     entries: { type: "string" },
+    out: { type: "string" },
     smoke: { type: "boolean", default: false },
     help: { type: "boolean", short: "h", default: false },
   },
@@ -43,6 +47,11 @@ const only = new Set(positionals.length > 0 ? positionals : values.only.split(",
 console.log(describeMachine());
 const folder = temporaryFolder("bench");
 if (only.has("log")) await benchLog({ entries, submitters: 8 });
+if (only.has("audit")) await benchAudit({ entries, rounds });
+if (only.has("growth")) {
+  const most = Number(values.entries ?? (values.smoke ? 20_000 : 1_000_000));
+  await benchGrowth({ entries: most, out: values.out });
+}
 if (only.has("search")) await benchSearch({ entries, rounds: values.smoke ? 5 : 100 });
 if (only.has("witness")) await benchWitness({ logs: values.smoke ? 20 : 200, requests: values.smoke ? 500 : 10_000 });
 if (only.has("pgbench") || only.has("copy")) {

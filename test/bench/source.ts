@@ -7,6 +7,7 @@ const SEAL_EVERY = 1000;
 const SESSIONS = 16;
 /** Statements of a session before another one takes its place. */
 const SESSION_LENGTH = 5000;
+const LOOKED_UP_EVERY = 101;
 const SQL = "SELECT abalance FROM pgbench_accounts WHERE aid = $1;";
 const BYTES_IN = 37;
 const BYTES_OUT = 12;
@@ -67,6 +68,9 @@ export class BenchSource {
     this.#keyId = Buffer.from(/\+([0-9a-f]{8})\+/.exec(vkey)![1]!, "hex");
   }
 
+  /** The leaf hash of some of the entries, for those who look them up. */
+  readonly leaves: Buffer[] = [];
+
   /** Entries written so far. */
   get entries(): number {
     return this.#seq;
@@ -75,6 +79,11 @@ export class BenchSource {
   /** @returns a signed submission of the next `count` entries, with their disclosures. */
   submission(count: number): Buffer {
     return this.#submission(count, (disclosures) => this.#next(disclosures));
+  }
+
+  /** @returns a submission of a seal, which covers all before it. */
+  sealing(): Buffer {
+    return this.#submission(1, () => this.#seal("source.seal", this.#time(), ""));
   }
 
   /** @returns the last submission: what is open ends. */
@@ -93,7 +102,9 @@ export class BenchSource {
     for (let i = 0; i < count; i += 1) {
       const disclosures: string[] = [];
       const entry = Buffer.from(`\0${next(disclosures)}`);
-      hash("sha256", entry, "buffer").copy(this.#chain, 32);
+      const leaf = hash("sha256", entry, "buffer");
+      if (this.#seq % LOOKED_UP_EVERY === 0) this.leaves.push(leaf);
+      leaf.copy(this.#chain, 32);
       hash("sha256", this.#chain, "buffer").copy(this.#chain);
       this.#seq += 1;
       const length = entry.length - 1;
