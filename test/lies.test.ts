@@ -13,6 +13,7 @@ import { answers, checkpoints, silences } from "./support/lying-cases-server.ts"
 import { forms, sessions } from "./support/lying-cases-session.ts";
 import { changedBytes, forks } from "./support/lying-cases-tree.ts";
 import { limits, truths } from "./support/lying-cases-true.ts";
+import { evidence, rotated, witnessed } from "./support/lying-cases-witness.ts";
 import { bytes, members, remake } from "./support/lying-history.ts";
 import { type BundleLie, FAIL, Honest, type LogLie } from "./support/lying-honest.ts";
 import { type Record, recordLog } from "./support/lying-record.ts";
@@ -20,7 +21,7 @@ import { Audience, codesOf, type Heard, inParallel, stateFiles } from "./support
 import { Stack, startDatabase, temporaryFolder } from "./support/stack.ts";
 
 const AT_ONCE = 4;
-const VERDICTS: Readonly<{ [exit: number]: string }> = { 0: "PASS", 1: "FAIL", 2: "NOT PROVEN" };
+const VERDICTS: Readonly<{ [exit: number]: string | undefined }> = { 0: "PASS", 1: "FAIL", 2: "NOT PROVEN" };
 const FORKS = ["rolled_back", "split_view", "inconsistent"];
 
 const folder = temporaryFolder("lies");
@@ -95,9 +96,17 @@ function keepsEvidence(t: Test, lie: LogLie, { report, state }: Heard): void {
   if (!t.ok(typeof report.evidence === "string" && existsSync(report.evidence), "the evidence is kept")) return;
   const evidence = JSON.parse(readFileSync(report.evidence as string, "utf8")) as Evidence;
   const size = lie.kept === "half" ? honest.at.half : honest.at.size;
-  t.equal(evidence.kept, lie.kept === undefined ? view.checkpoint : honest.signed(size, honest.tree.root(size)));
-  t.match(evidence, { format: "vitrine/fork-evidence/v1", vkey: honest.log.vkey });
+  t.match(evidence, { format: "vitrine/fork-evidence/v1" });
   t.ok(lie.codes.includes(evidence.found), evidence.found);
+  if (lie.first !== undefined) {
+    // Two that were kept before, or one of them and what is shown now.
+    const notes = [...lie.first.map(({ show }) => show().checkpoint), view.checkpoint];
+    t.ok(notes.includes(evidence.kept) && notes.includes(evidence.seen) && evidence.kept !== evidence.seen);
+    t.ok(lie.vkeys?.includes(evidence.vkey), evidence.vkey);
+    return;
+  }
+  t.equal(evidence.vkey, honest.log.vkey);
+  t.equal(evidence.kept, lie.kept === undefined ? view.checkpoint : honest.signed(size, honest.tree.root(size)));
   t.equal(evidence.seen, (view.afterwards ?? view).checkpoint);
 }
 
@@ -136,6 +145,8 @@ t.test("entries have a wrong form", async (t) => tell(t, forms(honest)));
 t.test("checkpoints are not the log's", async (t) => tell(t, checkpoints(honest)));
 t.test("answers are not what was asked for", async (t) => tell(t, answers(honest)));
 t.test("answers do not come", async (t) => tell(t, silences(honest)));
+t.test("witnesses have not seen what is shown", async (t) => tell(t, witnessed(honest)));
+t.test("the log changes its key", async (t) => tell(t, rotated(honest)));
 t.test("a bundle is not made of lies", async (t) => tell(t, proofs(honest)));
 
 t.test("a lie is found again by the next audit, and cannot be taken back", async (t) => {
@@ -176,6 +187,7 @@ t.test("bundles lie", async (t) => {
       file: () => JSON.stringify({ ...bundle, proof: extra, more: 1 }),
     },
     ...bundles(honest),
+    ...evidence(honest),
   ];
   const heard = await inParallel(list, AT_ONCE, (lie) => audience.examine(lie));
   for (const [i, lie] of list.entries()) await t.test(lie.name, async (t) => matches(t, lie, heard[i]!));

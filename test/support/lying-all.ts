@@ -6,6 +6,7 @@ import { sealsAndKeys } from "./lying-cases-seal.ts";
 import { answers, checkpoints } from "./lying-cases-server.ts";
 import { forms, sessions } from "./lying-cases-session.ts";
 import { changedBytes, forks } from "./lying-cases-tree.ts";
+import { evidence, rotated, witnessed } from "./lying-cases-witness.ts";
 import type { Honest } from "./lying-honest.ts";
 import type { Audience, Heard } from "./lying-runner.ts";
 
@@ -18,8 +19,20 @@ export function everyLie(honest: Honest): Map<string, Told> {
     if (lies.has(name)) throw new Error(`two lies are called: ${name}`);
     lies.set(name, told);
   };
-  const groups = [changedBytes, forks, movedEntries, sealsAndKeys, sessions, forms, checkpoints, answers, proofs];
+  const groups = [
+    changedBytes,
+    forks,
+    movedEntries,
+    sealsAndKeys,
+    sessions,
+    forms,
+    checkpoints,
+    answers,
+    proofs,
+    witnessed,
+    rotated,
+  ];
   for (const group of groups) for (const lie of group(honest)) add(lie.name, (audience) => audience.hear(lie));
-  for (const lie of bundles(honest)) add(lie.name, (audience) => audience.examine(lie));
+  for (const lie of [...bundles(honest), ...evidence(honest)]) add(lie.name, (audience) => audience.examine(lie));
   return lies;
 }

@@ -102,6 +102,11 @@ interface Expectation {
   readonly also?: readonly string[];
   /** The first bad index. */
   readonly index?: number | undefined;
+  /** The verifier is given a policy with this text. */
+  readonly policy?: string;
+  /** The keys that the verifier is given; else the log's. */
+  readonly vkeys?: readonly string[];
+  readonly args?: readonly string[];
 }
 
 /** Told by a log. */
@@ -111,14 +116,17 @@ export interface LogLie extends Expectation {
   readonly command?: "head" | "audit" | "prove";
   /** What the verifier has kept: the log audited up to `half`, or all of it. */
   readonly kept?: "half" | "whole";
-  readonly args?: readonly string[];
+  /** What it has seen before, each under one key. */
+  readonly first?: readonly { readonly vkey: string; readonly show: () => View }[];
   /** How long after the log's last entry the verifier's clock says that it is, in milliseconds. Else it is right. */
   readonly later?: number;
 }
 
-/** Told by an evidence bundle. */
+/** Told by an evidence bundle, a bare proof or a saved checkpoint. */
 export interface BundleLie extends Expectation {
   readonly file: () => string | Buffer;
+  /** The file is a bare proof of this entry. */
+  readonly entry?: Buffer;
 }
 
 /** How something ends: exit status and finding codes. */

@@ -13,10 +13,10 @@ export interface Signer {
 const ED25519 = Buffer.from([1]);
 const PKCS8_ED25519 = Buffer.from("302e020100300506032b657004220420", "hex");
 
-function signerOf(name: string, seed: Buffer): Signer {
+function signerOf(name: string, seed: Buffer, type: Buffer = ED25519): Signer {
   const key: KeyObject = createPrivateKey({ key: Buffer.concat([PKCS8_ED25519, seed]), format: "der", type: "pkcs8" });
   const publicKey = createPublicKey(key).export({ format: "der", type: "spki" }).subarray(-32);
-  const typed = Buffer.concat([ED25519, publicKey]);
+  const typed = Buffer.concat([type, publicKey]);
   const id = sha256(Buffer.from(`${name}\n`), typed).subarray(0, 4);
   return {
     name,
@@ -36,6 +36,27 @@ export function signerFrom(line: string): Signer {
 
 export function newSigner(name: string): Signer {
   return signerOf(name, randomBytes(32));
+}
+
+/** A witness's key (C2SP tlog-cosignature, type 0x04); `sign` is over any text. */
+export interface Cosigner extends Signer {
+  /** Eight bytes, of seconds since 1970. */
+  stamp(time: number): Buffer;
+  /** What stands behind the key id: time and signature. */
+  blob(text: string, time: number): Buffer;
+  line(text: string, time: number): string;
+}
+
+export function newCosigner(name: string): Cosigner {
+  const signer = signerOf(name, randomBytes(32), Buffer.from([4]));
+  const stamp = (time: number): Buffer => {
+    const bytes = Buffer.alloc(8);
+    bytes.writeBigUInt64BE(BigInt(time));
+    return bytes;
+  };
+  const blob = (text: string, time: number): Buffer =>
+    Buffer.concat([stamp(time), signer.sign(`cosignature/v1\ntime ${time}\n${text}`)]);
+  return { ...signer, stamp, blob, line: (text, time) => signatureLine(name, signer.id, blob(text, time)) };
 }
 
 /** A signature line, of whatever is claimed to be a signature. */

@@ -80,7 +80,7 @@ export class Audience {
       ["whole", at.size],
     ] as const) {
       const view = this.#honest.view(entries.slice(0, size));
-      const heard = await this.#ask(view, "audit", this.kept(what), ["--wait", "0"]);
+      const heard = await this.#ask(view, "audit", this.kept(what), ["--wait", "0", "--vkey", this.#honest.log.vkey]);
       if (heard.code !== 0) throw new Error(`the honest log does not pass: ${heard.stdout}${heard.stderr}`);
     }
   }
@@ -90,16 +90,29 @@ export class Audience {
     const state = before ?? this.#fresh("state");
     if (before === undefined && lie.kept === undefined) mkdirSync(state);
     if (before === undefined && lie.kept !== undefined) cpSync(this.kept(lie.kept), state, { recursive: true });
+    if (before === undefined) {
+      for (const { vkey, show } of lie.first ?? []) {
+        const heard = await this.#ask(show(), "head", state, ["--vkey", vkey]);
+        if (heard.code !== 0) throw new Error(`what was seen before does not pass: ${heard.stdout}${heard.stderr}`);
+      }
+    }
     const command = lie.command ?? "audit";
-    const args = [...(command === "audit" ? ["--wait", "0"] : []), ...(lie.args ?? [])];
+    const args = [...(command === "audit" ? ["--wait", "0"] : []), ...this.#trusting(lie)];
     const env = lie.later === undefined ? {} : clock(this.#honest.lastTime + lie.later);
     return this.#ask(lie.show(), command, state, args, env);
   }
 
   async examine(lie: BundleLie): Promise<Heard> {
-    const file = this.#fresh("bundle");
-    writeFileSync(file, lie.file());
-    return this.#run(["verify", file], "");
+    const file = this.#written("bundle", lie.file());
+    const entry = lie.entry === undefined ? [] : ["--entry", this.#written("entry", lie.entry)];
+    return this.#run(["verify", file, ...entry, ...this.#trusting(lie)], "");
+  }
+
+  /** What the verifier is told on its command line besides the log. */
+  #trusting({ policy, vkeys, args = [] }: Pick<LogLie, "policy" | "vkeys" | "args">): string[] {
+    const keys = (vkeys ?? [this.#honest.log.vkey]).flatMap((vkey) => ["--vkey", vkey]);
+    const witnesses = policy === undefined ? [] : ["--policy", this.#written("policy", policy)];
+    return [...args, ...keys, ...witnesses];
   }
 
   async #ask(
@@ -118,12 +131,18 @@ export class Audience {
   }
 
   async #run(args: readonly string[], state: string, env: Record<string, string> = {}): Promise<Heard> {
-    const result = await runNode(this.#verifier, [...args, "--vkey", this.#honest.log.vkey, "--json"], env);
+    const result = await runNode(this.#verifier, [...args, "--json"], env);
     try {
       return { ...result, state, report: JSON.parse(result.stdout) as Report };
     } catch {
       throw new Error(`no JSON from ${args.join(" ")}: ${result.stdout}${result.stderr}`);
     }
+  }
+
+  #written(name: string, content: string | Buffer): string {
+    const file = this.#fresh(name);
+    writeFileSync(file, content);
+    return file;
   }
 
   #fresh(name: string): string {

@@ -29,7 +29,7 @@ export type HeadReport = {
   conclusion: string;
   /** To be kept in place of what was; undefined when nothing may be advanced. */
   keep: Kept | undefined;
-  /** When K1, K2, K3 or K4 failed. */
+  /** When K1, K2 or K3 failed. */
   evidence: Evidence | undefined;
 };
 
@@ -84,13 +84,13 @@ export async function openHead(reader: LogReader, options: HeadOptions, findings
   return head;
 }
 
-/** What is to be compared, the furthest first. K4: that all continue into the one seen makes them agree. */
+/** What is to be compared, the furthest first. That all continue into the one seen shows that they agree. */
 function pairs(seen: Checkpoint, kept: readonly Kept[]): [Checkpoint, Checkpoint][] {
   const checkpoints = kept.map(({ checkpoint }) => checkpoint).sort((a, b) => b.size - a.size);
   const list: [Checkpoint, Checkpoint][] = [];
   for (const [at, checkpoint] of checkpoints.entries()) {
     const next = checkpoints[at + 1];
-    // Two that were kept and contradict one another do so whatever is seen now.
+    // K2: two that were kept and contradict one another do so whatever is seen now.
     if (next?.size === checkpoint.size && !equalBytes(next.root, checkpoint.root)) return [[checkpoint, next]];
     list.push([checkpoint, seen]);
   }

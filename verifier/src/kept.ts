@@ -19,7 +19,7 @@ export type Kept = {
 
 /**
  * What several states say together, such as those under the old and the new key of a log.
- * @returns the furthest checkpoint and the furthest audit, which are of one tree if the states are consistent: K4
+ * @returns the furthest checkpoint and the furthest audit, which are of one tree if K1 to K3 hold for each of them
  */
 export function joinKept(states: Kept | readonly Kept[] | undefined): Kept | undefined {
   const [first, ...rest] = listKept(states);
