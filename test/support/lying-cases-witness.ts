@@ -303,6 +303,10 @@ export function evidence(honest: Honest): BundleLie[] {
     lie("a checkpoint in the place of a bundle", checkpoint, ["bundle_malformed"]),
     lie("a proof in the place of a bundle", proof, ["bundle_malformed"]),
     lie("a checkpoint", checkpoint, [], asCheckpoint),
+    lie("a checkpoint that one of two keys has not signed", checkpoint, ["signature_missing"], {
+      ...asCheckpoint,
+      vkeys: [log.vkey, newSigner(honest.origin).vkey],
+    }),
     lie("a checkpoint with its witnesses", enough, [], { ...asCheckpoint, policy }),
     lie("a checkpoint without its witnesses", checkpoint, ["quorum_missing"], { ...asCheckpoint, ...lacking }),
     lie("a checkpoint with a forged witness", enough + forged, ["cosignature_invalid"], { ...asCheckpoint, policy }),
