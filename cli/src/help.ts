@@ -132,7 +132,8 @@ Options:
 
 What to find. Each may be repeated for one value or another; with several, an
 entry must match all:
-  --user LOGIN       the role that logged in, or the identity behind it
+  --user LOGIN       the role that logged in, or the identity behind it; of the
+                     log's own acts the name of the token
   --database NAME
   --table NAME       a table or view, as NAME or SCHEMA.NAME
   --operation OP     such as select or "create table", or a kind of entry, such

@@ -21,6 +21,8 @@ export function startedReport(started: Started): string {
     ["Log's key", started.vkey],
     ["Audit it with", `npx vitrine-verifier audit --log ${started.log} --vkey ${at("logVkey")}`],
   ];
+  const token = started.hasAuditorToken ? ` --token-file ${at("auditorToken")}` : "";
+  lines.push(["Search it with", `npx vitrine search --log ${started.log}${token}`]);
   if (started.hasAuditorToken) lines.push(["Auditor's token", `${at("auditorToken")} (to read sealed values)`]);
   return `\n${aligned(lines)}\n${started.created ? `\n${createdReport(started)}` : ""}\nCtrl-C stops everything, in order.\n`;
 }

@@ -1,6 +1,7 @@
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import t from "tap";
+import { searchLog } from "../src/search-client.ts";
 import { parseTime } from "../src/time.ts";
 import { vitrine } from "./run.ts";
 
@@ -145,10 +146,14 @@ t.test("a log that refuses, is not ready, is no log, or is not there", async (t)
     { ...page, hits: [{ index: 1, entry: "[]" }] },
     { ...page, hits: [{ index: 1 }] },
   ];
+  const command = { log: url, token: undefined, fields: new Map(), since: undefined, until: undefined } as const;
   for (const body of bad) {
-    const { status, stdout, stderr } = await search([[200, body]]);
-    t.match([status, stdout, stderr], [1, "", /^vitrine: log_answer: [^\n]+\n$/], JSON.stringify(body));
+    answers = [[200, body]];
+    const found = searchLog({ ...command, limit: 10, json: false });
+    await t.rejects(found, { code: "log_answer" }, JSON.stringify(body));
   }
+  const html = await search([[200, "<html>"]]);
+  t.match([html.status, html.stdout, html.stderr], [1, "", /^vitrine: log_answer: [^\n]+\n$/]);
   const gone = await vitrine(["search", "--log", "http://127.0.0.1:1"]);
   t.match(
     [gone.status, gone.stderr],

@@ -22,7 +22,7 @@ export interface SearchField {
   readonly name: SearchFieldName;
   /** In the keys of the index; 1 to 127. */
   readonly code: number;
-  /** Whether an entry may have any number of values; else it has two at most. */
+  /** Whether an entry may have any number of values; else it has a few at most. */
   readonly isList: boolean;
   /** @returns the values that the entry is found by, in the form that `comparable` gives. */
   readonly valuesOf: (entry: Members) => string[];
@@ -36,9 +36,13 @@ function texts(...values: readonly unknown[]): string[] {
   return values.filter((value) => typeof value === "string");
 }
 
-/** The names of whoever acted: the role that logged in, and the identity behind it, where the entry has one. */
-function actors({ actor }: Members): string[] {
-  return isObject(actor) ? texts(actor.login, actor.identity) : [];
+/**
+ * The names of whoever acted: the role that logged in, and the identity behind it, where the entry has one; of the
+ * log's own acts the name of the token that was used. (A refused access has `by` as well, for who refused it.)
+ */
+function actors({ kind, actor, by, reader }: Members): string[] {
+  const token = kind === "access.refused" ? [] : texts(by, reader);
+  return isObject(actor) ? [...texts(actor.login, actor.identity), ...token] : token;
 }
 
 /** Each relation by its name, and by `schema.name` as well when the entry says the schema. */

@@ -24,9 +24,18 @@ export function stamp(second: number): string {
 
 const pick = <T>(list: readonly T[], n: number): T => list[n % list.length]!;
 
+/** What the log does itself has no actor, and names a token. */
+function act(index: number): Entry {
+  const head = { source: "log.example/acts", epoch: 1, seq: index, time: stamp(index) };
+  if (index % 2 === 0)
+    return { v: 1, kind: "disclosure.read", ...head, reader: "auditor ada", index: 5, names: ["sql"] };
+  return { v: 1, kind: "source.retired", ...head, by: "app", retired: { name: "s" } };
+}
+
 /** A statement, or now and then another kind; what it says depends on its index alone. */
 export function entryAt(index: number): Entry {
   const noise = (index * 2_654_435_761) % 4_294_967_296;
+  if (index % 1201 === 7) return act(index);
   const kind = index % 97 === 0 ? "session.start" : index % 101 === 0 ? "access.refused" : "statement";
   // Two sources, one of them a day late; and a clock that goes back now and then.
   const source = pick(["a.example/one", "b.example/two"], noise % 7 === 0 ? 1 : 0);
@@ -37,7 +46,7 @@ export function entryAt(index: number): Entry {
     index % 1777 === 5 ? "rare" : index % 9000 === 4500 ? `once-${index}` : pick(["app", "app", "etl"], noise);
   const actor = { login, auth: "trust", ...(index % 311 === 0 ? { identity: "alice@example.org" } : {}) };
   const database = index > 5000 && index < 6000 ? "vault" : "shop";
-  if (kind === "access.refused") return { ...head, actor, database };
+  if (kind === "access.refused") return { ...head, actor, database, by: "proxy" };
   const session = `1.${Math.floor(index / 40) + (index % 3)}`;
   if (kind === "session.start") return { ...head, session, actor, database };
   const many = index % 2003 === 1 ? Array.from({ length: 60 }, (_, i) => ({ name: `part_${i}`, access: "read" })) : [];
@@ -57,6 +66,7 @@ export type Parameters = Readonly<Record<string, string | readonly string[]>>;
 function has(entry: Entry, name: string, value: string): boolean {
   switch (name) {
     case "actor":
+      if (entry.reader === value || (entry.by === value && entry.kind !== "access.refused")) return true;
       return entry.actor?.login === value || entry.actor?.identity === value;
     case "relation":
       return (entry.relations ?? []).some(

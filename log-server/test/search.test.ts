@@ -8,15 +8,15 @@ const SIZE = 2 * 4096 + 1000;
 const { store, entries } = await growEntries(SIZE);
 
 const values: Readonly<Record<string, readonly string[]>> = {
-  actor: ["app", "etl", "rare", "once-4500", "once-13500", "alice@example.org", "nobody"],
+  actor: ["app", "etl", "rare", "once-4500", "once-13500", "alice@example.org", "auditor ada", "proxy", "nobody"],
   database: ["shop", "vault", "none"],
   relation: ["accounts", "public.tellers", "history", "public.history", "part_7", "part_59", "nothing"],
   class: ["read", "write", "ddl"],
   operation: ["select", "Create Table", "UPDATE", "session.start", "ACCESS.REFUSED", "none"],
   outcome: ["completed", "failed", "denied"],
-  source: ["a.example/one", "b.example/two", "c.example/three"],
+  source: ["a.example/one", "b.example/two", "log.example/acts", "c.example/three"],
   session: ["1.5", "1.20", "1.99", "1.330", "2.1"],
-  kind: ["statement", "session.start", "access.refused", "none"],
+  kind: ["statement", "disclosure.read", "session.start", "access.refused", "none"],
 };
 
 const time = fc.integer({ min: -90_000, max: SIZE + 1000 }).map(stamp);
