@@ -111,6 +111,14 @@ export class Publisher {
     this.#keys = keys;
   }
 
+  /**
+   * Shows the witnesses the checkpoint that was signed before, if there is one, before anything more is signed: they
+   * may have seen more of this log than the store has.
+   */
+  async showLatest(): Promise<void> {
+    if (this.#latest !== undefined) await this.#witnesses.collect(candidateOf(this.#latest));
+  }
+
   /** Asks the witnesses that have not cosigned what is served; what they say is added when it comes. */
   askWitnesses(): void {
     if (this.#served !== undefined) void this.#witnesses.collect(candidateOf(this.#served));
@@ -138,6 +146,8 @@ export class Publisher {
       const asked = performance.now();
       await this.#witnesses.collect(candidateOf(this.#latest));
       this.#measure("witness", asked);
+      // A witness may have shown that this is a second history: nobody else is to see it.
+      if (this.#halted) return;
       this.#served = this.#latest;
       this.#measure("publish", start);
       this.#ports.onPublished(this.#latest);

@@ -1,7 +1,9 @@
+import { parseUtf8 } from "./encoding.ts";
 import { LogServerError } from "./errors.ts";
-import type { SignedCheckpoint } from "./guard.ts";
+import { openCheckpoint, type SignedCheckpoint } from "./guard.ts";
 import { TreeReader } from "./log.ts";
 import { foldPerfect, foldSubtrees, HASH_BYTES, leafHash, RightEdge } from "./merkle.ts";
+import type { VerifierKey } from "./note.ts";
 import type { Store, TreeHead } from "./store.ts";
 import { countAt, TILE_WIDTH } from "./tile.ts";
 
@@ -69,4 +71,28 @@ export async function checkAgainstSigned(store: Store, signed: SignedCheckpoint,
   if (root.equals(signed.root)) return;
   const message = `the store's tree of size ${signed.size} has the root ${root.toString("base64")}, and ${where} was signed over ${signed.root.toString("base64")}: this is not the store that was signed; put that one back. Do not delete the guard file to get past this: the log would be forked`;
   throw new LogServerError("store_disagrees", message);
+}
+
+/**
+ * Holds the store against a checkpoint that somebody else shows. What the log's own keys have not signed says nothing.
+ * @param keys that sign now
+ * @param where the checkpoint comes from, for the error
+ * @throws LogServerError `store_behind`, `store_disagrees`: the log has signed what the store does not have
+ */
+export async function checkAgainstShown(
+  store: Store,
+  shown: Buffer,
+  keys: readonly VerifierKey[],
+  where: string,
+): Promise<void> {
+  const note = parseUtf8(shown);
+  if (note === undefined) return;
+  let signed: SignedCheckpoint;
+  try {
+    signed = openCheckpoint(note, 0, keys, where, "store_corrupt");
+  } catch {
+    // Not a checkpoint, or not this log's.
+    return;
+  }
+  await checkAgainstSigned(store, signed, where);
 }

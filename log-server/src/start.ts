@@ -18,7 +18,7 @@ import { Metrics } from "./metrics.ts";
 import type { SignerKey, VerifierKey } from "./note.ts";
 import type { Policy } from "./policy.ts";
 import { Publisher } from "./publisher.ts";
-import { checkAgainstSigned, recoverEdge } from "./recovery.ts";
+import { checkAgainstShown, checkAgainstSigned, recoverEdge } from "./recovery.ts";
 import { ignoredKeys, type ReloadReport, readWitnessPolicy } from "./reload.ts";
 import { Searcher } from "./search.ts";
 import { SearchIndex } from "./search-index.ts";
@@ -184,13 +184,15 @@ async function run(parts: Parts): Promise<RunningLogServer> {
   const { config, sources, tokens, store, state } = parts;
   const hooks = withDefaults(parts.hooks);
   let failure: LogServerError | undefined;
+  let serving = false;
   let fail!: (error: LogServerError) => void;
   const failed = new Promise<LogServerError>((resolve) => {
     fail = resolve;
   });
   const onFatal = (error: LogServerError): void => {
     failure ??= error;
-    hooks.log("error", `${error.code}: ${error.message}`);
+    // Before that it is thrown, and whoever started the log reports it.
+    if (serving) hooks.log("error", `${error.code}: ${error.message}`);
     sequencer.halt(error);
     publisher.halt();
     fail(failure);
@@ -210,6 +212,17 @@ async function run(parts: Parts): Promise<RunningLogServer> {
     policy: parts.policy,
     timing: witnessTiming(config.witnessTimeoutMs),
     prove: (from, to) => reader.consistencyProof(from, to),
+    suspected: async (name, shown) => {
+      if (shown === undefined) return;
+      try {
+        const where = `the checkpoint that witness ${name} has cosigned last`;
+        await checkAgainstShown(store, shown, publisher.keys, where);
+      } catch (error) {
+        // Signed with this log's key, and not of this store: to sign on would be to sign a second history.
+        if (error instanceof LogServerError) onFatal(error);
+        else throw error;
+      }
+    },
     answered: (name, result, seconds) => metrics.witness(name, result, seconds),
     log: hooks.log,
   });
@@ -278,7 +291,9 @@ async function run(parts: Parts): Promise<RunningLogServer> {
   });
 
   try {
-    await publisher.publish();
+    await publisher.showLatest();
+    if (failure === undefined) await publisher.publish();
+    if (failure !== undefined) throw failure;
   } catch (error) {
     witnesses.close();
     throw error;
@@ -293,6 +308,7 @@ async function run(parts: Parts): Promise<RunningLogServer> {
     for (const follower of followers) await follower.close();
     throw error;
   }
+  serving = true;
   publisher.start();
 
   const shutDown = async (): Promise<void> => {

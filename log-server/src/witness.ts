@@ -50,6 +50,11 @@ export interface WitnessPorts {
   readonly prove: (from: number, to: number) => Promise<readonly Buffer[]>;
   /** Told of each exchange's result, and how long it took, in seconds. */
   readonly answered: (witness: Witness, result: "cosigned" | WitnessFailure, seconds: number) => void;
+  /**
+   * Called, and awaited, when it says that it has seen more of the log, or another history.
+   * @param shown the note that it shows as its latest, not verified, if it shows one
+   */
+  readonly suspected: (witness: Witness, shown: Buffer | undefined) => Promise<void>;
   /** Told when the first of a row of failures has come, and when it is over. */
   readonly changed: (witness: Witness) => void;
 }
@@ -82,7 +87,7 @@ export class Witness {
   /** @param url its submission prefix */
   constructor(witness: PolicyWitness, url: URL, timing: WitnessTiming, ports: WitnessPorts) {
     this.witness = witness;
-    this.#connection = new WitnessConnection(new URL(`${url.href.replace(/\/+$/, "")}/add-checkpoint`));
+    this.#connection = new WitnessConnection(url);
     this.#timing = timing;
     this.#ports = ports;
   }
@@ -137,10 +142,11 @@ export class Witness {
       for (let attempt = 0; attempt < ATTEMPTS; attempt += 1) {
         const old = this.#size;
         const body = addCheckpointBody(old, await this.#ports.prove(old, candidate.size), candidate);
-        const answer = await this.#connection.post(body, this.#timing.request);
+        const answer = await this.#connection.addCheckpoint(body, this.#timing.request);
         const verdict = readAnswer(answer, old, candidate, this.witness.key, Date.now());
         if (verdict.result === "cosigned") this.#size = candidate.size;
         if (verdict.result === "failed" && verdict.failure === "conflict") this.#size = 0;
+        if (verdict.result === "failed" && isAlarming(verdict.failure)) await this.#suspect(candidate);
         if (verdict.result !== "learned") return verdict;
         this.#size = verdict.size;
       }
@@ -150,6 +156,13 @@ export class Witness {
       // The proof cannot be read, or a fault of ours; in neither case may a witness end the log.
       return { result: "failed", failure: "internal", message: reason(error) };
     }
+  }
+
+  async #suspect({ text }: Candidate): Promise<void> {
+    const origin = text.slice(0, text.indexOf("\n"));
+    const answer = await this.#connection.latestCheckpoint(origin, this.#timing.request);
+    const shown = !("failure" in answer) && answer.status === 200 ? answer.body : undefined;
+    if (!this.#closed) await this.#ports.suspected(this, shown);
   }
 
   #settle({ text }: Candidate, verdict: Exclude<Verdict, { result: "learned" }>): void {
@@ -167,7 +180,7 @@ export class Witness {
     const since = this.#failing?.since ?? Date.now();
     this.#failures += 1;
     this.#failing = { failure, message, since };
-    const alarming = (failure === "ahead" || failure === "split") && this.#alarm?.failure !== failure;
+    const alarming = isAlarming(failure) && this.#alarm?.failure !== failure;
     if (alarming) this.#alarm = this.#failing;
     if (first || alarming) this.#ports.changed(this);
   }
@@ -194,6 +207,10 @@ export class Witness {
     clearTimeout(this.#timer);
     this.#connection.close();
   }
+}
+
+function isAlarming(failure: WitnessFailure): boolean {
+  return failure === "ahead" || failure === "split";
 }
 
 /** Half to one and a half: many logs that fail at the same time do not come back at the same time. */

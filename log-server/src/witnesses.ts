@@ -34,6 +34,8 @@ export interface WitnessesOptions {
   readonly policy: Policy;
   readonly timing: WitnessTiming;
   readonly prove: WitnessPorts["prove"];
+  /** As in WitnessPorts, by the name that the policy has for the witness. */
+  readonly suspected: (name: string, shown: Buffer | undefined) => Promise<void>;
   /** Told of each answer: by the name that the policy has for the witness, and in seconds. */
   readonly answered: (name: string, result: "cosigned" | WitnessFailure, seconds: number) => void;
   readonly log: Hooks["log"];
@@ -79,13 +81,14 @@ export class Witnesses {
   }
 
   #connect(known: ReadonlyMap<string, Witness>): void {
-    const { timing, prove, answered } = this.#options;
+    const { timing, prove, answered, suspected } = this.#options;
     for (const witness of this.#policy.witnesses) {
       if (witness.url === undefined) continue;
       const ports = {
         prove,
         answered: ({ witness: { name } }: Witness, result: "cosigned" | WitnessFailure, seconds: number) =>
           answered(name, result, seconds),
+        suspected: ({ witness: { name } }: Witness, shown: Buffer | undefined) => suspected(name, shown),
         changed: (changed: Witness) => this.#tell(changed),
       };
       const same = known.get(identityOf(witness));

@@ -64,6 +64,8 @@ export class FakeWitness {
   /** The checkpoint that it has cosigned last. */
   size = 0;
   root: Buffer | undefined;
+  /** What it shows as its latest checkpoint of any log. */
+  shows: string | undefined;
   /** Instead of being honest. */
   behaviour: Behaviour | undefined;
   readonly #server: Server;
@@ -74,6 +76,10 @@ export class FakeWitness {
       const chunks: Buffer[] = [];
       request.on("data", (chunk: Buffer) => chunks.push(chunk));
       request.on("end", () => {
+        if (request.method === "GET" && this.shows !== undefined) {
+          response.end(this.shows);
+          return;
+        }
         if (request.method !== "POST" || !request.url!.endsWith("/add-checkpoint")) {
           response.writeHead(404).end();
           return;

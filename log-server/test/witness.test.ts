@@ -44,6 +44,7 @@ interface Bench {
   readonly witness: Witness;
   readonly results: string[];
   readonly changes: string[];
+  readonly suspicions: (string | undefined)[];
   /** Waits until so many exchanges are over. */
   exchanges(count: number): Promise<void>;
 }
@@ -54,6 +55,7 @@ async function bench(t: Test, timing: Partial<WitnessTiming> = {}): Promise<Benc
   const fake = await FakeWitness.start("witness.example/w");
   const results: string[] = [];
   const changes: string[] = [];
+  const suspicions: (string | undefined)[] = [];
   const listeners = new Set<() => void>();
   const policy = { name: "w", key: parseCosignerKey(fake.key.vkey)!, url: fake.url };
   const witness = new Witness(
@@ -66,6 +68,7 @@ async function bench(t: Test, timing: Partial<WitnessTiming> = {}): Promise<Benc
         results.push(result);
         for (const listener of listeners) listener();
       },
+      suspected: async (_, shown) => void suspicions.push(shown?.toString()),
       changed: ({ failing }) => changes.push(failing?.failure ?? "cosigned"),
     },
   );
@@ -81,7 +84,7 @@ async function bench(t: Test, timing: Partial<WitnessTiming> = {}): Promise<Benc
       listeners.add(look);
       look();
     });
-  return { fake, witness, results, changes, exchanges };
+  return { fake, witness, results, changes, suspicions, exchanges };
 }
 
 t.test("it cosigns as the log grows, and the proofs are right at every size", async (t) => {
@@ -137,10 +140,12 @@ t.test("a head that has not changed is submitted again for its time, with an emp
 });
 
 t.test("ahead: it has seen more than the log has", async (t) => {
-  const { fake, witness, changes } = await bench(t);
+  const { fake, witness, changes, suspicions } = await bench(t);
   fake.size = 12;
   fake.root = rootOf(12);
+  fake.shows = candidate(12).note;
   await witness.want(candidate(11));
+  t.same(suspicions, [candidate(12).note], "what it shows is looked at before anybody is told");
   t.match(witness.alarm, { failure: "ahead", message: /of size 12, and the log's last is of size 11/ });
   t.same(changes, ["ahead"]);
   t.equal(witness.want(candidate(11)), undefined, "nobody waits for it");

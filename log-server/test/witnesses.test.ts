@@ -205,6 +205,56 @@ t.test("set back to an older copy, guard and all: the witnesses have seen more",
   t.equal(lines.filter((line) => /^error witness w\d: split: /.test(line)).length, 3);
 });
 
+t.test("what a witness shows stops the log if its own key has signed it, and nothing else does", async (t) => {
+  const { folder, source, fakes, start, lines } = await scene(t);
+  const log = await start();
+  await submit(log.url, source.submission(ORIGIN, 0, 3));
+  await published(log.url, 3);
+  await log.close();
+  const copy = join(folder.path, "copy");
+  for (const part of ["log", "guard"]) await cp(join(folder.path, part), join(copy, part), { recursive: true });
+  const more = await start();
+  await submit(more.url, source.submission(ORIGIN, 3, 9));
+  const { note } = await published(more.url, 9);
+  await more.close();
+  const older = {
+    store: join(copy, "log/store"),
+    index: join(copy, "log/index"),
+    guard: join(copy, "guard/checkpoint"),
+  };
+  const guard = await readFile(older.guard);
+  const foreign = signNote(note.slice(0, note.indexOf("\n\n") + 1), parseSignerKey(generateKey(ORIGIN).skey)!);
+  const damaged = note.replace("\n9\n", "\n8\n");
+  lines.length = 0;
+  for (const lie of [foreign, damaged, "\u001b[31m", "x".repeat(70_000), guard.toString()]) {
+    fakes[0]!.shows = lie;
+    const running = await start(older);
+    t.match((await get(running.url, "/healthz")).json(), {
+      status: "failing",
+      checks: { tree: "ok", history: /size 9/ },
+    });
+    await running.close();
+  }
+  t.notMatch(lines.join("\n"), /\u001b/);
+  fakes[0]!.shows = note;
+  await t.rejects(start(older), {
+    code: "store_behind",
+    message:
+      /has 3 entries, and the checkpoint that witness w0 has cosigned last was signed over 9: .*put back the newer/,
+  });
+  t.same(await readFile(older.guard), guard, "nothing was signed");
+  // Found while it runs: the witness is told of the second history by the log itself.
+  fakes[0]!.shows = undefined;
+  const other = new TestSource("s");
+  Object.assign(other, { key: source.key });
+  other.epochs[0] = source.entries.slice(0, 3);
+  other.fill(20, 7);
+  const forked = await start(older);
+  fakes[1]!.shows = note;
+  await submit(forked.url, other.submission(ORIGIN, 3));
+  t.match(await forked.failed, { code: "store_disagrees", message: /witness w1 has cosigned last/ });
+});
+
 t.test("policies that cannot be meant are refused at the start", async (t) => {
   const { folder, fakes, start } = await scene(t);
   const path = join(folder.path, "policy");
@@ -247,6 +297,7 @@ t.test("a checkpoint never gets longer than a reader takes", async (t) => {
       policy: parsePolicy(Buffer.from(`${lines.join("")}quorum none\n`), "p"),
       timing: witnessTiming(30_000),
       prove: async () => [],
+      suspected: async () => {},
       answered: () => {},
       log: () => {},
     });
