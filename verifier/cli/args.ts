@@ -45,6 +45,8 @@ export type MonitorInvocation = { command: "monitor"; once: boolean; json: boole
   | { config: string }
   | { config: undefined; settings: MonitorSettings }
 );
+/** `verify --log`: the file is a source's record of what was submitted to that log. */
+export type RecordInvocation = { command: "verify-record"; file: string; sources: readonly string[] } & LogOptions;
 export type WitnessInvocation = { command: "witness"; flags: WitnessFlags };
 
 export type Invocation =
@@ -56,6 +58,7 @@ export type Invocation =
   | CompareInvocation
   | MonitorInvocation
   | VerifyInvocation
+  | RecordInvocation
   | WitnessInvocation;
 
 const text = { type: "string" } as const;
@@ -228,15 +231,23 @@ function readMonitor(argv: readonly string[]): Invocation {
 function readVerify(argv: readonly string[]): Invocation {
   const { values, positionals } = parse(
     argv,
-    { ...everywhere, ...ofWitnesses, entry: text, checkpoint: flag },
+    { ...ofLog, entry: text, checkpoint: flag, source: list },
     "verify",
     true,
   );
   if (values.help) return { command: "help", about: "verify" };
   if (positionals.length > 1) throw usage(`${positionals.length} files are named; verify takes one at a time`);
+  const file = required(positionals[0], "FILE, the evidence bundle,", "verify");
+  if (values.log !== undefined) {
+    if (values.entry !== undefined || values.checkpoint) throw usage("--log is for a record; the others need no log");
+    return { command: "verify-record", file, sources: values.source ?? [], ...logOptions(values, "verify") };
+  }
+  for (const name of ["state", "timeout", "source"] as const) {
+    if (values[name] !== undefined) throw usage(`--${name} is for a record, which takes a --log as well`);
+  }
   return {
     command: "verify",
-    file: required(positionals[0], "FILE, the evidence bundle,", "verify"),
+    file,
     ...formOf(values),
     ...trustOptions(values, "verify"),
     json: values.json ?? false,

@@ -151,10 +151,15 @@ ${trusting}
                    looked at
   --checkpoint     FILE is a checkpoint that was saved: its origin and signatures
                    (C1 to C5) and its witnesses (W); no entry is proven by it
+  --log URL|DIR    FILE is the record that a source keeps of what it submitted: does
+                   this log hold all of it, unchanged, where it acknowledged it
+                   (R1 to R10)? Reads the log; with --source, --state and --timeout
+                   as for audit
 ${ending}
 
 Example:
   vitrine-verifier verify evidence.json --vkey log.vkey
+  vitrine-verifier verify submitted --log https://log.example/audit --vkey log.vkey
   vitrine-verifier verify 17.tlog-proof --entry 17.json --policy our.policy
 `,
   compare: `Compares what the log, its mirrors and its witnesses show, and what was kept here:

@@ -34,6 +34,12 @@ export const findingVerdicts = {
   bundle_malformed: "FAIL",
   inclusion_invalid: "FAIL",
   disclosure_mismatch: "FAIL",
+  record_malformed: "FAIL",
+  record_mismatch: "FAIL",
+  record_broken: "FAIL",
+  unpublished: "NOT PROVEN",
+  submitted_missing: "FAIL",
+  submitted_changed: "FAIL",
 } as const;
 
 /** The code of a finding. Closed: spec/proof.md lists each with the step that gives it. */

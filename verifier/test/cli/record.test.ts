@@ -1,0 +1,53 @@
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import t from "tap";
+import { makeRecord } from "../support/test-record.ts";
+import { exportTo } from "./support/folder.ts";
+import { TestLog, vectorLog, vectors } from "./support/log.ts";
+import { run, temporaryFolder } from "./support/run.ts";
+
+const [source] = vectors.sources as [(typeof vectors.sources)[number]];
+const lines = makeRecord({ origin: vectors.origin, source: source.name, vkey: source.vkey }, vectorLog().entries);
+
+t.test("a source's record, held against the log", async (t) => {
+  const folder = temporaryFolder(t);
+  const [log, file] = [join(folder, "log"), join(folder, "submitted")];
+  writeFileSync(file, `${lines.join("\n")}\n{"epoch":3,`);
+  exportTo(log, vectorLog());
+  const args = ["verify", file, "--log", log, "--vkey", vectors.vkey, "--state", join(folder, "state")];
+  const good = await run([...args, "--source", source.vkey]);
+  t.equal(good.status, 0, good.stdout + good.stderr);
+  t.match(good.stdout, `Source     ${source.name}`);
+  t.match(good.stdout, "Its last line is torn");
+  t.match(good.stdout, /^PASS\nEstablished: all 162 entries that the record names/m);
+
+  // The log's key signs a tree in which one entry of the source is another: whoever kept a checkpoint would see it too.
+  const at = vectors.entries.findIndex((entry) => entry.includes(source.name) && entry.includes("alice"));
+  exportTo(log, new TestLog(vectorLog().key, vectors.entries.with(at, vectors.entries[at]!.replace("alice", "carol"))));
+  const fresh = args.with(-1, join(folder, "other"));
+  const bad = await run([...fresh, "--json"]);
+  t.equal(bad.status, 1);
+  t.match(bad.json, {
+    command: "verify",
+    form: "record",
+    verdict: "FAIL",
+    findings: [{ code: "submitted_changed", source: source.name }],
+    record: { origin: vectors.origin, source: source.name, vkey: source.vkey, torn: true },
+  });
+  const { firstBad } = bad.json as { firstBad: { index: number; count: number } };
+  t.ok(firstBad.index <= at && at < firstBad.index + firstBad.count);
+});
+
+t.test("the command line", async (t) => {
+  const file = join(temporaryFolder(t), "submitted");
+  writeFileSync(file, "");
+  const log = ["--log", "http://127.0.0.1:9"];
+  const cases: [string[], RegExp][] = [
+    [["--source", source.vkey], /--source is for a record, which takes a --log as well/],
+    [[...log, "--checkpoint"], /--log is for a record/],
+    [[...log, "--source", "x"], /--source/],
+  ];
+  for (const [args, stderr] of cases) {
+    t.match(await run(["verify", file, "--vkey", vectors.vkey, ...args]), { status: 64, stderr });
+  }
+});
