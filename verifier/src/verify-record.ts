@@ -224,8 +224,7 @@ class RangeCheck {
     if (message !== undefined) this.#found.push({ code: "submitted_changed", message, ...place });
   }
 
-  #wrongStart({ vkey, previous }: Readonly<Record<string, unknown>>): string | undefined {
-    if (vkey !== this.#record.vkey) return "source.start has another key than the record";
+  #wrongStart({ previous }: Readonly<Record<string, unknown>>): string | undefined {
     const last = this.#last;
     if (last === undefined || last.epoch + 1 !== this.#range.epoch) return undefined;
     if (previous === null) return `source.start has no previous, and there was an epoch ${last.epoch}`;

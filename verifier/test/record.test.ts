@@ -267,7 +267,6 @@ t.test("R10: what the source says of itself, in an entry that the log and the re
   const entry = JSON.parse(honest[start]!.toString()) as { previous: Record<string, unknown> };
   const chain = sha256(Buffer.from("x")).toString("base64");
   const lies: Record<string, unknown>[] = [
-    { vkey: testKey(header.source, Buffer.alloc(32, 3)).vkey },
     { previous: null },
     { previous: { ...entry.previous, next: 7 } },
     { previous: { ...entry.previous, epoch: 3 } },
