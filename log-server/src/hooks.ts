@@ -46,7 +46,7 @@ export function withDefaults(hooks: LogServerHooks): Hooks {
     },
     log: (level, message) => {
       if (hooks.log !== undefined) hooks.log(level, message);
-      else if (level !== "info") process.stderr.write(`vitrine log ${level}: ${message}\n`);
+      else process.stderr.write(`vitrine log ${level}: ${message}\n`);
     },
   };
 }
