@@ -94,13 +94,13 @@ export function concludeEvidence(what: "bundle" | "proof", report: Omit<Evidence
   }
   const { checkpoint, witnessing, index } = report;
   const names = cosigners(witnessing);
-  const cosigned = names === "" ? "" : ` and that ${names} cosigned as the policy demands`;
+  const cosigned = names === "" ? "" : `; ${names} cosigned that tree, as the policy demands`;
   const undisclosed = report.sealed.filter((name) => !report.disclosures.some((one) => one.name === name));
   const hidden = undisclosed.length === 0 ? "" : `; what is sealed as ${undisclosed.join(", ")}`;
   const content = what === "proof" ? "; that the entry is one of Vitrine's, and what it says" : "";
   const limit = witnessing === undefined ? "that the log shows this tree to everybody" : limitOfWitnesses(witnessing);
   return (
-    `Established: the log's key signed a tree of ${checkpoint!.size} entries${cosigned} that has this entry at index ${index}. ` +
+    `Established: the log's key signed a tree of ${checkpoint!.size} entries that has this entry at index ${index}${cosigned}. ` +
     `Not established: ${limit}; that nothing was left out of it${content}${hidden}.`
   );
 }
