@@ -89,8 +89,10 @@ class LevelStore implements Store {
   readonly #db: Database;
   /** Whether a shared disclosure was ever erased: only then has an append to look. */
   #anyErased: boolean;
-  /** Appends and erasures one after the other: what one reads before it writes, the other must not change. */
+  /** Writes one after the other: what one reads before it writes, the other must not change. */
   #writing: Promise<unknown> = Promise.resolve();
+  /** The first write that failed. */
+  #failed: unknown;
   readonly #reading = new Set<Promise<unknown>>();
 
   constructor(db: Database, anyErased: boolean) {
@@ -109,8 +111,23 @@ class LevelStore implements Store {
     }
   }
 
+  /**
+   * Runs a write behind those before it. None follows one that failed: LevelDB may have left half a record in its log,
+   * and recovery passes over what is behind such a thing, synced or not.
+   */
   #exclusively<T>(write: () => Promise<T>): Promise<T> {
-    const result = this.#writing.then(write);
+    const result = this.#writing.then(async () => {
+      if (this.#failed !== undefined) {
+        const message = `an earlier write failed: ${reason(this.#failed)}; what is stored is known when it is opened again`;
+        throw new Error(message, { cause: this.#failed });
+      }
+      try {
+        return await write();
+      } catch (error) {
+        this.#failed = error;
+        throw error;
+      }
+    });
     // The next one waits for this one, whatever comes of it.
     this.#writing = result.catch(() => undefined);
     return result;
@@ -226,12 +243,13 @@ class LevelStore implements Store {
     for (const { gte, lt } of ranges) await this.#db.compactRange(gte, lt);
     // No such keys are ever written: those of entries and digests are longer than one byte, and shorter than 65.
     const ends = ranges.flatMap(({ gte }) => [gte, Buffer.concat([gte, Buffer.alloc(64, 0xff)])]);
-    const overlap = ends.map((key) => ({ type: "del" as const, key }));
-    await this.#db.batch(overlap, { sync: true });
+    const deletions = ends.map((key) => ({ type: "del" as const, key }));
+    const overlap = (): Promise<void> => this.#exclusively(() => this.#db.batch(deletions, { sync: true }));
+    await overlap();
     for (const { gte, lt } of ranges) await this.#db.compactRange(gte, lt);
     await Promise.allSettled(this.#reading);
     // Files that a reader held are removed with the next one that is written.
-    await this.#db.batch(overlap, { sync: true });
+    await overlap();
     for (const { gte, lt } of ranges) await this.#db.compactRange(gte, lt);
   }
 
@@ -239,10 +257,12 @@ class LevelStore implements Store {
     const stamp = Buffer.alloc(8);
     writeU64(stamp, time, 0);
     const value = Buffer.concat([stamp, Buffer.from(note)]);
-    await this.#db.batch([{ type: "put", key: CHECKPOINT_KEY, value }], { sync: true });
+    const put = { type: "put" as const, key: CHECKPOINT_KEY, value };
+    await this.#exclusively(() => this.#db.batch([put], { sync: true }));
   }
 
   async close(): Promise<void> {
+    await this.#writing;
     await this.#db.close();
   }
 }

@@ -121,6 +121,8 @@ export interface RecordedCheckpoint {
  *   loss of power.
  * - **Atomic how.** After a crash, an append or an erase is there as a whole or not at all. A rejected promise says nothing about
  *   which: the caller must stop writing, and find out by opening the store again.
+ * - **After a failure.** Once an append, a recorded checkpoint or an erase was rejected, so is every later one, until the
+ *   store is opened again: nothing is acknowledged behind a write of which nobody knows what it left.
  * - **Who may call.** One process has the store open at a time. In it, one caller appends, and waits for each append
  *   before the next; anyone reads, at any time.
  * - **What a reader sees.** Everything up to the last fulfilled append, and perhaps the one under way, as a whole.

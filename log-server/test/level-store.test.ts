@@ -1,11 +1,14 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { Level } from "level";
 import t from "tap";
 import { openLevelStore } from "../src/level-store.ts";
 import type { Store } from "../src/store.ts";
-import { storeContract } from "./store-contract.ts";
+import { storeContract, turnOf, turnsIn } from "./store-contract.ts";
 
 const folder = await mkdtemp(join(tmpdir(), "vitrine-store-"));
 t.after(() => rm(folder, { recursive: true, force: true }));
@@ -55,4 +58,63 @@ t.test("a store is made only where that is asked for", async (t) => {
   const store = await openLevelStore(path, "origin", false);
   t.ok(store);
   await store!.close();
+});
+
+t.test("killed in the middle, it has whole turns, and every one that it had promised", async (t) => {
+  const path = fresh();
+  const script = fileURLToPath(new URL("store-writer.js", import.meta.url));
+  let before = 0;
+  for (let kill = 0; kill < 6; kill += 1) {
+    const child = spawn(process.execPath, [script, path], { stdio: ["ignore", "pipe", "inherit"] });
+    let said = "";
+    const enough = before + 5 + kill * 7;
+    const reached = new Promise<void>((resolve) => {
+      child.stdout.on("data", (chunk) => {
+        said += chunk;
+        if (Number(said.trimEnd().split("\n").at(-1)) >= enough) resolve();
+      });
+    });
+    await reached;
+    child.kill("SIGKILL");
+    await once(child, "close");
+    const promised = Number(said.slice(0, said.lastIndexOf("\n")).split("\n").at(-1));
+    const store = await open(path);
+    const faults: string[] = [];
+    const found = await turnsIn(store, faults);
+    t.same(faults, []);
+    t.ok(found >= promised && found <= promised + 2, `${promised} were promised, ${found} are there`);
+    await store.close();
+    before = found;
+  }
+});
+
+t.test("no write follows one that failed", async (t) => {
+  const path = fresh();
+  for (const failing of ["append", "recordCheckpoint"] as const) {
+    const store = await open(path);
+    const from = await turnsIn(store, []);
+    await store.append(turnOf(from));
+    // The database fails once, and would take the next write.
+    const prototype = Level.prototype as unknown as { batch?: unknown };
+    Object.defineProperty(prototype, "batch", {
+      configurable: true,
+      value: () => {
+        Reflect.deleteProperty(prototype, "batch");
+        throw new Error("no space left on device");
+      },
+    });
+    const call = failing === "append" ? store.append(turnOf(from + 1)) : store.recordCheckpoint({ note: "n", time: 1 });
+    // Already waiting when the other one fails.
+    const next = store.append(turnOf(from + 1));
+    await t.rejects(call, /no space left/);
+    await t.rejects(next, /an earlier write failed: no space left/);
+    await t.rejects(store.recordCheckpoint({ note: "n", time: 1 }), /an earlier write failed/);
+    await t.rejects(store.append(turnOf(from + 1)), /an earlier write failed/);
+    t.equal(await turnsIn(store, []), from + 1, "it can be read");
+    await store.close();
+    const again = await open(path);
+    t.equal(await turnsIn(again, []), from + 1);
+    await again.append(turnOf(from + 1));
+    await again.close();
+  }
 });

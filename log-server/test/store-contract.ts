@@ -25,6 +25,58 @@ function append(changes: Partial<Append>): Append {
   };
 }
 
+const TURNS = 300;
+
+/** One entry with everything that a turn can have, so that any part of it that is missing shows. */
+export function turnOf(n: number): Append {
+  const size = n + 1;
+  const entry = Buffer.from(`entry ${n}`);
+  return append({
+    runs: [
+      { level: "entries", first: n, bytes: Buffer.concat([Buffer.of(0, entry.length), entry]) },
+      { level: 0, first: n, bytes: hashes(n, 1) },
+      ...(size % 256 === 0 ? [{ level: 1, first: size / 256 - 1, bytes: root(size / 256) }] : []),
+    ],
+    disclosures: [{ index: n, block: Buffer.from(`block ${n}`) }],
+    shared: [{ digest: Buffer.from(String(n).padStart(32, "0")), disclosure: Buffer.from(`shared ${n}`) }],
+    positions: new Map([["s", { epoch: 1, next: size, chain: root(n % 256), vkey: "v" }]]),
+    accepted: [{ source: "s", epoch: 1, seq: n, index: n, count: 1 }],
+    head: { size, root: root(n % 256) },
+  });
+}
+
+/**
+ * @param faults gets a line for each part of a turn that is there without the others
+ * @returns how many turns of `turnOf` the store has; more may have been written meanwhile
+ */
+export async function turnsIn(store: Store, faults: string[]): Promise<number> {
+  const { size } = await store.head();
+  const last = size - 1;
+  if (size === 0) return 0;
+  const expect = (what: string, right: boolean): void => {
+    if (!right) faults.push(`${what} of turn ${last}`);
+  };
+  const number = Math.floor(last / 256);
+  const width = size - number * 256;
+  const entries = (await store.tile("entries", number)).toString();
+  expect("the entry", entries.includes(`entry ${last}`));
+  const tile = await store.tile(0, number);
+  const expected = hashes(number * 256, 256);
+  expect("the hashes", tile.length >= width * 32 && tile.equals(expected.subarray(0, tile.length)));
+  if (size >= 256) expect("level 1", (await store.tile(1, 0)).subarray(0, 32).equals(root(1)));
+  expect("the disclosures", String(await store.disclosures(last)) === `block ${last}`);
+  const digest = Buffer.from(String(last).padStart(32, "0"));
+  expect("the shared disclosure", String(await store.sharedDisclosure(digest)) === `shared ${last}`);
+  const position = (await store.positions()).get("s");
+  expect(
+    "the position",
+    position !== undefined && position.next >= size && position.chain.equals(root((position.next - 1) % 256)),
+  );
+  const [range] = await store.accepted("s", 1, last, last + 1);
+  expect("the accepted range", range?.index === last && range.count === 1);
+  return size;
+}
+
 export function storeContract(t: Test, factory: StoreFactory): void {
   const again = async (store: Store): Promise<Store> => factory.reopen?.(store) ?? store;
 
@@ -129,6 +181,74 @@ export function storeContract(t: Test, factory: StoreFactory): void {
     await store.close();
   });
 
+  t.test("what was written is read, while more is being written; readers see whole turns", async (t) => {
+    const store = await factory.open();
+    let written = 0;
+    let running = true;
+    const faults: string[] = [];
+    const reader = async (): Promise<void> => {
+      while (running) {
+        const least = written;
+        const { size } = await store.head();
+        const known = await turnsIn(store, faults);
+        if (size < least || known < least) faults.push(`${least} turns were written, and ${size}, ${known} are there`);
+      }
+    };
+    const readers = [reader(), reader(), reader()];
+    for (let n = 0; n < TURNS; n += 1) {
+      await store.append(turnOf(n));
+      written = n + 1;
+      t.equal((await store.head()).size, written);
+      if (n % 50 === 0) await store.recordCheckpoint({ note: `${n}`, time: n });
+    }
+    running = false;
+    await Promise.all(readers);
+    t.same(faults, []);
+    t.equal(await turnsIn(store, faults), TURNS);
+    const again2 = await again(store);
+    t.equal(await turnsIn(again2, faults), TURNS, "and after opening again");
+    t.same(faults, []);
+    await again2.close();
+  });
+
+  t.test("appends that are not waited for are kept in their order", async (t) => {
+    let store = await factory.open();
+    await Promise.all(Array.from({ length: 40 }, (_, n) => store.append(turnOf(n))));
+    const faults: string[] = [];
+    t.equal(await turnsIn(store, faults), 40);
+    store = await again(store);
+    t.equal(await turnsIn(store, faults), 40);
+    t.same(faults, []);
+    await store.close();
+  });
+
+  t.test("closing waits for the calls under way", async (t) => {
+    let store = await factory.open();
+    const calls = [store.append(turnOf(0)), store.append(turnOf(1)), store.recordCheckpoint({ note: "n", time: 1 })];
+    const closing = [store.close(), store.close()];
+    await Promise.all(calls);
+    await Promise.all(closing);
+    if (factory.reopen === undefined) return;
+    store = await again(store);
+    t.equal(await turnsIn(store, []), 2);
+    t.same(await store.checkpoint(), { note: "n", time: 1 });
+    await store.close();
+  });
+
+  t.test("a tile of many small runs is one tile, and what is given is not kept as it is", async (t) => {
+    const store = await factory.open();
+    const bytes = hashes(0, 1);
+    for (let i = 0; i < 256; i += 1) {
+      bytes.fill(i % 251);
+      await store.append(append({ runs: [{ level: 0, first: i, bytes }], head: { size: i + 1, root: root(i) } }));
+    }
+    bytes.fill(0xff);
+    t.same(await store.tile(0, 0), hashes(0, 256));
+    const read = await store.tile(0, 0);
+    t.equal(read.length, 8192);
+    await store.close();
+  });
+
   t.test("a closed store refuses, and can be closed again", async (t) => {
     const store = await factory.open();
     await store.close();
@@ -137,5 +257,10 @@ export function storeContract(t: Test, factory: StoreFactory): void {
     await t.rejects(store.tile(0, 0));
     await t.rejects(store.append(append({})));
     await t.rejects(store.recordCheckpoint({ note: "", time: 0 }));
+    await t.rejects(store.disclosures(0));
+    await t.rejects(store.sharedDisclosure(root(0)));
+    await t.rejects(store.positions());
+    await t.rejects(store.accepted("s", 1, 0, 1));
+    await t.rejects(store.checkpoint());
   });
 }
