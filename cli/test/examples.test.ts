@@ -20,7 +20,7 @@ t.test("the log-server's example is valid, and so is each default that it shows"
     witnesses,
     ...shown
   } = await readLogServerConfig(path.join(dir, "b.yaml"));
-  t.same({ ...shown, moreKeys: [] }, defaults);
+  t.same({ ...shown, moreKeys: [], trustedProxies: [] }, defaults);
   t.same(shown.moreKeys, [path.join(dir, "log-2.key")]);
   t.equal(witnesses, path.join(dir, "witnesses.policy"));
   t.equal(tokens, path.join(dir, "tokens"));

@@ -1,3 +1,4 @@
+import { isIP } from "node:net";
 import { LogServerError } from "./errors.ts";
 import { isKeyName, parseVerifierKey } from "./note.ts";
 
@@ -53,6 +54,18 @@ function verifierKeys(value: unknown): string[] {
   return value;
 }
 
+function addresses(value: unknown): string[] {
+  if (!Array.isArray(value)) throw new Error("expected a list of addresses");
+  for (const [i, item] of value.entries()) {
+    const [address, bits, ...rest] = typeof item === "string" ? item.split("/") : [""];
+    const most = isIP(address ?? "") === 4 ? 32 : 128;
+    const fits = bits === undefined || (/^(?:0|[1-9][0-9]{0,2})$/.test(bits) && Number(bits) <= most);
+    if (isIP(address ?? "") !== 0 && fits && rest.length === 0) continue;
+    throw new Error(`item ${i + 1} is neither an address nor a network, such as 10.0.0.0/8`);
+  }
+  return value;
+}
+
 function paths(value: unknown): string[] {
   if (!Array.isArray(value)) throw new Error("expected a list of paths");
   return value.map(text);
@@ -61,6 +74,7 @@ function paths(value: unknown): string[] {
 /** Every key of the configuration file. The manual's table is held against it by a test. */
 export const configKeys: readonly ConfigKey[] = [
   { key: "listen", type: "address", unit: "host:port", default: "127.0.0.1:6962", parse: address },
+  { key: "trusted_proxies", type: "list", unit: "addresses", default: "", parse: addresses },
   { key: "origin", type: "text", unit: "", default: undefined, parse: origin },
   { key: "key", type: "path", unit: "", default: "./log.key", parse: text },
   { key: "more_keys", type: "list", unit: "paths", default: "", parse: paths },
@@ -107,6 +121,13 @@ export const configKeys: readonly ConfigKey[] = [
     parse: integer(65_536, 8_589_934_592),
   },
   { key: "limits.waiting_adds", type: "integer", unit: "entries", default: 1024, parse: integer(1, 65_536) },
+  {
+    key: "limits.requests_per_second",
+    type: "integer",
+    unit: "requests",
+    default: 100,
+    parse: integer(0, 1_000_000),
+  },
   {
     key: "limits.request_timeout_ms",
     type: "integer",

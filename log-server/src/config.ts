@@ -7,6 +7,8 @@ import { LogServerError, reason } from "./errors.ts";
 /** Everything that a log needs to run. Paths are absolute, and no secret is in it: keys and tokens are in files. */
 export interface LogServerConfig {
   readonly listen: { readonly host: string; readonly port: number };
+  /** Addresses and networks whose X-Forwarded-For is believed. */
+  readonly trustedProxies: readonly string[];
   /** The log's name, and its key's. */
   readonly origin: string;
   /** Signing key file. */
@@ -44,6 +46,8 @@ export interface LogServerConfig {
     readonly waitingSubmissions: number;
     readonly waitingBytes: number;
     readonly waitingAdds: number;
+    /** Of one address, of each of two sorts; 0: no limit. */
+    readonly requestsPerSecond: number;
     readonly requestTimeoutMs: number;
   };
 }
@@ -110,6 +114,7 @@ export function parseLogServerConfig(text: string, path: string): LogServerConfi
   const files = (key: string): string[] => get<string[]>(key).map((each) => resolve(dirname(path), each));
   return freeze({
     listen: get("listen"),
+    trustedProxies: values.has("trusted_proxies") ? get("trusted_proxies") : [],
     origin: get("origin"),
     key: file("key"),
     moreKeys: values.has("more_keys") ? files("more_keys") : [],
@@ -132,6 +137,7 @@ export function parseLogServerConfig(text: string, path: string): LogServerConfi
       waitingSubmissions: get("limits.waiting_submissions"),
       waitingBytes: get("limits.waiting_bytes"),
       waitingAdds: get("limits.waiting_adds"),
+      requestsPerSecond: get("limits.requests_per_second"),
       requestTimeoutMs: get("limits.request_timeout_ms"),
     },
   } satisfies LogServerConfig);

@@ -5,6 +5,7 @@ import type { Hooks } from "./hooks.ts";
 import type { Intake } from "./intake.ts";
 import type { TreeReader } from "./log.ts";
 import type { Metrics } from "./metrics.ts";
+import type { RateLimiter } from "./rate-limit.ts";
 import type { Searcher } from "./search.ts";
 import type { Sources } from "./sources.ts";
 import type { SourcePosition, Store } from "./store.ts";
@@ -29,6 +30,9 @@ export interface ServerContext {
   readonly publicEntries: boolean;
   readonly metrics: Metrics;
   readonly hooks: Hooks;
+  /** By address: reads that cost much, and submissions that no source has signed. */
+  readonly limiters: { readonly reads: RateLimiter; readonly unsigned: RateLimiter };
+  readonly trustedProxies: readonly string[];
   readonly limits: { readonly bodyBytes: number; readonly requestTimeoutMs: number };
   /** The checkpoint that everything read is gated by. */
   readonly published: () => SignedCheckpoint;

@@ -22,6 +22,7 @@ export const httpStatus = {
   body_too_large: 413,
   unsupported_media_type: 415,
   too_busy: 429,
+  too_many_requests: 429,
   internal: 500,
   stopping: 503,
   index_behind: 503,

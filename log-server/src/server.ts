@@ -5,6 +5,7 @@ import { type HttpCode, httpStatus, LogServerError, reason } from "./errors.ts";
 import { ADD, addRoutes } from "./routes/add.ts";
 import { ctRoutes } from "./routes/ct.ts";
 import { entryRoutes } from "./routes/entries.ts";
+import { countRefusal, limitRequests } from "./routes/limits.ts";
 import { operationRoutes } from "./routes/operations.ts";
 import { searchRoutes } from "./routes/search.ts";
 import { SUBMISSIONS, submissionRoutes } from "./routes/submissions.ts";
@@ -54,7 +55,10 @@ function sendError(context: ServerContext, error: unknown, request: FastifyReque
   if (code === "too_busy" || code === "stopping" || code === "index_behind") reply.header("retry-after", RETRY_AFTER);
   if (code === "unauthorized") reply.header("www-authenticate", "Bearer");
   if (code === "body_too_large") reply.header("connection", "close");
-  if (request.method === "POST" && request.routeOptions.url === SUBMISSIONS) context.metrics.submission(code);
+  if (request.method === "POST" && request.routeOptions.url === SUBMISSIONS) {
+    context.metrics.submission(code);
+    countRefusal(context, request, code);
+  }
   if (request.method === "POST" && request.routeOptions.url === ADD) context.metrics.added(code);
   const body = { error: { code, message: answer.message, ...answer.details } };
   return reply.code(httpStatus[code]).type(JSON_TYPE).send(body);
@@ -79,6 +83,7 @@ export function buildServer(context: ServerContext): FastifyInstance {
     logger: false,
     bodyLimit: context.limits.bodyBytes,
     requestTimeout,
+    ...(context.trustedProxies.length > 0 ? { trustProxy: [...context.trustedProxies] } : {}),
     // Node looks for requests that are overdue every 30 s unless told otherwise.
     http: { requestTimeout, connectionsCheckingInterval: Math.min(1000, Math.ceil(requestTimeout / 4)) },
     forceCloseConnections: "idle",
@@ -96,6 +101,7 @@ export function buildServer(context: ServerContext): FastifyInstance {
     const error = new LogServerError("not_found", `there is nothing at ${request.method} ${request.url}`);
     return sendError(context, error, request, reply);
   });
+  limitRequests(app, context);
   tileRoutes(app, context);
   ctRoutes(app, context);
   submissionRoutes(app, context);

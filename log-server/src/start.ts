@@ -18,6 +18,7 @@ import { Metrics } from "./metrics.ts";
 import type { SignerKey, VerifierKey } from "./note.ts";
 import type { Policy } from "./policy.ts";
 import { Publisher } from "./publisher.ts";
+import { RateLimiter } from "./rate-limit.ts";
 import { checkAgainstShown, checkAgainstSigned, recoverEdge } from "./recovery.ts";
 import { ignoredKeys, type ReloadReport, readWitnessPolicy } from "./reload.ts";
 import { Searcher } from "./search.ts";
@@ -257,6 +258,11 @@ async function run(parts: Parts): Promise<RunningLogServer> {
     publicEntries: config.publicEntries,
     metrics,
     hooks,
+    limiters: {
+      reads: new RateLimiter(config.limits.requestsPerSecond),
+      unsigned: new RateLimiter(config.limits.requestsPerSecond),
+    },
+    trustedProxies: config.trustedProxies,
     limits: config.limits,
     published: () => publisher.served,
     positions: () => sequencer.positions,

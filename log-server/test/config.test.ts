@@ -12,6 +12,7 @@ const parse = (text: string) => parseLogServerConfig(text, "/etc/vitrine/log.yam
 t.test("the least configuration, with every default", async (t) => {
   t.same(parse(LEAST), {
     listen: { host: "127.0.0.1", port: 6962 },
+    trustedProxies: [],
     origin: "log.example/x",
     key: "/etc/vitrine/log.key",
     moreKeys: [],
@@ -31,6 +32,7 @@ t.test("the least configuration, with every default", async (t) => {
       waitingSubmissions: 256,
       waitingBytes: 134_217_728,
       waitingAdds: 1024,
+      requestsPerSecond: 100,
       requestTimeoutMs: 30_000,
     },
   });
@@ -39,6 +41,7 @@ t.test("the least configuration, with every default", async (t) => {
 t.test("everything said", async (t) => {
   const config = parse(`
 listen: "[::1]:0"
+trusted_proxies: [127.0.0.1, 10.0.0.0/8, "fd00::/8"]
 origin: log.example/x
 key: /run/keys/log.key
 more_keys: [/run/keys/old.key, new.key]
@@ -60,9 +63,11 @@ limits:
   body_bytes: 16777216
   waiting_bytes: 33554432
   waiting_adds: 7
+  requests_per_second: 5
 `);
   t.same(config, {
     listen: { host: "::1", port: 0 },
+    trustedProxies: ["127.0.0.1", "10.0.0.0/8", "fd00::/8"],
     origin: "log.example/x",
     key: "/run/keys/log.key",
     moreKeys: ["/run/keys/old.key", "/etc/vitrine/new.key"],
@@ -85,6 +90,7 @@ limits:
       waitingSubmissions: 256,
       waitingBytes: 33_554_432,
       waitingAdds: 7,
+      requestsPerSecond: 5,
       requestTimeoutMs: 30_000,
     },
   });
@@ -113,6 +119,9 @@ t.test("each mistake is refused with its line and column", async (t) => {
     [`${LEAST}more_keys: [5]\n`, "3:12", /more_keys: expected a text/],
     [`${LEAST}witness_timeout_ms: 49\n`, "3:21", /from 50 to 30000/],
     [`${LEAST}witnesses_required: 1\n`, "3:21", /expected true or false/],
+    [`${LEAST}trusted_proxies: [localhost]\n`, "3:18", /item 1 is neither an address nor a network/],
+    [`${LEAST}trusted_proxies: [127.0.0.1, 10.0.0.0/33]\n`, "3:18", /item 2 is neither/],
+    [`${LEAST}trusted_proxies: 127.0.0.1\n`, "3:18", /expected a list of addresses/],
     [`${LEAST}store: 5\n`, "3:8", /store: expected a text/],
     [`${LEAST}store:\n`, "3:7", /store: expected a text/],
     [`${LEAST}store: {a: 1}\n`, "3:8", /store: expected a text/],

@@ -23,6 +23,7 @@ export async function makeLogFolder(sources: readonly string[] = []): Promise<Lo
     vkey,
     config: (changes = {}) => ({
       listen: { host: "127.0.0.1", port: 0 },
+      trustedProxies: [],
       origin: ORIGIN,
       key: join(path, "log.key"),
       moreKeys: [],
@@ -42,6 +43,7 @@ export async function makeLogFolder(sources: readonly string[] = []): Promise<Lo
         waitingSubmissions: 256,
         waitingBytes: 134_217_728,
         waitingAdds: 1024,
+        requestsPerSecond: 0,
         requestTimeoutMs: 30_000,
       },
       ...changes,

@@ -33,7 +33,7 @@ export class LogProcess {
     writeFileSync(join(folder, "log.vkey"), `${vkey}\n`);
     mkdirSync(join(folder, "guard"));
     const keys = sources.map((source) => `  - ${source}\n`).join("");
-    const settings = `listen: 127.0.0.1:${await freePort()}\norigin: ${ORIGIN}\nkey: log.key\nstore: store\nindex: index\nsearch_index: search\nguard: guard/checkpoint\nsources:\n${keys}`;
+    const settings = `listen: 127.0.0.1:${await freePort()}\norigin: ${ORIGIN}\nkey: log.key\nstore: store\nindex: index\nsearch_index: search\nlimits: { requests_per_second: 0 }\nguard: guard/checkpoint\nsources:\n${keys}`;
     writeFileSync(join(folder, "log.yaml"), settings);
     // A process of its own: the load must not share its event loop.
     const command = [join(ROOT, "cli/bin/vitrine.js"), "log-server", "--config", join(folder, "log.yaml")];
