@@ -49,6 +49,8 @@ export class Publisher {
   /** Signed and durable; as it is in the guard file. */
   #latest: SignedCheckpoint | undefined;
   #served: SignedCheckpoint | undefined;
+  /** `#served` with the cosignatures of a version of the witnesses. */
+  #shown: { signed: SignedCheckpoint; version: number; checkpoint: SignedCheckpoint } | undefined;
   #checkedAt = 0;
   #timer: NodeJS.Timeout | undefined;
   #running: Promise<void> | undefined;
@@ -93,7 +95,13 @@ export class Publisher {
   /** The checkpoint that is served, with the cosignatures that have come so far. */
   get served(): SignedCheckpoint {
     if (this.#served === undefined) throw new Error("no checkpoint before the first publish()");
-    return { ...this.#served, note: this.#witnesses.note(candidateOf(this.#served)) };
+    // Everything read asks for it.
+    const { version } = this.#witnesses;
+    if (this.#shown?.signed !== this.#served || this.#shown.version !== version) {
+      const note = this.#witnesses.note(candidateOf(this.#served));
+      this.#shown = { signed: this.#served, version, checkpoint: { ...this.#served, note } };
+    }
+    return this.#shown.checkpoint;
   }
 
   /** The keys that sign. */

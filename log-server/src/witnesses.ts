@@ -69,6 +69,7 @@ export function checkPolicy({ logs, witnesses }: Policy, path: string, vkeys: re
 /** The witnesses of a policy: asks all of them at once, and puts what they say under the checkpoint. */
 export class Witnesses {
   #policy: Policy;
+  #version = 0;
   readonly #options: WitnessesOptions;
   /** Those that have a URL. */
   readonly #asked = new Map<PolicyWitness, Witness>();
@@ -86,8 +87,10 @@ export class Witnesses {
       if (witness.url === undefined) continue;
       const ports = {
         prove,
-        answered: ({ witness: { name } }: Witness, result: "cosigned" | WitnessFailure, seconds: number) =>
-          answered(name, result, seconds),
+        answered: ({ witness: { name } }: Witness, result: "cosigned" | WitnessFailure, seconds: number) => {
+          this.#version += 1;
+          answered(name, result, seconds);
+        },
         suspected: ({ witness: { name } }: Witness, shown: Buffer | undefined) => suspected(name, shown),
         changed: (changed: Witness) => this.#tell(changed),
       };
@@ -101,6 +104,7 @@ export class Witnesses {
     const before = new Map([...this.#asked].map(([witness, asked]) => [identityOf(witness), asked]));
     this.#asked.clear();
     this.#policy = policy;
+    this.#version += 1;
     this.#connect(before);
     const kept = new Set(this.#asked.values());
     for (const witness of before.values()) if (!kept.has(witness)) witness.close();
@@ -130,6 +134,11 @@ export class Witnesses {
     const found = new Map<PolicyWitness, { line: string; timestamp: number }>();
     for (const [witness, { cosigned }] of this.#asked) if (cosigned?.text === text) found.set(witness, cosigned);
     return found;
+  }
+
+  /** As long as it stays the same, so does what `note` makes of a candidate. */
+  get version(): number {
+    return this.#version;
   }
 
   /** @returns the candidate's note with the cosignatures that have come, as many as a reader takes. */

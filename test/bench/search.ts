@@ -167,7 +167,7 @@ export async function benchSearch(options: { readonly entries: number; readonly 
   writeFileSync(
     config,
     `listen: 127.0.0.1:${port}\norigin: ${ORIGIN}\nkey: log.key\nstore: store\nindex: index\nsearch_index: search\n` +
-      `guard: guard/checkpoint\nsources:\n  - ${source.vkey}\n`,
+      `guard: guard/checkpoint\nlimits: { requests_per_second: 0 }\nsources:\n  - ${source.vkey}\n`,
   );
   const log = new Part("log-server", config);
   const agent = new Agent({ keepAlive: true });
