@@ -37,7 +37,7 @@ t.test("it follows the tree in any steps, and goes on where it was", async (t) =
   const { open, warnings } = await searchBench(t);
   let index = open(store);
   t.throws(() => index.view(), { code: "index_behind" });
-  for (const size of [1, 255, 256, 300, 4095, 4096, 4097, 8000]) {
+  for (const size of [1, 256, 4095, 4097, 8000]) {
     await follow(index, size);
     t.equal(index.position, size);
     t.ok(await finds(index, size), `${size}`);
@@ -134,7 +134,7 @@ async function damage(file: string, round: number): Promise<void> {
   const bytes = await readFile(file);
   const step = Math.max(1, Math.floor(bytes.length / 40));
   for (let at = (round * 7919) % step; at < bytes.length; at += step) bytes[at] = bytes[at]! ^ 0x55;
-  await writeFile(file, round % 3 === 2 ? bytes.subarray(0, Math.floor(bytes.length / 2)) : bytes);
+  await writeFile(file, round % 2 === 1 ? bytes.subarray(0, Math.floor(bytes.length / 2)) : bytes);
 }
 
 for (const compacted of [true, false]) {
@@ -154,7 +154,7 @@ for (const compacted of [true, false]) {
     const files: string[] = [];
     for (const name of names) if ((await stat(join(whole.path, name))).size > 0) files.push(name);
     let noticed = 0;
-    for (const [round, name] of [...files, ...files, ...files].entries()) {
+    for (const [round, name] of [...files, ...files].entries()) {
       const { open, path, warnings } = await searchBench(t);
       await cp(whole.path, path, { recursive: true });
       await damage(join(path, name), round);
@@ -178,7 +178,7 @@ for (const compacted of [true, false]) {
       }
       await index.close();
     }
-    t.ok(noticed >= files.length, `${noticed} of ${3 * files.length} were noticed`);
+    t.ok(noticed >= files.length, `${noticed} of ${2 * files.length} were noticed`);
   });
 }
 

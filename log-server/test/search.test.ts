@@ -1,5 +1,8 @@
 import fc from "fast-check";
 import t from "tap";
+import { TreeReader } from "../src/log.ts";
+import { Searcher } from "../src/search.ts";
+import { readSearch } from "../src/search-parameters.ts";
 import type { SearchLimits } from "../src/search-reading.ts";
 import { growEntries, indexesOf, naive, type Parameters, searchAll, searchBench, stamp } from "./search-tree.ts";
 
@@ -96,15 +99,50 @@ t.test("a page ends when it has cost enough, and the next goes on where it ended
   await index.close();
 });
 
+t.test("so many searches at a time, and the others are told to come again", async (t) => {
+  const bench = await searchBench(t);
+  const index = bench.open(store);
+  index.follow(SIZE);
+  await index.settled();
+  const searcher = new Searcher(index, new TreeReader(store));
+  const { query } = readSearch({ actor: "rare" }, SIZE);
+  const expected = naive(entries, { actor: "rare" });
+  for (let round = 0; round < 2; round += 1) {
+    const asked = Array.from({ length: 70 }, () => searcher.page({ query, limit: 50 }, SIZE));
+    const codes: string[] = [];
+    for (const result of await Promise.allSettled(asked)) {
+      if (result.status === "fulfilled") t.strictSame(indexesOf([result.value]), expected);
+      else codes.push((result.reason as { code: string }).code);
+    }
+    t.same(codes, ["too_busy", "too_busy"], "4 run, 64 wait");
+  }
+  await index.close();
+  for (let i = 0; i < 6; i += 1) await t.rejects(searcher.page({ query, limit: 50 }, SIZE), { code: "index_behind" });
+});
+
+t.test("a search waits a moment for what was just published, and says how far it looked", async (t) => {
+  const bench = await searchBench(t);
+  const index = bench.open(store);
+  const searcher = new Searcher(index, new TreeReader(store));
+  const { query } = readSearch({ kind: "session.start" }, SIZE);
+  index.follow(SIZE);
+  const page = await searcher.page({ query, limit: 500 }, SIZE).catch((error: { code?: string }) => error.code);
+  // A machine that is too slow for the moment says so.
+  if (typeof page === "string" || page === undefined) t.equal(page, "index_behind");
+  else t.strictSame(indexesOf([page]), naive(entries.slice(0, page.size), { kind: "session.start" }));
+  await index.settled();
+  const far = searcher.page({ query, limit: 500 }, SIZE + 20_000);
+  await t.rejects(far, { code: "index_behind" }, "too far behind to be called an answer");
+  t.equal((await searcher.page({ query, limit: 500 }, SIZE + 100)).size, SIZE, "a little behind");
+  await index.close();
+});
+
 t.test("pages stay the same while the log grows", async (t) => {
   const bench = await searchBench(t);
   const index = bench.open(store);
   const part = 4096 + 100;
   index.follow(part);
   await index.settled();
-  const { Searcher } = await import("../src/search.ts");
-  const { TreeReader } = await import("../src/log.ts");
-  const { readSearch } = await import("../src/search-parameters.ts");
   const searcher = new Searcher(index, new TreeReader(store));
   const { query } = readSearch({ class: "write" }, part);
   const first = await searcher.page({ query, limit: 20 }, part);
