@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import t from "tap";
 import { readCommandLine } from "../../cli/args.ts";
@@ -274,6 +274,11 @@ t.test("two keys during a rotation: the state goes from the old one to both, and
     vkeys: [old.vkey, next.vkey],
   });
   t.ok(existsSync(fileOf(old)) && existsSync(fileOf(next)));
+  const kept = readFileSync(fileOf(next), "utf8");
+  // What a run leaves that dies when it has kept its state under one key and not yet under the other.
+  rmSync(fileOf(next));
+  t.match((await audit(200, [old, next], old, next)).json, { keptSize: 200, from: 200, findings: [{ code: "unsealed" }] });
+  t.equal(readFileSync(fileOf(next), "utf8"), kept);
   const later = await audit(301, [next], next);
   t.equal(later.status, 0);
   t.match(later.json, { verdict: "PASS", keptSize: 200, from: 200, size: 301 });
