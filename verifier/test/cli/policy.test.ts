@@ -277,7 +277,11 @@ t.test("two keys during a rotation: the state goes from the old one to both, and
   const kept = readFileSync(fileOf(next), "utf8");
   // What a run leaves that dies when it has kept its state under one key and not yet under the other.
   rmSync(fileOf(next));
-  t.match((await audit(200, [old, next], old, next)).json, { keptSize: 200, from: 200, findings: [{ code: "unsealed" }] });
+  t.match((await audit(200, [old, next], old, next)).json, {
+    keptSize: 200,
+    from: 200,
+    findings: [{ code: "unsealed" }],
+  });
   t.equal(readFileSync(fileOf(next), "utf8"), kept);
   const later = await audit(301, [next], next);
   t.equal(later.status, 0);
