@@ -59,7 +59,7 @@ export const mutants: readonly Mutant[] = [
     step: "C4",
     without: "that the key signed at all",
     file: "src/note.js",
-    ...condition("lines.length === 0"),
+    ...trusting("lines.length > 0"),
     lie: "the checkpoint is signed by a witness alone",
   },
   {
@@ -488,7 +488,7 @@ export const mutants: readonly Mutant[] = [
     step: "B2",
     without: "that the key signed the proof's checkpoint",
     file: "src/note.js",
-    ...condition("lines.length === 0"),
+    ...trusting("lines.length > 0"),
     lie: "a bundle has another root, signed by another key",
   },
   {

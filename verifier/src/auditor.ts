@@ -127,6 +127,7 @@ export class Auditor {
       await this.#tiles.checkFull(reader, this.#findings);
       this.#options.onProgress?.(this.size, checkpoint.size);
     }
+    for (const source of this.#sources.values()) source.settle();
     await this.#tiles.checkPartial(reader, checkpoint.size, this.#findings);
     this.#established = await this.#checkRoot(reader, checkpoint, from);
     if (this.#established) this.#findings.take(this.#waiting);

@@ -50,15 +50,21 @@ function malformed(why: string): VerifierError {
 }
 
 /**
- * Steps C4 and C5: the note is signed by the key. Lines of other keys are ignored; several lines of this key must all
- * verify.
+ * Step C4: signature lines of the key. Those of other keys are ignored.
+ * @throws VerifierError `signature_missing`
+ */
+export function signaturesBy(note: Note, key: VerifierKey): Note["signatures"] {
+  const lines = note.signatures.filter((line) => line.name === key.name && line.id === key.id);
+  if (lines.length > 0) return lines;
+  throw new VerifierError("signature_missing", `the note has no signature by ${key.name} (key id ${key.id})`);
+}
+
+/**
+ * Steps C4 and C5: the note is signed by the key. Several lines of this key must all verify.
  * @throws VerifierError `signature_missing`, `signature_invalid`
  */
 export function verifySignature(note: Note, key: VerifierKey): void {
-  const lines = note.signatures.filter((line) => line.name === key.name && line.id === key.id);
-  if (lines.length === 0) {
-    throw new VerifierError("signature_missing", `the note has no signature by ${key.name} (key id ${key.id})`);
-  }
+  const lines = signaturesBy(note, key);
   const message = encodeUtf8(note.text);
   for (const line of lines) {
     if (!verifyEd25519(line.signature, message, key.publicKey)) {

@@ -2,7 +2,7 @@ import { decodeBase64 } from "./base64.ts";
 import { VerifierError } from "./errors.ts";
 import { isKeyName, type VerifierKey } from "./key.ts";
 import { equalBytes, hashLength } from "./merkle.ts";
-import { parseNote, verifySignature } from "./note.ts";
+import { parseNote, signaturesBy, verifySignature } from "./note.ts";
 import { encodeUtf8, parseDecimal } from "./text.ts";
 
 /** What a source's seal states about the epoch so far (spec/submission.md, seal). */
@@ -26,10 +26,29 @@ const format = "vitrine/seal/v1";
  * @throws VerifierError `seal_invalid`
  */
 export function openSeal(note: string, key: VerifierKey): Seal {
-  try {
+  return translated(key, () => {
     const parsed = parseNote(encodeUtf8(note));
     verifySignature(parsed, key);
     return parseSealText(parsed.text);
+  });
+}
+
+/**
+ * Step S6 but for the signature itself (C5): a seal that claims to be by the key, for which {@link openSeal} is called
+ * later where that is needed.
+ * @throws VerifierError `seal_invalid`
+ */
+export function readSeal(note: string, key: VerifierKey): Seal {
+  return translated(key, () => {
+    const parsed = parseNote(encodeUtf8(note));
+    signaturesBy(parsed, key);
+    return parseSealText(parsed.text);
+  });
+}
+
+function translated(key: VerifierKey, open: () => Seal): Seal {
+  try {
+    return open();
   } catch (error) {
     if (!(error instanceof VerifierError)) throw error;
     throw new VerifierError("seal_invalid", `the seal is not one by ${key.name}: ${error.message}`);

@@ -4,7 +4,8 @@ import { type FindingCode, VerifierError } from "./errors.ts";
 import type { Findings } from "./findings.ts";
 import { parseVerifierKey, type VerifierKey } from "./key.ts";
 import { chainHash, equalBytes, hashLength } from "./merkle.ts";
-import { compareSeal, openSeal } from "./seal.ts";
+import { compareSeal, openSeal, readSeal } from "./seal.ts";
+import { SealRun } from "./seal-run.ts";
 import { Sessions, type SessionsJson } from "./session.ts";
 import { openHandover } from "./source-key.ts";
 import { timestampMs } from "./text.ts";
@@ -60,6 +61,7 @@ export class Source {
   #keyRefused = false;
   #chain: Uint8Array | undefined;
   #sessions: Sessions;
+  readonly #run: SealRun = new SealRun();
 
   /**
    * @param start the name of a source not seen yet, or its record
@@ -82,9 +84,11 @@ export class Source {
     const record = this.#record;
     const report = (code: FindingCode, message: string): void =>
       this.#findings.add(code, message, { index, source: record.name, epoch: entry.epoch, seq: entry.seq });
+    const seals = !salvaged && (entry.kind === "source.seal" || entry.kind === "source.stop");
+    if (!seals) this.settle();
     if (!this.#place(entry, report)) return;
     if (salvaged) this.#sessions.giveUp();
-    else if (entry.kind === "source.seal" || entry.kind === "source.stop") this.#seal(entry, index, report);
+    else if (seals) this.#seal(entry, index, report);
     this.#sessions.add(entry, report);
 
     if (entry.kind === "session.start") record.counts.sessions++;
@@ -192,6 +196,7 @@ export class Source {
   }
 
   #beginEpoch(entry: Entry): void {
+    this.settle();
     const record = this.#record;
     record.epoch = entry.epoch;
     record.epochs++;
@@ -205,6 +210,7 @@ export class Source {
 
   /** Entries of this epoch are missing: its chain, counts and sessions cannot be told any more. */
   #loseTrack(): void {
+    this.settle();
     this.#chain = undefined;
     this.#sessions.giveUp();
   }
@@ -283,8 +289,9 @@ export class Source {
     // Whether the seal is good or not, the entries before it are spoken of: they are not reported as unsealed as well.
     record.unsealed = null;
     if (this.#key === undefined || this.#keyRefused) return;
+    const text = entry.seal as string;
     try {
-      const seal = openSeal(entry.seal as string, this.#key); // S6
+      const seal = readSeal(text, this.#key);
       const rebuilt = {
         source: record.name,
         epoch: entry.epoch,
@@ -294,6 +301,7 @@ export class Source {
       };
       const wrong = compareSeal(seal, rebuilt); // S7, S8
       if (wrong !== undefined) {
+        openSeal(text, this.#key); // of a seal that is not the source's it is that which is said
         report("seal_mismatch", `the seal does not fit the entries before it: ${wrong}`);
         return;
       }
@@ -302,7 +310,19 @@ export class Source {
       report("seal_invalid", error.message);
       return;
     }
-    record.lastSeal = { index, epoch: entry.epoch, seq: entry.seq, time: entry.time };
+    const { epoch, seq, time } = entry;
+    this.#run.add({ text, key: this.#key, place: { index, epoch, seq, time } });
+    // Without a chain value to compare, a seal does not show that it covers the one before it.
+    if (this.#run.full || this.#chain === undefined) this.settle();
+  }
+
+  /** Step S6, the signatures that are not verified yet. To be called before anything is said of the source. */
+  settle(): void {
+    const { name } = this.#record;
+    const last = this.#run.settle((message, { index, epoch, seq }) =>
+      this.#findings.add("seal_invalid", message, { index, source: name, epoch, seq }),
+    );
+    if (last !== undefined) this.#record.lastSeal = last;
   }
 
   get unsealed(): SourceRecord["unsealed"] {
