@@ -2,6 +2,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { readFileSync, rmSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import t from "tap";
 import { freePort, ROOT, temporaryFolder } from "./support/stack.ts";
 
@@ -58,6 +59,21 @@ async function start(): Promise<string> {
   return output;
 }
 
+/** Waits until the log shows an entry with this text: a person takes longer to type the next command than it takes. */
+async function recorded(text: string): Promise<void> {
+  const deadline = Date.now() + 20_000;
+  for (;;) {
+    const checkpoint = await (await fetch(`http://127.0.0.1:${logPort}/checkpoint`)).text();
+    const size = Number(checkpoint.split("\n")[1]);
+    if (size > 0) {
+      const bundle = await fetch(`http://127.0.0.1:${logPort}/tile/entries/000.p/${size}`);
+      if ((await bundle.text()).includes(text)) return;
+    }
+    if (Date.now() > deadline) throw new Error(`nothing of ${text} in the log: ${checkpoint}`);
+    await sleep(100);
+  }
+}
+
 async function interrupt(): Promise<number | null> {
   const child = vitrine!;
   const ended = new Promise<void>((resolve) => child.once("exit", () => resolve()));
@@ -89,6 +105,7 @@ t.test("in 60 seconds", { skip: psql ? false : "psql is not installed", timeout:
   t.equal(answer.code, 0, answer.output);
   t.match(answer.output, /@example/);
 
+  await recorded("customers");
   const audited = await shell(audit!);
   t.equal(audited.code, 0, audited.output);
   t.match(audited.output, /SELECT.*customers/);
