@@ -1,6 +1,6 @@
 // Log, witnesses and verifier together: a log that was set back to an older copy, guard and all, is cosigned no more.
 import { createHash } from "node:crypto";
-import { cpSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import t from "tap";
 import { LoneLog } from "./support/lone-log.ts";
@@ -68,6 +68,9 @@ t.test("a log, its witnesses, and a verifier that demands both", async (t) => {
     rmSync(join(log.folder, part), { recursive: true });
     cpSync(join(copy, part), join(log.folder, part), { recursive: true });
   }
+  await t.rejects(log.start(), { message: /store_behind: .* witness (one|two).example\/w has cosigned last/ });
+  // An operator who wants it so does not ask them.
+  writeFileSync(log.config, readFileSync(log.config, "utf8").replace(/^witnesses: .*\n/m, ""));
   await log.start();
   await add("another history", 6);
   await log.published(9);

@@ -29,7 +29,8 @@ async function startCommand(t: Teardown, args: readonly string[], limit?: string
   const child =
     limit === undefined
       ? spawn(command[0]!, command.slice(1))
-      : spawn("/bin/sh", ["-c", `ulimit ${limit}; exec "$@"`, "sh", ...command]);
+      : // Whoever runs the tests may have each process load something that writes files of its own.
+        spawn("/bin/sh", ["-c", `unset NODE_OPTIONS; ulimit ${limit}; exec "$@"`, "sh", ...command]);
   let [stdout, stderr] = ["", ""];
   const ended = new Promise<number | null>((resolve) => child.once("close", (status) => resolve(status)));
   t.teardown(() => void child.kill("SIGKILL"));
