@@ -1,3 +1,4 @@
+import fc from "fast-check";
 import t from "tap";
 import { prefersGzip } from "../src/routes/accept-encoding.ts";
 
@@ -35,4 +36,16 @@ t.test("gzip is chosen where it is accepted and not liked less", async (t) => {
   t.equal(prefersGzip(undefined), false);
   for (const header of yes) t.equal(prefersGzip(header), true, header);
   for (const header of no) t.equal(prefersGzip(header), false, header);
+});
+
+t.test("any header has an answer, and weights are compared as numbers", async (t) => {
+  fc.assert(fc.property(fc.string({ unit: "binary" }), (header) => typeof prefersGzip(header) === "boolean"));
+  const q = fc.integer({ min: 0, max: 1000 });
+  fc.assert(
+    fc.property(q, q, fc.shuffledSubarray(["br", "deflate;q=0.3", "zstd"]), (gzip, identity, others) => {
+      const members = [`gzip;q=${gzip / 1000}`, ...others, `identity; Q=${identity / 1000}`];
+      return prefersGzip(members.join(", ")) === (gzip > 0 && gzip >= identity);
+    }),
+  );
+  t.pass();
 });
