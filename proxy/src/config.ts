@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { readFile } from "node:fs/promises";
-import { dirname, resolve } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { isMap, isScalar, LineCounter, parseDocument, type YAMLMap } from "yaml";
 import { ProxyError } from "./errors.ts";
 import { DURABILITIES, type Durability } from "./session/policy.ts";
@@ -14,6 +14,8 @@ export interface ProxyConfig {
   readonly log: { readonly url: string; readonly vkey: string };
   readonly source: { readonly key: string };
   readonly spool: { readonly dir: string; readonly maxBytes: number; readonly maxAgeMs: number };
+  /** What the log acknowledged, for whoever has to show it later. */
+  readonly record: { readonly path: string };
   readonly durability: { readonly reads: Durability; readonly others: Durability; readonly windowMs: number };
   readonly sealed: readonly SealableName[];
   readonly limits: {
@@ -47,6 +49,7 @@ export const CONFIG_KEYS: readonly ConfigKey[] = [
   { path: "log.vkey", kind: "string", default: undefined, required: true },
   { path: "source.key", kind: "string", default: undefined, required: true },
   { path: "spool.dir", kind: "string", default: undefined, required: true },
+  { path: "record", kind: "string", default: undefined },
   { path: "spool.max_bytes", kind: "integer", default: 268_435_456, minimum: 16_777_216 },
   { path: "spool.max_age_s", kind: "integer", default: 900, minimum: 1 },
   { path: "durability.reads", kind: "durability", default: "before-result" },
@@ -117,6 +120,7 @@ async function build(values: ReadonlyMap<string, unknown>, path: string): Promis
       maxBytes: get<number>("spool.max_bytes"),
       maxAgeMs: get<number>("spool.max_age_s") * 1000,
     },
+    record: { path: values.get("record") === undefined ? join(file("spool.dir"), "submitted") : file("record") },
     durability: {
       reads: get<Durability>("durability.reads"),
       others: get<Durability>("durability.others"),

@@ -36,6 +36,7 @@ export async function startProxy(config: ProxyConfig, hooks: ProxyHooks = {}): P
   const recorder = await Recorder.open({
     key: await readSourceKey(config.source.key),
     spool: config.spool,
+    record: config.record,
     log: config.log,
     software: { name: "vitrine-proxy", version: await ownVersion() },
     configDigest: config.digest,

@@ -26,6 +26,9 @@ export const CRASH_POINTS = [
   "open.recovered",
   "submit.before",
   "submit.acknowledged",
+  "record.headed",
+  "record.away",
+  "record.durable",
   "stop.stopped",
   "stop.submitted",
 ] as const;
@@ -56,6 +59,12 @@ export interface RecorderOptions {
     readonly url: string;
     /** The log's verifier key; its name is the origin. */
     readonly vkey: string;
+  };
+  /** Where what the log acknowledged is recorded (spec/record.md); nowhere when left out. */
+  readonly record?: {
+    readonly path: string;
+    /** A longer file is put away, and another one begun; 64 MiB when left out. */
+    readonly maxBytes?: number;
   };
   readonly software: { readonly name: string; readonly version: string };
   /** Hex SHA-256 of the effective configuration. */

@@ -1,3 +1,5 @@
+import { leafHash } from "./chain.ts";
+
 const FIRST_BYTES = 1024 * 1024;
 const KEPT_BYTES = 4 * 1024 * 1024;
 
@@ -37,6 +39,12 @@ export class Payload {
     }
     this.#bytes.set(form, start);
     this.#ends.push(start + form.length);
+  }
+
+  /** The leaf hash of an entry, as {@link leafHash} gives it. */
+  leaf(at: number): string {
+    const start = (this.#ends[at - 1] ?? 0) + 2;
+    return leafHash(this.#bytes, start, start + this.#bytes.readUInt16BE(start - 2));
   }
 
   /** The bytes of the entries `from` to `to`, valid until the next change. */

@@ -1,5 +1,6 @@
 /** The recorder: intents and entries of one epoch of one source, durable in the spool, sealed, and on to the log. */
 import { ProxyError } from "../errors.ts";
+import { Acknowledged } from "./acknowledged.ts";
 import { Bounds } from "./bounds.ts";
 import { nowMicros } from "./clock.ts";
 import { Epoch, startMembers } from "./epoch.ts";
@@ -8,6 +9,7 @@ import { type Intent, Intents, type OpenIntent } from "./intents.ts";
 import { type CrashPoint, isRelaxed, type RecorderOptions, type SpoolState, sealsOf } from "./options.ts";
 import { Pruner } from "./pruner.ts";
 import { SpoolReader } from "./reader.ts";
+import type { ChainPlace } from "./record-file.ts";
 import { Sealer } from "./sealer.ts";
 import { SEGMENT_HEAD } from "./segment.ts";
 import { type Ground, prepare, spoolError } from "./start.ts";
@@ -80,7 +82,7 @@ export class Recorder {
   }
 
   private constructor(options: RecorderOptions, ground: Ground) {
-    const { key, head, segments, scan, client, origin, unchecked } = ground;
+    const { key, head, segments, scan, client, origin, record, unchecked } = ground;
     const { spool, durability, hooks = {}, lingerMs = 50 } = options;
     // A lazy intent waits for half a window at most to be written, and what is written for half a window to be synced.
     const halfWindow = Math.max(1, Math.floor(durability.windowMs / 2));
@@ -122,6 +124,7 @@ export class Recorder {
       key,
       reader: new SpoolReader(segments, start),
       acknowledged: head.acknowledged,
+      record: record === undefined ? undefined : new Acknowledged(record, start.before),
       unchecked,
       lingerMs,
       hooks,
@@ -378,12 +381,14 @@ interface Backlog {
   readonly offset: number;
   /** Of the first batch with an entry that the log has not acknowledged. */
   readonly address: number;
+  /** In front of the first entry that is read. */
+  readonly before: ChainPlace;
   /** Up to which address entries wait, and since when by the monotonic clock. */
   readonly waiting: readonly { readonly through: number; readonly since: number }[];
 }
 
 /** What an earlier run left to be submitted. */
-function backlog({ segments, scan }: Ground): Backlog {
+function backlog({ segments, scan, head }: Ground): Backlog {
   const batches = scan?.unacknowledged ?? [];
   const addressOf = (segment: number, offset: number): number => segments.get(segment)!.base + offset - SEGMENT_HEAD;
   const now = performance.now();
@@ -394,7 +399,13 @@ function backlog({ segments, scan }: Ground): Backlog {
   }));
   const first = batches[0];
   if (first === undefined)
-    return { segment: segments.current.number, offset: SEGMENT_HEAD, address: segments.address, waiting };
-  const { segment, offset } = first;
-  return { segment, offset, address: addressOf(segment, offset), waiting };
+    return {
+      segment: segments.current.number,
+      offset: SEGMENT_HEAD,
+      address: segments.address,
+      before: head,
+      waiting,
+    };
+  const { segment, offset, before } = first;
+  return { segment, offset, address: addressOf(segment, offset), before, waiting };
 }

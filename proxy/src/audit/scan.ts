@@ -5,6 +5,7 @@ import { Chain, leafHash } from "./chain.ts";
 import type { Disk } from "./disk.ts";
 import { batchIsWhole, batchLength, type EntryRecord, formEntryLength, type IntentRecord, records } from "./parse.ts";
 import { TYPE_ACKNOWLEDGED, TYPE_DROP, TYPE_ENTRY, TYPE_INTENT } from "./record.ts";
+import type { ChainPlace } from "./record-file.ts";
 import { decodeSegmentHead, SEGMENT_HEAD, type SegmentHead, segmentName, segmentNumber } from "./segment.ts";
 import {
   comparePlaces,
@@ -33,6 +34,8 @@ export interface UnacknowledgedBatch {
   readonly end: number;
   /** When its first entry was written, µs since the Unix epoch. */
   readonly micros: number;
+  /** In front of its first entry. */
+  readonly before: ChainPlace;
 }
 
 export interface Scan {
@@ -133,6 +136,7 @@ class History {
   }
 
   batch(batch: Buffer, segment: number, offset: number, path: string): void {
+    const before = { epoch: this.#state.epoch, next: this.#state.next, chain: this.#chain.value };
     let entries = 0;
     let micros = 0;
     for (const record of records(batch)) {
@@ -156,7 +160,8 @@ class History {
     }
     if (entries === 0) return;
     const { epoch, next } = this.#state;
-    this.#batches.push({ segment, offset, end: offset + batch.length, micros, last: { epoch, next }, entries });
+    const end = offset + batch.length;
+    this.#batches.push({ segment, offset, end, micros, before, last: { epoch, next }, entries });
   }
 
   result(segments: readonly ScannedSegment[]): Scan {

@@ -5,6 +5,7 @@ import { parseSigningKey, type SigningKey, verifierKeyName } from "./keys.ts";
 import { type Lock, lockFolder } from "./lock.ts";
 import { describe, LogClient } from "./log-client.ts";
 import type { RecorderOptions } from "./options.ts";
+import { RecordFile } from "./record-file.ts";
 import { type Scan, scanSpool } from "./scan.ts";
 import { SEGMENT_HEAD } from "./segment.ts";
 import { Segments } from "./segments.ts";
@@ -25,6 +26,8 @@ export interface Ground {
   readonly scan: Scan | undefined;
   /** How the source stands before its new epoch. */
   readonly head: SpoolHead;
+  /** Of what the log acknowledged; undefined when none is kept. */
+  readonly record: RecordFile | undefined;
   /** Set when the log did not say how it stands. */
   readonly unchecked: SpoolStanding | undefined;
   /** Gives up what is held. */
@@ -39,8 +42,10 @@ export async function prepare(options: RecorderOptions): Promise<Ground> {
   const client = new LogClient(options.log.url);
   let lock: Lock | undefined;
   let segments: Segments | undefined;
+  let record: RecordFile | undefined;
   const close = async (): Promise<void> => {
     client.close();
+    await record?.close();
     await segments?.close();
     await lock?.release();
   };
@@ -50,11 +55,20 @@ export async function prepare(options: RecorderOptions): Promise<Ground> {
     lock = await lockFolder(dir);
     const scan = await scanSpool(disk, key.vkey);
     const { head, unchecked } = await compare(client, key, scan, dir);
+    if (options.record !== undefined) {
+      const { path, maxBytes } = options.record;
+      const header = { origin, source: key.name, vkey: key.vkey };
+      record = await RecordFile.open(path, header, {
+        ...(maxBytes === undefined ? {} : { maxBytes }),
+        ...(options.disk === undefined ? {} : { disk: options.disk }),
+        ...(options.hooks === undefined ? {} : { hooks: options.hooks }),
+      });
+    }
     segments = await Segments.open(disk, key.vkey, segmentBytes, scan, options.hooks ?? {});
     await segments.begin(head);
     // CRASH: a segment more, and all as before.
     options.hooks?.at?.("open.segment");
-    return { key, origin, client, segments, scan, head, unchecked, close };
+    return { key, origin, client, segments, scan, head, record, unchecked, close };
   } catch (error) {
     await close();
     throw error instanceof ProxyError ? error : spoolError(error);

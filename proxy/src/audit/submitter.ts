@@ -1,9 +1,12 @@
 /** Brings durable entries to the log, in sequence, one request at a time (spec/submission.md, submission). */
 import { hash } from "node:crypto";
 import { ProxyError } from "../errors.ts";
+import type { Acknowledged, AcknowledgedRange } from "./acknowledged.ts";
+import { leafHash } from "./chain.ts";
 import type { SigningKey } from "./keys.ts";
 import { type Answer, describe, type LogClient } from "./log-client.ts";
 import type { Hooks } from "./options.ts";
+import { formEntryLength } from "./parse.ts";
 import { Pause } from "./pause.ts";
 import { Payload } from "./payload.ts";
 import type { SpoolReader } from "./reader.ts";
@@ -25,6 +28,8 @@ export interface SubmitterOptions {
   readonly key: SigningKey;
   readonly reader: SpoolReader;
   readonly acknowledged: Place;
+  /** Where what the log acknowledged is recorded. */
+  readonly record: Acknowledged | undefined;
   /** What the log's standing has still to be held against, when it did not answer at start. */
   readonly unchecked: SpoolStanding | undefined;
   readonly lingerMs: number;
@@ -152,6 +157,7 @@ export class Submitter {
         if (payload.length + form.length > MAX_PAYLOAD_BYTES) return through;
       }
       if (!known) payload.add(epoch, seq, form);
+      else this.#o.record?.pass(epoch, leafHash(form, 2, 2 + formEntryLength(form)));
       through = entry.through;
       reader.skip();
     }
@@ -179,12 +185,17 @@ export class Submitter {
       hooks.at?.("submit.before");
       const answer = await client.submit([head, note, bytes]);
       this.#submissions++;
-      const index = acceptedIndex(answer, key.name, payload.epoch, first, count);
-      if (index !== undefined) {
+      const ranges = acceptedRanges(answer, key.name, payload.epoch, first, count);
+      if (ranges !== undefined) {
         // CRASH: the log has them and the spool does not know it: as above.
         hooks.at?.("submit.acknowledged");
+        await this.#o.record?.add(payload, from, ranges);
+        // CRASH: they are recorded, and the spool does not know that the log has them: they are submitted again, and
+        // not recorded again.
+        hooks.at?.("record.durable");
         this.#trouble = undefined;
-        this.#lastIndex = index;
+        const last = ranges.at(-1)!;
+        this.#lastIndex = last.index + last.count - 1;
         this.#acknowledged = { epoch: payload.epoch, next: first + count };
         this.#o.onAcknowledged(this.#acknowledged, count);
         return true;
@@ -226,14 +237,14 @@ export class Submitter {
   }
 }
 
-/** The index of the last of these entries, if the answer says that the log has all of them. */
-function acceptedIndex(
+/** Where these entries stand in the log, if the answer says that it has all of them. */
+function acceptedRanges(
   answer: Answer,
   source: string,
   epoch: number,
   first: number,
   count: number,
-): number | undefined {
+): AcknowledgedRange[] | undefined {
   if ("reason" in answer || answer.status !== 200) return undefined;
   const body = answer.body as { source?: unknown; epoch?: unknown; next?: unknown; ranges?: unknown } | undefined;
   if (body?.source !== source || !Number.isSafeInteger(body.epoch) || !Number.isSafeInteger(body.next))
@@ -242,13 +253,13 @@ function acceptedIndex(
   const stands = { epoch: body.epoch as number, next: body.next as number };
   if (comparePlaces(stands, { epoch, next: first + count }) < 0 || !Array.isArray(body.ranges)) return undefined;
   let expected = first;
-  let last: number | undefined;
+  const ranges: AcknowledgedRange[] = [];
   for (const range of body.ranges as ({ seq?: number; index?: number; count?: number } | null)[]) {
     const { seq, index, count: n } = range ?? {};
-    if (seq !== expected || !Number.isSafeInteger(n) || n! < 1 || !Number.isSafeInteger(index) || index! < 0)
+    if (seq !== expected || !Number.isSafeInteger(n) || n! < 1 || !Number.isSafeInteger(index! + n!) || index! < 0)
       return undefined;
     expected += n!;
-    last = index! + n! - 1;
+    ranges.push({ seq: seq!, index: index!, count: n! });
   }
-  return expected === first + count ? last : undefined;
+  return expected === first + count ? ranges : undefined;
 }

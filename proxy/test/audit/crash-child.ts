@@ -3,6 +3,7 @@
  * what it knows to be durable, and kills itself with SIGKILL at the n-th time that it comes to a point.
  */
 import { writeSync } from "node:fs";
+import { join } from "node:path";
 import { type CrashPoint, type Intent, Recorder } from "../../src/audit/index.ts";
 import { durable, statement } from "./help.ts";
 
@@ -23,6 +24,8 @@ const say = (what: string): void => {
 let times = 0;
 const recorder = await Recorder.open({
   key,
+  // A file for every few lines, so that many are put away.
+  record: { path: join(dir, "submitted"), maxBytes: 1500 },
   spool: { dir, maxBytes: 64 * 1024 * 1024, maxAgeMs: 900_000, segmentBytes: 8192 },
   log: { url, vkey: logKey },
   software: { name: "test", version: "1.0.0" },

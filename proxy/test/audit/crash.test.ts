@@ -1,9 +1,11 @@
 import { spawn } from "node:child_process";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import t, { type Test } from "tap";
 import { CRASH_POINTS, type CrashPoint } from "../../src/audit/index.ts";
 import type { ChildOptions } from "./crash-child.ts";
 import { type Bench, run, setUp } from "./help.ts";
+import { differences, gaps, readRecord } from "./record.ts";
 
 const CHILD = fileURLToPath(new URL("crash-child.js", import.meta.url));
 
@@ -39,15 +41,26 @@ function runChild(bench: Bench, name: string, death: Death): Promise<Outcome> {
 }
 
 /** Points that a run may come to only once. */
-const ONCE = /^(open|stop|spare)\./;
+const ONCE = /^(open|stop|spare|record\.(away|headed)$)\.?/;
 
 /** Opens what is left, and holds what reached the log against what the killed processes had said. */
 async function check(t: Test, bench: Bench, said: readonly string[], kills: number): Promise<void> {
-  const recorder = await bench.open({ spool: { ...bench.options().spool, segmentBytes: 8192 } });
+  const recorder = await bench.open({
+    spool: { ...bench.options().spool, segmentBytes: 8192 },
+    record: { path: join(bench.dir, "submitted"), maxBytes: 1500 },
+  });
   await run(recorder, "after");
   t.same(await recorder.stop("shutdown", 5000), { unsubmitted: 0 });
   t.same(bench.log.violations, []);
   t.equal(bench.log.epoch, recorder.epoch);
+  // Everything that the log has is in the record, once and where it is; nobody died so that a file had to be broken off.
+  const files = readRecord(bench.dir);
+  t.same(gaps(files.flat()), []);
+  t.same(differences(files.flat(), bench.log), []);
+  t.equal(
+    files.flat().reduce((sum, { count }) => sum + count, 0),
+    bench.log.entries.length,
+  );
   const outcomes = new Map<unknown, unknown[]>();
   for (const { json, disclosures } of bench.log.ofKind("statement")) {
     outcomes.set(json.name, [...(outcomes.get(json.name) ?? []), json.outcome]);

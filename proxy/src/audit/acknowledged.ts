@@ -1,0 +1,88 @@
+/** Follows the chain over what is submitted, and writes into the record what the log acknowledged (spec/record.md). */
+import { Chain } from "./chain.ts";
+import type { Payload } from "./payload.ts";
+import type { ChainPlace, RecordFile, SubmittedRange } from "./record-file.ts";
+import { comparePlaces } from "./state.ts";
+
+/** As the log answers it. */
+export interface AcknowledgedRange {
+  readonly seq: number;
+  readonly index: number;
+  readonly count: number;
+}
+
+export class Acknowledged {
+  readonly #record: RecordFile;
+  readonly #chain = new Chain();
+  #epoch: number;
+  #next: number;
+  /** Where the epoch before this one ended, if this run has seen that. */
+  #previous: ChainPlace | undefined;
+
+  /** @param start in front of the first entry that will be passed or acknowledged */
+  constructor(record: RecordFile, start: ChainPlace) {
+    this.#record = record;
+    this.#epoch = start.epoch;
+    this.#next = start.next;
+    this.#chain.value = start.chain;
+  }
+
+  /** An entry that is not submitted, because an earlier run was told that the log has it. */
+  pass(epoch: number, leaf: string): void {
+    this.#enter(epoch);
+    this.#step(leaf);
+  }
+
+  /**
+   * The log has these entries of the payload. When it resolves, that is durable in the record.
+   * @param from the position of the first of them in the payload
+   * @throws ProxyError `spool_failed`, `disk_full`
+   */
+  async add(payload: Payload, from: number, ranges: readonly AcknowledgedRange[]): Promise<void> {
+    this.#enter(payload.epoch);
+    let end = this.#record.end;
+    let waiting: SubmittedRange[] = [];
+    let at = from;
+    for (const range of ranges) {
+      let left = range.count;
+      // Recorded by an earlier run, which died before it could remember.
+      while (left > 0 && end !== undefined && comparePlaces(end, { epoch: this.#epoch, next: this.#next }) > 0) {
+        this.#step(payload.leaf(at++));
+        left--;
+      }
+      if (left === 0) continue;
+      if (end !== undefined && !this.#follows(end)) {
+        await this.#record.append(waiting);
+        waiting = [];
+        await this.#record.breakOff();
+      }
+      const [before, seq] = [this.#chain.value, this.#next];
+      const index = range.index + range.count - left;
+      for (let k = 0; k < left; k++) this.#step(payload.leaf(at++));
+      const after = this.#chain.value;
+      waiting.push({ epoch: this.#epoch, seq, count: left, index, before, after });
+      end = { epoch: this.#epoch, next: this.#next, chain: after };
+    }
+    await this.#record.append(waiting);
+  }
+
+  /** Whether what comes now stands right behind this place. */
+  #follows({ epoch, next, chain }: ChainPlace): boolean {
+    if (epoch === this.#epoch) return next === this.#next && chain === this.#chain.value;
+    const last = this.#previous;
+    return this.#next === 0 && epoch === last?.epoch && next === last.next && chain === last.chain;
+  }
+
+  #enter(epoch: number): void {
+    if (epoch === this.#epoch) return;
+    this.#previous = { epoch: this.#epoch, next: this.#next, chain: this.#chain.value };
+    this.#epoch = epoch;
+    this.#next = 0;
+    this.#chain.reset();
+  }
+
+  #step(leaf: string): void {
+    this.#chain.add(leaf);
+    this.#next += 1;
+  }
+}
