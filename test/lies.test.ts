@@ -8,6 +8,7 @@ import type { Postgres } from "@vitrine/cli";
 import t, { type Test } from "tap";
 import { bundleOf, bundles, disclosed, proofs } from "./support/lying-cases-bundle.ts";
 import { movedEntries } from "./support/lying-cases-order.ts";
+import { againstRecord } from "./support/lying-cases-record.ts";
 import { sealsAndKeys } from "./support/lying-cases-seal.ts";
 import { answers, checkpoints, silences } from "./support/lying-cases-server.ts";
 import { forms, sessions } from "./support/lying-cases-session.ts";
@@ -148,6 +149,23 @@ t.test("answers do not come", async (t) => tell(t, silences(honest)));
 t.test("witnesses have not seen what is shown", async (t) => tell(t, witnessed(honest)));
 t.test("the log changes its key", async (t) => tell(t, rotated(honest)));
 t.test("a bundle is not made of lies", async (t) => tell(t, proofs(honest)));
+
+t.test("with both keys, nobody who kept nothing can tell; the proxy's own record can", async (t) => {
+  const args = [join(stack.folder, "spool", "submitted"), "--source", stack.sourceVkey];
+  const lies = againstRecord(honest, args);
+  await tell(t, [
+    {
+      name: "the record of an honest log, over a crash",
+      show: () => honest.view(),
+      command: "verify",
+      args,
+      exit: 0,
+      codes: [],
+    },
+    ...lies,
+    ...lies.map(({ name, show }) => ({ name: `${name}: the audit`, show, exit: 0, codes: [] })),
+  ]);
+});
 
 t.test("a lie is found again by the next audit, and cannot be taken back", async (t) => {
   const forgery = members(honest.entries[honest.at.earlyRefused]!);

@@ -90,7 +90,7 @@ t.test("spec/errors.md has every code, and the SQLSTATE it is sent with", async 
     state,
   ]);
   t.same(documented, Object.entries(SQLSTATE));
-  const start = errors.slice(errors.indexOf("## Proxy, at start"), errors.indexOf("## Verifier"));
+  const start = errors.slice(errors.indexOf("## Proxy, at start"), errors.indexOf("## Witness, over HTTP"));
   const codes = [...start.matchAll(/^\| `([a-z_]+)` \|/gm)].map(([, code]) => code);
   t.same([...new Set([...codes])].sort(), [...new Set([...STARTUP_CODES])].sort());
 });

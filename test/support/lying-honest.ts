@@ -113,7 +113,7 @@ interface Expectation {
 export interface LogLie extends Expectation {
   readonly show: () => View;
   /** `audit` when not said. */
-  readonly command?: "head" | "audit" | "prove";
+  readonly command?: "head" | "audit" | "prove" | "verify";
   /** What the verifier has kept: the log audited up to `half`, or all of it. */
   readonly kept?: "half" | "whole";
   /** What it has seen before, each under one key. */
