@@ -134,6 +134,34 @@ t.test("a swap without overlap is refused, at a start and at a reload, and so is
   t.same(signers((await get(only.url, "/checkpoint")).body.toString(), [folder.vkey]), [0]);
 });
 
+t.test(
+  "killed while another key signs what was signed before: nothing is lost, whichever keys come next",
+  async (t) => {
+    for (const point of ["guard:before", "guard:renamed", "guard:durable", "checkpoint:recorded"]) {
+      const { folder, source, newKey, start } = await scene(t);
+      const { path: next, vkey } = await newKey("log-2.key");
+      const log = await start();
+      await submit(log.url, source.submission(ORIGIN, 0, 5));
+      await log.close();
+      const killed = (at: string): void => {
+        if (at === point) throw new Error("killed");
+      };
+      await t.rejects(startLogServer(folder.config({ moreKeys: [next] }), { log: () => {}, at: killed }), {
+        code: "write_failed",
+      });
+      const vkeys = [folder.vkey, vkey];
+      const without = await start();
+      t.same(signers((await get(without.url, "/checkpoint")).body.toString(), vkeys), [0], point);
+      await without.close();
+      const both = await start({ moreKeys: [next] });
+      const note = (await get(both.url, "/checkpoint")).body.toString();
+      t.match(note, `${ORIGIN}\n5\n`);
+      t.same(signers(note, vkeys), [0, 1], point);
+      await both.close();
+    }
+  },
+);
+
 t.test("keys that cannot be meant", async (t) => {
   const { folder, newKey, start } = await scene(t);
   const { path: other } = await newKey("other.key", "other.example");
