@@ -1,6 +1,7 @@
 import { encodeBase64 } from "./base64.ts";
 import type { Checkpoint } from "./checkpoint.ts";
-import { parseEntry } from "./entry.ts";
+import { readEntry } from "./entry.ts";
+import { Shapes } from "./entry-shape.ts";
 import { type FindingCode, findingVerdicts, isFindingCode, type Place, VerifierError } from "./errors.ts";
 import { type Finding, Findings } from "./findings.ts";
 import { finishHead, type HeadOptions, type HeadReport, openHead } from "./head.ts";
@@ -143,11 +144,12 @@ class RecordCheck {
     const tree = new SignedTree(reader, size, root);
     const bundles = readAhead(bundlesOf(ranges), readAheadDepth, (n) => settle(tree.bundle(n)));
     const total = ranges.reduce((sum, { count }) => sum + count, 0);
+    const shapes = new Shapes();
     let bundle: SignedBundle | VerifierError | undefined;
     let at = -1;
     let done = 0;
     for (const [i, range] of ranges.entries()) {
-      const checked = new RangeCheck(range, ranges[i - 1], this.#record!);
+      const checked = new RangeCheck(range, ranges[i - 1], this.#record!, shapes);
       for (let k = 0; k < range.count; k++) {
         const n = Math.floor((range.index + k) / tileWidth);
         if (n !== at) {
@@ -179,10 +181,12 @@ class RangeCheck {
   readonly #last: SubmittedRange | undefined;
   readonly #record: SubmittedRecord;
   #chain: Uint8Array;
+  readonly #shapes: Shapes;
   #known = true;
   #found: Finding[] = [];
 
-  constructor(range: SubmittedRange, last: SubmittedRange | undefined, record: SubmittedRecord) {
+  constructor(range: SubmittedRange, last: SubmittedRange | undefined, record: SubmittedRecord, shapes: Shapes) {
+    this.#shapes = shapes;
     this.#range = range;
     this.#last = last;
     this.#record = record;
@@ -205,7 +209,7 @@ class RangeCheck {
     };
     // R8
     try {
-      const entry = parseEntry(entries[at]!);
+      const { entry } = readEntry(entries[at]!, this.#shapes);
       if (entry.source !== source || entry.epoch !== epoch || entry.seq !== seq + k) {
         const there = `an entry of source ${entry.source}, epoch ${entry.epoch}, sequence ${entry.seq}`;
         wrong(`the log has ${there} at index ${index + k}, where it acknowledged sequence ${seq + k}`);
