@@ -156,7 +156,7 @@ function anyOrVitrine(values: Readonly<Record<string, unknown>>): "vitrine" | "a
   const { entries = "vitrine" } = values;
   if (entries === "vitrine") return entries;
   if (entries !== "any") throw usage(`--entries is neither vitrine nor any: ${printableShort(String(entries))}`);
-  const needing = ["source", "wait", "user", "database", "table", "operation", "since", "until", "limit"];
+  const needing = ["source", "user", "database", "table", "operation", "since", "until", "limit"];
   const given = needing.find((name) => values[name] !== undefined);
   if (given !== undefined)
     throw usage(`--${given} is for entries of Vitrine, and --entries any says that they may be none`);

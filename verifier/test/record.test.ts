@@ -164,6 +164,51 @@ t.test("R3: ranges that do not follow one another, although the log has each of 
   t.equal(zero.firstBad?.line, 2);
 });
 
+/** A range over entries that stand side by side, with a chain that fits them, whatever they are. */
+function rangeOf(entries: readonly string[], place: { epoch: number; seq: number; index: number }, chain: Uint8Array) {
+  let after = chain;
+  for (const entry of entries) after = sha256(after, naiveLeaf(Buffer.from(entry)));
+  const { epoch, seq, index } = place;
+  const [from, to] = [chain, after].map((bytes) => Buffer.from(bytes).toString("base64"));
+  return { after, line: JSON.stringify({ epoch, seq, count: entries.length, index, before: from, after: to }) };
+}
+
+t.test("R3 and R8: a record and a log that agree in everything but one thing", async (t) => {
+  const head = lines[0]!;
+  const zero = Buffer.alloc(32);
+  const own = source.entries;
+  const a = rangeOf(own.slice(0, 10), { epoch: 1, seq: 0, index: 10 }, zero);
+  const b = rangeOf(own.slice(10, 20), { epoch: 1, seq: 10, index: 0 }, a.after);
+  const gap = rangeOf(own.slice(20, 30), { epoch: 1, seq: 20, index: 20 }, a.after);
+  const start = own.findIndex((entry) => entry.includes('"epoch":2'));
+  const second = own.slice(start, start + 10);
+  t.match(JSON.parse(second[0]!), { epoch: 2, seq: 0 });
+  const late = rangeOf(second, { epoch: 2, seq: 0, index: 0 }, zero);
+  const theirs = rangeOf(other.entries.slice(0, 10), { epoch: 1, seq: 0, index: 0 }, zero);
+  const wrongEpoch = rangeOf(own.slice(0, 10), { epoch: 2, seq: 0, index: 0 }, zero);
+  const cases: [string, readonly string[], readonly string[], string][] = [
+    [
+      "the log moved a range before an earlier one",
+      [...own.slice(10, 20), ...own.slice(0, 10)],
+      [a.line, b.line],
+      "record_broken",
+    ],
+    [
+      "a range was cut out of the record, and the chain mended",
+      [...own.slice(10, 20), ...own.slice(0, 10), ...own.slice(20, 30)],
+      [a.line, gap.line],
+      "record_broken",
+    ],
+    ["an epoch behind a later one", [...second, ...own.slice(0, 10)], [late.line, a.line], "record_broken"],
+    ["entries of another source", other.entries.slice(0, 10), [theirs.line], "submitted_missing"],
+    ["entries of another epoch", own.slice(0, 10), [wrongEpoch.line], "submitted_missing"],
+  ];
+  for (const [name, entries, ranges, code] of cases) {
+    const report = await check(new MemoryLog(entries), [head, ...ranges]);
+    t.same([report.verdict, codes(report)], ["FAIL", [code]], name);
+  }
+});
+
 t.test("R4: the log's own checkpoint", async (t) => {
   const log = new MemoryLog(honest);
   log.served.set("checkpoint", "missing");
@@ -186,11 +231,16 @@ t.test("R6 and R7: bundles and tiles that are missing, cut, or not the signed on
   const forged = [...honest];
   forged[120] = Buffer.from(honest[120]!.toString().replace("alice", "mallo"));
   const lie = new MemoryLog(forged);
+  t.equal(honest.length, 4 * 256 + 218);
+  const last = honest.findLastIndex((entry) => entry.includes(header.source) && entry.includes("alice"));
+  const altered = Buffer.from(honest[last]!.toString().replace("alice", "mallo"));
+  const edge = new MemoryLog(honest.with(last, altered)).make("entries", 4, 218);
   const cases: [string, Record<string, Uint8Array | "missing">, string[]][] = [
     ["a bundle is missing", { "tile/entries/001": "missing" }, ["data_missing"]],
     ["a bundle is cut", { "tile/entries/001": Buffer.alloc(7) }, ["tile_malformed"]],
     ["a tile is missing", { "tile/1/000.p/4": "missing", "tile/1/000": "missing" }, ["data_missing"]],
     ["an entry is another", { "tile/entries/000": lie.make("entries", 0, 256) }, ["leaf_mismatch"]],
+    ["an entry at the right edge is another", { "tile/entries/004.p/218": edge }, ["leaf_mismatch"]],
     [
       "its level 0 tile was changed along",
       { "tile/entries/000": lie.make("entries", 0, 256), "tile/0/000": lie.make(0, 0, 256) },

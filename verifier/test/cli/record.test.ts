@@ -1,6 +1,7 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import t from "tap";
+import { readCommandLine } from "../../cli/args.ts";
 import { makeRecord } from "../support/test-record.ts";
 import { exportTo } from "./support/folder.ts";
 import { TestLog, vectorLog, vectors } from "./support/log.ts";
@@ -39,15 +40,14 @@ t.test("a source's record, held against the log", async (t) => {
 });
 
 t.test("the command line", async (t) => {
-  const file = join(temporaryFolder(t), "submitted");
-  writeFileSync(file, "");
   const log = ["--log", "http://127.0.0.1:9"];
   const cases: [string[], RegExp][] = [
     [["--source", source.vkey], /--source is for a record, which takes a --log as well/],
+    [["--state", "x"], /--state is for a record/],
     [[...log, "--checkpoint"], /--log is for a record/],
-    [[...log, "--source", "x"], /--source/],
+    [[...log, "--entry", "x"], /--log is for a record/],
   ];
-  for (const [args, stderr] of cases) {
-    t.match(await run(["verify", file, "--vkey", vectors.vkey, ...args]), { status: 64, stderr });
+  for (const [args, message] of cases) {
+    t.throws(() => readCommandLine(["verify", "file", "--vkey", vectors.vkey, ...args]), { code: "usage", message });
   }
 });
