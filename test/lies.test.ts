@@ -214,7 +214,7 @@ t.test("bundles lie", async (t) => {
 t.test("the bundle that is made of the honest log is the one that was made here", async (t) => {
   const [index] = disclosed(honest);
   const file = join(folder, "bundle.json");
-  const args = ["--index", String(index), "--token", "an-auditor-token", "--output", file];
+  const args = ["--index", String(index), "--token", "an-auditor-token", "--reason", "x", "--output", file];
   const heard = await audience.hear({
     name: "",
     show: () => honest.view(),

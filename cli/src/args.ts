@@ -2,6 +2,7 @@ import { type Address, parseAddress } from "./address.ts";
 import { CliError } from "./errors.ts";
 import { COMMANDS, type Command } from "./help.ts";
 import { readLogCommand, type TokenCommand } from "./log-args.ts";
+import type { OrderCommand } from "./log-order-args.ts";
 import type { ToolCommand } from "./log-tool-args.ts";
 import { HELP, parse } from "./parse-args.ts";
 import { readSearchCommand, type SearchCommand } from "./search-args.ts";
@@ -24,6 +25,7 @@ export type Invocation =
   | { readonly do: "search"; readonly command: SearchCommand }
   | { readonly do: "token"; readonly command: TokenCommand }
   | { readonly do: "tool"; readonly command: ToolCommand }
+  | { readonly do: "order"; readonly command: OrderCommand }
   | { readonly do: "key"; readonly name: string; readonly output: string | undefined };
 
 /**

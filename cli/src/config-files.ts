@@ -12,6 +12,7 @@ listen: 127.0.0.1:6962
 
 origin: ${origin} # never changes: it stands in every checkpoint
 key: keys/log.key
+acts_key: keys/acts.key # of the source that the log is itself
 store: log/store
 index: log/index
 search_index: log/search

@@ -15,10 +15,12 @@ export const FILES = {
   keys: "keys",
   logKey: "keys/log.key",
   sourceKey: "keys/source.key",
+  actsKey: "keys/acts.key",
   superuserPassword: "keys/postgres.password",
   appPassword: "keys/app.password",
   logVkey: "log.vkey",
   sourceVkey: "source.vkey",
+  actsVkey: "acts.vkey",
   auditorToken: "auditor.token",
   tokens: "tokens",
   logServerYaml: "log-server.yaml",
@@ -119,9 +121,12 @@ function create(folder: string, createKey: CreateKey): void {
   const origin = `vitrine.local/${randomBytes(4).toString("hex")}`;
   const log = createKey(origin);
   const source = createKey(`${origin}/proxy`);
+  const acts = createKey(`${origin}/acts`);
   const token = randomBytes(32).toString("base64url");
   write(FILES.logKey, log.skey, 0o600);
   write(FILES.sourceKey, source.skey, 0o600);
+  write(FILES.actsKey, acts.skey, 0o600);
+  write(FILES.actsVkey, acts.vkey, 0o644);
   write(FILES.logVkey, log.vkey, 0o644);
   write(FILES.sourceVkey, source.vkey, 0o644);
   write(FILES.auditorToken, token, 0o600);

@@ -88,15 +88,23 @@ Usage: vitrine log token add    --config FILE --name NAME --role ROLE[,ROLE]
                                 [--expires TIME]
        vitrine log token list   --config FILE
        vitrine log token revoke --config FILE --name NAME
+       vitrine log source (register VKEY | retire NAME) --log URL
+                           --token-file FILE --reason TEXT
+       vitrine log erase   --log URL --token-file FILE --reason TEXT
+                           (--index N | --login ROLE | --before TIME)
        vitrine log fsck    --config FILE [--json]
        vitrine log export  --config FILE --out DIR [--resume]
                            [--checkpoint FILE] [--json]
        vitrine log inspect (--config FILE | --log URL) [--token-file FILE]
-                           [--json] [INDEX | source NAME | disclosures INDEX]
+                           [--reason TEXT] [--json]
+                           [INDEX | source NAME | disclosures INDEX]
 
 token  who may read what is not public, and who may administer the log. "add"
        prints the token, once: the file has its digest alone. A log that runs
        takes the changes by itself, at the next use of a token.
+source takes in a source, or retires one, while the log runs.
+erase  deletes sealed values for good: of one entry, of all that a role did, or
+       of all entries before a time, and waits until they are gone.
 fsck   reads the whole store of a stopped log and hashes everything again.
        Status 0: it is in order; 2: it is damaged, and the lines say what.
 export writes a stopped log as files that any web server can serve as a log:
@@ -115,8 +123,11 @@ Options:
                    one of the same log when it was smaller
   --checkpoint FILE  export this checkpoint, as it was served, instead of the
                    last one: the store does not keep cosignatures
-  --log URL        look into a log that runs, over HTTP
-  --token-file FILE  an auditor's token, for disclosures over HTTP
+  --log URL        a log that runs, over HTTP
+  --token-file FILE  holds a token: an auditor's for disclosures, an
+                   administrator's for source and erase
+  --reason TEXT    why; the log writes it down, sealed
+  --index N, --login ROLE, --before TIME  what to erase
   --json           print one JSON object
   --expires TIME   when the token ends, such as 2027-01-31 or
                    2027-01-31T18:00:00Z; never, if not said

@@ -1,5 +1,6 @@
 import type { Invocation } from "./args.ts";
 import { CliError } from "./errors.ts";
+import { readErase, readSource } from "./log-order-args.ts";
 import { readTool } from "./log-tool-args.ts";
 import { HELP, parse } from "./parse-args.ts";
 import { parseTime } from "./time.ts";
@@ -34,13 +35,17 @@ export function readLogCommand(argv: readonly string[]): Invocation {
   switch (first) {
     case "token":
       return readToken(rest);
+    case "source":
+      return readSource(rest);
+    case "erase":
+      return readErase(rest);
     case "fsck":
     case "export":
     case "inspect":
       return readTool(first, rest);
     default: {
       const what = first === undefined ? "name a subcommand" : `there is no subcommand ${JSON.stringify(first)}`;
-      throw new CliError("usage", `${what}: token, fsck, export or inspect; ${SEE}`);
+      throw new CliError("usage", `${what}: token, source, erase, fsck, export or inspect; ${SEE}`);
     }
   }
 }

@@ -12,14 +12,15 @@ const LONGEST_PAUSE_MS = 5000;
 /**
  * Asks a log that runs, again while it says "not now". Nothing of the answer is verified.
  *
- * @returns the body of an answer 200
+ * @param order is sent to the log as JSON; without it something is only asked
+ * @returns the body of an answer that says yes
  * @throws CliError `log_unreachable`, `log_refused`, `log_answer`
  */
-export async function askLog(url: string, token: string | undefined): Promise<string> {
+export async function askLog(url: string, token: string | undefined, order?: object): Promise<string> {
   for (let attempt = 1; ; attempt += 1) {
-    const response = await get(url, token);
+    const response = await send(url, token, order);
     const text = await readText(response);
-    if (response.status === 200) return text;
+    if (response.ok) return text;
     const again = response.status === 429 || response.status === 503;
     if (!again || attempt === ATTEMPTS) {
       const code = again ? "log_unreachable" : "log_refused";
@@ -30,11 +31,19 @@ export async function askLog(url: string, token: string | undefined): Promise<st
   }
 }
 
-async function get(url: string, token: string | undefined): Promise<Response> {
+async function send(url: string, token: string | undefined, order: object | undefined): Promise<Response> {
   const headers = token === undefined ? {} : { authorization: `Bearer ${token}` };
+  const request =
+    order === undefined
+      ? { headers }
+      : {
+          method: "POST",
+          headers: { ...headers, "content-type": "application/json" },
+          body: JSON.stringify(order),
+        };
   try {
     // A redirect would take the token elsewhere.
-    return await fetch(url, { headers, redirect: "error", signal: AbortSignal.timeout(TIMEOUT_MS) });
+    return await fetch(url, { ...request, redirect: "error", signal: AbortSignal.timeout(TIMEOUT_MS) });
   } catch (error) {
     throw unreachable(url, error);
   }

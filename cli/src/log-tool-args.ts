@@ -19,7 +19,9 @@ export type ToolCommand =
   | {
       readonly tool: "inspect";
       /** A configuration file, or the URL of a log that runs. */
-      readonly of: { readonly config: string } | { readonly url: string; readonly token: string | undefined };
+      readonly of:
+        | { readonly config: string }
+        | { readonly url: string; readonly token: string | undefined; readonly reason: string | undefined };
       readonly json: boolean;
       readonly question: Question;
     };
@@ -64,26 +66,30 @@ export function readTool(tool: ToolCommand["tool"], argv: string[]): Invocation 
 }
 
 function readInspect(argv: string[]): Invocation {
-  const options = { ...HELP, config: text, log: text, "token-file": text, json: flag } as const;
+  const options = { ...HELP, config: text, log: text, "token-file": text, reason: text, json: flag } as const;
   const { values, positionals } = parse(argv, options, "log", true);
   if (values.help) return { do: "help", command: "log" };
   const question = readQuestion(positionals);
-  const { config, log, "token-file": token, json = false } = values;
+  const { config, log, "token-file": token, reason, json = false } = values;
   if ((config === undefined) === (log === undefined)) {
     throw new CliError("usage", `give one of --config FILE and --log URL; ${SEE}`);
   }
   if (log !== undefined) {
+    if (question.about === "disclosures" && !reason) {
+      throw new CliError("usage", `--reason TEXT is missing: the log makes an entry of each reading; ${SEE}`);
+    }
     return {
       do: "tool",
       command: {
         tool: "inspect",
-        of: { url: readUrl(log, SEE), token: token === undefined ? undefined : readToken(token) },
+        of: { url: readUrl(log, SEE), token: token === undefined ? undefined : readToken(token), reason },
         json,
         question,
       },
     };
   }
   if (token !== undefined) throw new CliError("usage", `--token-file belongs to --log; ${SEE}`);
+  if (reason !== undefined) throw new CliError("usage", `--reason belongs to --log; ${SEE}`);
   return {
     do: "tool",
     command: { tool: "inspect", of: { config: required(config, "--config FILE") }, json, question },

@@ -9,6 +9,7 @@ t.test("the first files are YAML with the keys that the parts need", async (t) =
     listen: "127.0.0.1:6962",
     origin: "vitrine.local/0123abcd",
     key: "keys/log.key",
+    acts_key: "keys/acts.key",
     store: "log/store",
     index: "log/index",
     search_index: "log/search",

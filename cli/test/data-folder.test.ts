@@ -15,7 +15,15 @@ t.test("a first start creates keys, tokens and configuration, readable by their 
   const data = await openDataFolder(dir, createKey, never);
   t.equal(data.created, true);
   t.equal(mode(dir), "700");
-  for (const name of ["logKey", "sourceKey", "auditorToken", "tokens", "logServerYaml", "proxyYaml"] as const) {
+  for (const name of [
+    "logKey",
+    "sourceKey",
+    "actsKey",
+    "auditorToken",
+    "tokens",
+    "logServerYaml",
+    "proxyYaml",
+  ] as const) {
     t.equal(mode(data.file(name)), "600", name);
   }
   for (const name of ["keys", "log", "log/store", "log/index", "guard", "spool"])

@@ -86,7 +86,8 @@ t.test("inspect shows a log that is stopped, and the same one while it runs", as
     t.same(JSON.parse((await running("--json", ...question)).stdout), answers[i], question.join(" "));
   }
   t.match(await running("3"), { status: 1, stderr: /^vitrine: log_refused: .* 400, bad_parameter: / });
-  t.match(await running("disclosures", "0"), {
+  t.match(await running("disclosures", "0"), { status: 64, stderr: /--reason TEXT is missing/ });
+  t.match(await running("disclosures", "0", "--reason", "x"), {
     status: 1,
     stderr: /^vitrine: log_refused: .* 401, unauthorized: .*token/,
   });

@@ -77,6 +77,7 @@ export const configKeys: readonly ConfigKey[] = [
   { key: "trusted_proxies", type: "list", unit: "addresses", default: "", parse: addresses },
   { key: "origin", type: "text", unit: "", default: undefined, parse: origin },
   { key: "key", type: "path", unit: "", default: "./log.key", parse: text },
+  { key: "acts_key", type: "path", unit: "", default: "./acts.key", parse: text },
   { key: "more_keys", type: "list", unit: "paths", default: "", parse: paths },
   { key: "store", type: "path", unit: "", default: "./log/store", parse: text },
   { key: "index", type: "path", unit: "", default: "./log/index", parse: text },

@@ -15,6 +15,8 @@ export interface LogServerConfig {
   readonly key: string;
   /** Signing key files: each of them signs each checkpoint as well. */
   readonly moreKeys: readonly string[];
+  /** Signing key file of the source that the log is itself; made when it is needed. */
+  readonly actsKey: string;
   /** LevelDB directory of the store. */
   readonly store: string;
   /** LevelDB directory of the hash index. */
@@ -117,6 +119,7 @@ export function parseLogServerConfig(text: string, path: string): LogServerConfi
     trustedProxies: values.has("trusted_proxies") ? get("trusted_proxies") : [],
     origin: get("origin"),
     key: file("key"),
+    actsKey: file("acts_key"),
     moreKeys: values.has("more_keys") ? files("more_keys") : [],
     store: file("store"),
     index: file("index"),

@@ -1,3 +1,5 @@
+import type { Acts } from "./acts.ts";
+import type { Erasures } from "./erasure.ts";
 import type { SignedCheckpoint } from "./guard.ts";
 import type { HashIndex } from "./hash-index.ts";
 import type { Health } from "./health.ts";
@@ -6,6 +8,7 @@ import type { Intake } from "./intake.ts";
 import type { TreeReader } from "./log.ts";
 import type { Metrics } from "./metrics.ts";
 import type { RateLimiter } from "./rate-limit.ts";
+import type { Registry } from "./registry.ts";
 import type { Searcher } from "./search.ts";
 import type { Sources } from "./sources.ts";
 import type { SourcePosition, Store } from "./store.ts";
@@ -25,6 +28,9 @@ export interface ServerContext {
   /** `POST /add`, where it is on: who may (everyone without `tokens`), and the room of its own that it has. */
   readonly add: { readonly tokens: Tokens | undefined; readonly waiting: WaitingRoom } | undefined;
   readonly sources: Sources;
+  readonly acts: Acts;
+  readonly registry: Registry;
+  readonly erasures: Erasures;
   readonly tokens: Tokens;
   /** Whether entries are given to everybody, or to holders of a token alone. */
   readonly publicEntries: boolean;

@@ -34,7 +34,8 @@ export function blockDisclosures(block: Buffer): Buffer[] {
   return disclosures;
 }
 
-function makeBlock(disclosures: readonly Buffer[]): Buffer {
+/** @returns a block of these disclosures. */
+export function makeBlock(disclosures: readonly Buffer[]): Buffer {
   const count = Buffer.alloc(2);
   count.writeUInt16BE(disclosures.length);
   const parts = disclosures.flatMap((disclosure) => {

@@ -12,7 +12,10 @@ export const crashPoints = [
   "checkpoint:recorded",
 ] as const;
 
-export type CrashPoint = (typeof crashPoints)[number];
+/** The same in an erasure. */
+export const erasureCrashPoints = ["erasure:ordered", "erasure:deleted", "erasure:purged"] as const;
+
+export type CrashPoint = (typeof crashPoints)[number] | (typeof erasureCrashPoints)[number];
 
 /** The same for the search index. Its death or failure is nothing to the log, so these points are apart. */
 export const searchCrashPoints = ["search:chunk-full", "search:chunk-written"] as const;

@@ -5,9 +5,12 @@ import { type HttpCode, httpStatus, LogServerError, reason } from "./errors.ts";
 import { ADD, addRoutes } from "./routes/add.ts";
 import { ctRoutes } from "./routes/ct.ts";
 import { entryRoutes } from "./routes/entries.ts";
+import { erasureRoutes } from "./routes/erasures.ts";
+import { acceptJson } from "./routes/json-body.ts";
 import { countRefusal, limitRequests } from "./routes/limits.ts";
 import { operationRoutes } from "./routes/operations.ts";
 import { searchRoutes } from "./routes/search.ts";
+import { sourceRoutes } from "./routes/sources.ts";
 import { SUBMISSIONS, submissionRoutes } from "./routes/submissions.ts";
 import { tileRoutes } from "./routes/tiles.ts";
 
@@ -93,7 +96,8 @@ export function buildServer(context: ServerContext): FastifyInstance {
     frameworkErrors: (error, request, reply) => {
       sendError(context, error, request as FastifyRequest, reply as unknown as FastifyReply);
     },
-    routerOptions: { maxParamLength: 256 },
+    // A source's name has up to 255 bytes, each of which may be written as three.
+    routerOptions: { maxParamLength: 768 },
   });
   app.removeAllContentTypeParsers();
   app.setErrorHandler((error, request, reply) => sendError(context, error, request, reply));
@@ -104,9 +108,12 @@ export function buildServer(context: ServerContext): FastifyInstance {
   limitRequests(app, context);
   tileRoutes(app, context);
   ctRoutes(app, context);
+  acceptJson(app);
   submissionRoutes(app, context);
+  sourceRoutes(app, context);
   addRoutes(app, context);
   entryRoutes(app, context);
+  erasureRoutes(app, context);
   searchRoutes(app, context);
   operationRoutes(app, context);
   return app;

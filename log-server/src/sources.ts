@@ -38,7 +38,7 @@ function fromRecord({ name, vkey, former, retired, registered }: SourceRecord): 
  */
 export class Sources {
   readonly #sources = new Map<string, Source>();
-  /** The log itself, once it has entries: its entries do not come in by submission. */
+  /** The name of the log itself: its entries do not come in by submission. */
   #own: string | undefined;
 
   /**
@@ -91,8 +91,14 @@ export class Sources {
     this.#sources.set(record.name, fromRecord(record));
   }
 
-  /** Makes the log itself one of its sources. Nobody submits in its name. */
+  /**
+   * Makes the log itself one of its sources. Nobody submits in its name.
+   * @throws LogServerError `bad_config` when somebody else has the name
+   */
   addOwn(key: VerifierKey): void {
+    if (this.#sources.has(key.name)) {
+      throw new LogServerError("bad_config", `sources: ${key.name} is the log itself; take the line out`);
+    }
     this.#own = key.name;
     this.#sources.set(key.name, { name: key.name, key, former: [], retired: false, registered: false });
   }

@@ -1,11 +1,15 @@
-import { access, realpath } from "node:fs/promises";
+import { hash } from "node:crypto";
+import { access, readFile, realpath } from "node:fs/promises";
 import type { AddressInfo } from "node:net";
 import { basename, dirname, join, relative, sep } from "node:path";
+import { Acts } from "./acts.ts";
+import { actsName, readActsKey } from "./acts-key.ts";
 import { checkpointText } from "./checkpoint.ts";
 import type { LogServerConfig } from "./config.ts";
 import type { ServerContext } from "./context.ts";
 import { EdgeCheck } from "./edge-check.ts";
 import { MAX_ENTRY_BYTES } from "./entry.ts";
+import { Erasures } from "./erasure.ts";
 import { LogServerError, reason } from "./errors.ts";
 import { openCheckpoint, readGuard, type SignedCheckpoint } from "./guard.ts";
 import { HashIndex } from "./hash-index.ts";
@@ -19,15 +23,18 @@ import type { SignerKey, VerifierKey } from "./note.ts";
 import type { Policy } from "./policy.ts";
 import { Publisher } from "./publisher.ts";
 import { RateLimiter } from "./rate-limit.ts";
+
 import { checkAgainstShown, checkAgainstSigned, recoverEdge } from "./recovery.ts";
+import { Registry } from "./registry.ts";
+
 import { ignoredKeys, type ReloadReport, readWitnessPolicy } from "./reload.ts";
 import { Searcher } from "./search.ts";
 import { SearchIndex } from "./search-index.ts";
 import { Sequencer } from "./sequencer.ts";
 import { buildServer } from "./server.ts";
 import { readSigningKeys } from "./signing-keys.ts";
-import { Sources } from "./sources.ts";
-import type { Store } from "./store.ts";
+import { positionOf, Sources } from "./sources.ts";
+import type { ErasureRecord, SourcePosition, Store } from "./store.ts";
 import { Tokens } from "./tokens.ts";
 import { WaitingRoom } from "./waiting-room.ts";
 import { witnessTiming } from "./witness.ts";
@@ -67,10 +74,10 @@ async function canonical(path: string): Promise<string> {
 /** A copy of the store's directory that is put back must not bring an older guard, or an older index, with it. */
 async function checkPaths(config: LogServerConfig): Promise<void> {
   const store = await canonical(config.store);
-  for (const key of ["guard", "index", "searchIndex", "key"] as const) {
+  for (const key of ["guard", "index", "searchIndex", "key", "actsKey"] as const) {
     const path = relative(store, await canonical(config[key]));
     if (path === ".." || path.startsWith(`..${sep}`)) continue;
-    const name = key === "searchIndex" ? "search_index" : key;
+    const name = key.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
     const message = `${name} (${config[key]}) must not stand in the store's directory, ${config.store}`;
     throw new LogServerError("bad_config", message);
   }
@@ -158,14 +165,35 @@ export async function startLogServer(config: LogServerConfig, hooks: LogServerHo
     const edge = await recoverEdge(store);
     const latest = await lastSigned(config, store, guard, keys);
     const sources = new Sources(config.sources, await store.sources(), positions);
+    const own = positions.get(actsName(config.origin));
+    const actsKey = await readActsKey(config.actsKey, config.origin, own?.vkey);
+    const clean = await endedInOrder(store, own, actsKey.name);
+    const erasures = await store.erasures();
     const state = { ...edge, positions, sources };
-    return await run({ config, hooks, sources, tokens, addTokens, keys, policy, store, state, latest });
+    const acts = { key: actsKey, clean, software: { name: "vitrine-log-server", version: await ownVersion() } };
+    return await run({ config, hooks, sources, tokens, addTokens, keys, policy, acts, erasures, store, state, latest });
   } catch (error) {
     await store.close();
     if (error instanceof LogServerError) throw error;
     const message = `the store ${config.store} cannot be read: ${reason(error)}; restore a copy that is not older than the guard file`;
     throw new LogServerError("store_corrupt", message, {}, { cause: error });
   }
+}
+
+/** @returns whether the last of a source's entries is `source.stop`; false without any. */
+async function endedInOrder(store: Store, position: SourcePosition | undefined, name: string): Promise<boolean> {
+  if (position === undefined) return false;
+  const { epoch, next } = position;
+  const [range] = await store.accepted(name, epoch, next - 1, next);
+  if (range === undefined) throw new Error(`the store has ${name} up to ${next} and cannot find its last entry`);
+  const index = range.index + next - 1 - range.seq;
+  const [entry] = await new TreeReader(store, 0).entries(index, index + 1);
+  return (JSON.parse(entry!.toString("utf8")) as { kind: string }).kind === "source.stop";
+}
+
+async function ownVersion(): Promise<string> {
+  const text = await readFile(new URL("../../package.json", import.meta.url), "utf8");
+  return (JSON.parse(text) as { version: string }).version;
 }
 
 interface Parts {
@@ -176,6 +204,8 @@ interface Parts {
   readonly addTokens: Tokens | undefined;
   readonly keys: readonly SignerKey[];
   readonly policy: Policy;
+  readonly acts: Pick<ConstructorParameters<typeof Acts>[0], "key" | "clean" | "software">;
+  readonly erasures: ReadonlyMap<number, ErasureRecord>;
   readonly store: Store;
   readonly state: ConstructorParameters<typeof Sequencer>[1];
   readonly latest: SignedCheckpoint | undefined;
@@ -196,6 +226,7 @@ async function run(parts: Parts): Promise<RunningLogServer> {
     if (serving) hooks.log("error", `${error.code}: ${error.message}`);
     sequencer.halt(error);
     publisher.halt();
+    acts.halt();
     fail(failure);
   };
 
@@ -239,6 +270,17 @@ async function run(parts: Parts): Promise<RunningLogServer> {
     },
     { hooks, measured: (stage, seconds) => metrics.stage(stage, seconds), onPublished, onFatal },
   );
+  const ownPosition = positionOf(sequencer.positions, parts.acts.key.name, parts.acts.key.vkey);
+  const acts = new Acts({
+    ...parts.acts,
+    config: hash("sha256", JSON.stringify(config), "hex"),
+    logKeys: () => publisher.keys.map(({ vkey }) => vkey),
+    position: ownPosition,
+    submit: async (submission) => (await sequencer.submit(submission)).ranges[0]!.index,
+  });
+  sources.addOwn(parts.acts.key);
+  const registry = new Registry(sources, acts);
+  const erasures = new Erasures(parts.erasures, { store, reader, acts, hooks, onFatal });
   const edge = new EdgeCheck(store);
   const waiting = new WaitingRoom(config.limits.waitingSubmissions, config.limits.waitingBytes);
   const waitingAdds = new WaitingRoom(config.limits.waitingAdds, config.limits.waitingAdds * MAX_ENTRY_BYTES);
@@ -254,6 +296,9 @@ async function run(parts: Parts): Promise<RunningLogServer> {
     waiting,
     add: config.add ? { tokens: parts.addTokens, waiting: waitingAdds } : undefined,
     sources,
+    acts,
+    registry,
+    erasures,
     tokens,
     publicEntries: config.publicEntries,
     metrics,
@@ -298,9 +343,11 @@ async function run(parts: Parts): Promise<RunningLogServer> {
 
   try {
     await publisher.showLatest();
+    if (failure === undefined) await acts.open();
     if (failure === undefined) await publisher.publish();
     if (failure !== undefined) throw failure;
   } catch (error) {
+    acts.halt();
     witnesses.close();
     throw error;
   }
@@ -310,18 +357,22 @@ async function run(parts: Parts): Promise<RunningLogServer> {
   try {
     url = await listen(app, config.listen);
   } catch (error) {
+    acts.halt();
     witnesses.close();
     for (const follower of followers) await follower.close();
     throw error;
   }
   serving = true;
   publisher.start();
+  erasures.resume();
 
   const shutDown = async (): Promise<void> => {
     stopping = true;
+    await erasures.stop();
     await intake.drain();
     await publisher.stop();
     try {
+      if (failure === undefined) await acts.close();
       if (failure === undefined) await publisher.publish();
     } finally {
       witnesses.close();
@@ -339,12 +390,16 @@ async function run(parts: Parts): Promise<RunningLogServer> {
     const policy = await readWitnessPolicy(next, keys);
     await tokens.reload();
     await parts.addTokens?.reload();
+    const vkeys = keys.map(({ vkey }) => vkey);
+    if (vkeys.join() !== publisher.keys.map(({ vkey }) => vkey).join()) {
+      await acts.record({ kind: "log.keys", members: { keys: vkeys } });
+    }
     // Nothing fails from here on.
     publisher.setKeys(keys);
     witnesses.replace(policy);
     publisher.askWitnesses();
     return {
-      keys: keys.map(({ vkey }) => vkey),
+      keys: vkeys,
       witnesses: policy.witnesses.length,
       ignored: ignoredKeys(config, next),
     };

@@ -111,11 +111,13 @@ t.test("the body is the entry, whatever it is and is called", async (t) => {
   await published(log.url, bodies.length);
   t.same(await auditLog(log.url, log.vkey), bodies);
 
+  t.equal((await add(log.url, "z", { "transfer-encoding": "chunked" })).body.toString(), String(bodies.length));
+
   const bundle = (index: number) => get(log.url, `/api/v1/entries/${index}/bundle`);
   t.equal((await bundle(0)).json().entry, "a");
   t.match((await bundle(1)).json(), { error: { code: "not_found", message: /no text/ } });
   for (const index of [0, 1, 5]) {
-    const answer = await get(log.url, `/api/v1/entries/${index}/disclosures`, { authorization: "Bearer t" });
+    const answer = await get(log.url, `/api/v1/entries/${index}/disclosures?reason=x`, { authorization: "Bearer t" });
     t.same(answer.json(), { index, disclosures: [] });
   }
 
@@ -132,7 +134,6 @@ t.test("the body is the entry, whatever it is and is called", async (t) => {
     t.equal(answer.status, status);
     t.match(answer.json(), { error });
   }
-  t.equal((await add(log.url, "z", { "transfer-encoding": "chunked" })).body.toString(), String(bodies.length));
   t.same(logged, [], "none of it was a fault of the log");
 });
 

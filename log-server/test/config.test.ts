@@ -15,6 +15,7 @@ t.test("the least configuration, with every default", async (t) => {
     trustedProxies: [],
     origin: "log.example/x",
     key: "/etc/vitrine/log.key",
+    actsKey: "/etc/vitrine/acts.key",
     moreKeys: [],
     store: "/etc/vitrine/log/store",
     index: "/etc/vitrine/log/index",
@@ -44,6 +45,7 @@ listen: "[::1]:0"
 trusted_proxies: [127.0.0.1, 10.0.0.0/8, "fd00::/8"]
 origin: log.example/x
 key: /run/keys/log.key
+acts_key: /run/keys/acts.key
 more_keys: [/run/keys/old.key, new.key]
 store: ../var/store   # relative to the file
 index: ../var/index
@@ -70,6 +72,7 @@ limits:
     trustedProxies: ["127.0.0.1", "10.0.0.0/8", "fd00::/8"],
     origin: "log.example/x",
     key: "/run/keys/log.key",
+    actsKey: "/run/keys/acts.key",
     moreKeys: ["/run/keys/old.key", "/etc/vitrine/new.key"],
     store: "/etc/var/store",
     index: "/etc/var/index",

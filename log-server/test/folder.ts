@@ -26,6 +26,7 @@ export async function makeLogFolder(sources: readonly string[] = []): Promise<Lo
       trustedProxies: [],
       origin: ORIGIN,
       key: join(path, "log.key"),
+      actsKey: join(path, "acts.key"),
       moreKeys: [],
       store: join(path, "log/store"),
       index: join(path, "log/index"),

@@ -16,6 +16,8 @@ const ROOMS: readonly (readonly string[])[] = [
     "log",
     "sources",
     "handover",
+    "acts-key",
+    "erasure-scope",
     "check",
     "turn",
     "position",
@@ -36,6 +38,9 @@ const ROOMS: readonly (readonly string[])[] = [
   ],
   [
     "recovery",
+    "acts",
+    "registry",
+    "erasure",
     "sequencer",
     "publisher",
     "hash-index",
@@ -55,6 +60,9 @@ const ROOMS: readonly (readonly string[])[] = [
   [
     "routes/parameters",
     "routes/route",
+    "routes/json-body",
+    "routes/sources",
+    "routes/erasures",
     "routes/access",
     "routes/accept-encoding",
     "routes/add",

@@ -87,7 +87,10 @@ source.add({ ...source.head("test.event"), sql: sealed }, [disclosure]).fill(298
 const folder = await makeLogFolder([source.key.vkey]);
 const tokens = join(folder.path, "tokens");
 const digestOf = (token: string): string => createHash("sha256").update(token).digest("hex");
-await writeFile(tokens, `${digestOf("token")} auditor - ada\n${digestOf("viewer")} viewer - vic\n`);
+await writeFile(
+  tokens,
+  `${digestOf("token")} auditor - ada\n${digestOf("viewer")} viewer - vic\n${digestOf("root")} admin - root\n`,
+);
 const log = await startLogServer(folder.config({ checkpointIntervalMs: 10, tokens, add: true, searchPublic: false }), {
   log: () => {},
 });
@@ -98,6 +101,12 @@ const leaf = createHash("sha256").update(Buffer.of(0)).update(source.entries[1]!
 const OCTETS = { "content-type": "application/octet-stream" };
 const TOKEN = { authorization: "Bearer token" };
 const VIEWER = { authorization: "Bearer viewer" };
+const ADMIN = { authorization: "Bearer root", "content-type": "application/json" };
+const json = (value: unknown): Buffer => Buffer.from(JSON.stringify(value));
+const fresh = new TestSource("fresh");
+const { order: ordered } = (
+  await send(log.url, "POST", "/api/v1/erasures", ADMIN, json({ scope: { login: "nobody" }, reason: "test" }))
+).json();
 type Request = [path: string, status: number, headers?: Record<string, string>, body?: Buffer];
 
 /** Requests by operation, with the status that they are meant to have. */
@@ -109,34 +118,34 @@ const requests: Record<string, Request[]> = {
   getTile: [
     ["/tile/0/000", 200],
     ["/tile/0/001.p/44", 200],
-    ["/tile/0/001", 404],
+    ["/tile/0/002", 404],
     ["/tile/0/1", 400],
   ],
   getEntryBundle: [
     ["/tile/entries/000", 200],
-    ["/tile/entries/001.p/45", 404],
+    ["/tile/entries/002.p/45", 404],
     ["/tile/entries/1", 400],
   ],
   getSth: [["/ct/v1/get-sth", 200]],
   getSthConsistency: [
     ["/ct/v1/get-sth-consistency?first=3&second=300&more=x", 200],
-    ["/ct/v1/get-sth-consistency?first=3&second=301", 404],
+    ["/ct/v1/get-sth-consistency?first=3&second=99999", 404],
     ["/ct/v1/get-sth-consistency?first=3", 400],
   ],
   getProofByHash: [
     [`/ct/v1/get-proof-by-hash?hash=${encodeURIComponent(leaf)}&tree_size=300`, 200],
     [`/ct/v1/get-proof-by-hash?hash=${encodeURIComponent(leaf)}&tree_size=1`, 404],
-    [`/ct/v1/get-proof-by-hash?hash=${encodeURIComponent(leaf)}&tree_size=301`, 404],
+    [`/ct/v1/get-proof-by-hash?hash=${encodeURIComponent(leaf)}&tree_size=99999`, 404],
     ["/ct/v1/get-proof-by-hash?hash=x&tree_size=1", 400],
   ],
   getEntries: [
     ["/ct/v1/get-entries?start=0&end=400", 200],
-    ["/ct/v1/get-entries?start=300&end=300", 404],
+    ["/ct/v1/get-entries?start=99999&end=99999", 404],
     ["/ct/v1/get-entries?start=2&end=1", 400],
   ],
   getEntryAndProof: [
     ["/ct/v1/get-entry-and-proof?leaf_index=2&tree_size=300", 200],
-    ["/ct/v1/get-entry-and-proof?leaf_index=2&tree_size=301", 404],
+    ["/ct/v1/get-entry-and-proof?leaf_index=2&tree_size=99999", 404],
     ["/ct/v1/get-entry-and-proof?leaf_index=2&tree_size=2", 400],
   ],
   submit: [
@@ -154,16 +163,46 @@ const requests: Record<string, Request[]> = {
     ["/add", 415, { "content-encoding": "gzip" }, Buffer.from("x")],
   ],
   getSources: [["/api/v1/sources", 200]],
+  registerSource: [
+    ["/api/v1/sources", 201, ADMIN, json({ vkey: fresh.key.vkey, reason: "new" })],
+    ["/api/v1/sources", 200, ADMIN, json({ vkey: fresh.key.vkey, reason: "again" })],
+    ["/api/v1/sources", 409, ADMIN, json({ vkey: new TestSource("fresh").key.vkey, reason: "other" })],
+    ["/api/v1/sources", 400, ADMIN, json({ vkey: "x", reason: "bad" })],
+    ["/api/v1/sources", 401, { "content-type": "application/json" }, json({})],
+    ["/api/v1/sources", 403, { ...ADMIN, ...VIEWER }, json({})],
+    ["/api/v1/sources", 413, { ...ADMIN, "content-length": "65537" }],
+    ["/api/v1/sources", 415, TOKEN, json({})],
+  ],
+  retireSource: [
+    ["/api/v1/sources/fresh/retire", 200, ADMIN, json({ reason: "old" })],
+    ["/api/v1/sources/none/retire", 404, ADMIN, json({ reason: "old" })],
+    ["/api/v1/sources/fres%68/retire", 400, ADMIN, json({ reason: "old" })],
+    ["/api/v1/sources/fresh/retire", 403, { ...ADMIN, ...VIEWER }, json({})],
+  ],
+  orderErasure: [
+    ["/api/v1/erasures", 202, ADMIN, json({ scope: { index: 2 }, reason: "asked" })],
+    ["/api/v1/erasures", 400, ADMIN, json({ scope: { table: "x" }, reason: "asked" })],
+    ["/api/v1/erasures", 401, { "content-type": "application/json" }, json({})],
+    ["/api/v1/erasures", 403, { ...ADMIN, ...VIEWER }, json({})],
+  ],
+  getErasure: [
+    [`/api/v1/erasures/${ordered}`, 200, ADMIN],
+    ["/api/v1/erasures/0", 404, ADMIN],
+    ["/api/v1/erasures/x", 400, ADMIN],
+    ["/api/v1/erasures/0", 401],
+    ["/api/v1/erasures/0", 403, VIEWER],
+  ],
   getBundle: [
     ["/api/v1/entries/1/bundle", 200],
-    ["/api/v1/entries/300/bundle", 404],
+    ["/api/v1/entries/99999/bundle", 404],
     ["/api/v1/entries/x/bundle", 400],
   ],
   getDisclosures: [
-    ["/api/v1/entries/1/disclosures", 200, TOKEN],
+    ["/api/v1/entries/1/disclosures?reason=x", 200, TOKEN],
+    ["/api/v1/entries/1/disclosures", 400, TOKEN],
     ["/api/v1/entries/x/disclosures", 401],
     ["/api/v1/entries/x/disclosures", 403, VIEWER],
-    ["/api/v1/entries/300/disclosures", 404, TOKEN],
+    ["/api/v1/entries/99999/disclosures", 404, TOKEN],
     ["/api/v1/entries/x/disclosures", 400, TOKEN],
   ],
   search: [
@@ -211,12 +250,14 @@ t.test("every operation answers as the page says", async (t) => {
 });
 
 t.test("other methods are 405, and Allow names those that the page has", async (t) => {
-  for (const { operation, method } of operations) {
+  for (const { operation, path: pagePath } of operations) {
     const path = requests[String(operation.operationId)]![0]![0];
-    for (const other of ["POST", "PUT", "PATCH", "DELETE", "OPTIONS", "GET"].filter((each) => each !== method)) {
+    const own = operations.filter((each) => each.path === pagePath).map((each) => each.method);
+    for (const other of ["POST", "PUT", "PATCH", "DELETE", "OPTIONS", "GET"].filter((each) => !own.includes(each))) {
       const answer = await send(log.url, other, path);
       t.equal(answer.status, 405, `${other} ${path}`);
-      t.equal(answer.headers.allow, method === "GET" ? "GET, HEAD" : method);
+      const allow = own.flatMap((each) => (each === "GET" ? ["GET", "HEAD"] : [each]));
+      t.equal(answer.headers.allow, allow.join(", "));
       t.equal(fault(answer.json(), { $ref: "#/components/schemas/Error" }, "body"), undefined);
     }
   }

@@ -157,7 +157,7 @@ export function proofs(honest: Honest): LogLie[] {
     name: `prove: ${name}`,
     show,
     command: "prove",
-    args: ["--index", String(index), "--token", "an-auditor-token"],
+    args: ["--index", String(index), "--token", "an-auditor-token", "--reason", "x"],
     exit,
     codes: [code],
     ...(kept === undefined ? {} : { kept }),

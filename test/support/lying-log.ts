@@ -35,7 +35,7 @@ export interface View {
 }
 
 const TILE = /^\/tile\/(entries|0|[1-9][0-9]?)\/((?:x[0-9]{3}\/)*[0-9]{3})(?:\.p\/([1-9][0-9]{0,2}))?$/;
-const DISCLOSURES = /^\/api\/v1\/entries\/(0|[1-9][0-9]*)\/disclosures$/;
+const DISCLOSURES = /^\/api\/v1\/entries\/(0|[1-9][0-9]*)\/disclosures(?:\?.*)?$/;
 
 /** spec/tiles.md. */
 export function tilePath(level: number | "entries", n: number, width = 256): string {

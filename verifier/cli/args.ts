@@ -32,7 +32,8 @@ export type AuditInvocation = { command: "audit" } & LogOptions & {
 export type ProveInvocation = { command: "prove" } & LogOptions & {
     index: number;
     output: string | undefined;
-    token: string | undefined;
+    /** An auditor's token, or a file that holds it, and why it is used. */
+    disclose: { token: string; reason: string } | undefined;
   };
 export type CompareInvocation = { command: "compare" } & Omit<LogOptions, "log"> & {
     /** Where the views are, in order; that of --log is the first. */
@@ -164,7 +165,7 @@ function anyOrVitrine(values: Readonly<Record<string, unknown>>): "vitrine" | "a
 }
 
 function readProve(argv: readonly string[]): Invocation {
-  const options = { ...ofLog, index: text, token: text, output: { type: "string", short: "o" } } as const;
+  const options = { ...ofLog, index: text, token: text, reason: text, output: { type: "string", short: "o" } } as const;
   const { values } = parse(argv, options, "prove");
   if (values.help) return { command: "help", about: "prove" };
   return {
@@ -172,8 +173,18 @@ function readProve(argv: readonly string[]): Invocation {
     ...logOptions(values, "prove"),
     index: count(required(values.index, "--index N", "prove"), "--index"),
     output: values.output === undefined ? undefined : required(values.output, "--output FILE", "prove"),
-    token: values.token === undefined ? undefined : required(values.token, "--token FILE|TOKEN", "prove"),
+    disclose: readDisclose(values),
   };
+}
+
+/** The log wants to know why: whoever reads sealed values leaves an entry. */
+function readDisclose(values: { token?: string; reason?: string }): ProveInvocation["disclose"] {
+  if (values.token === undefined) {
+    if (values.reason !== undefined) throw usage("--reason belongs to --token: without it no sealed value is read");
+    return undefined;
+  }
+  const token = required(values.token, "--token FILE|TOKEN", "prove");
+  return { token, reason: required(values.reason, "--reason TEXT, which --token needs,", "prove") };
 }
 
 function readCompare(argv: readonly string[]): Invocation {

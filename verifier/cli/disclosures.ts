@@ -36,13 +36,29 @@ async function isFile(path: string): Promise<boolean> {
   }
 }
 
+/** Bytes of a reason, at most (spec/entry.md, acts of the log). */
+const maxReasonLength = 512;
+
 /**
- * Asks the log for what it can disclose of an entry. What comes is not verified here.
+ * @param given why the values are read: the log writes it down
+ * @throws VerifierError `usage`
+ */
+export function readReason(given: string): string {
+  if (/^[^\p{Cc}\p{Surrogate}]+$/u.test(given) && Buffer.byteLength(given) <= maxReasonLength) return given;
+  throw new VerifierError("usage", "--reason is no reason: 1 to 512 bytes of text on one line");
+}
+
+/**
+ * Asks the log for what it can disclose of an entry. What comes is not verified here. The log makes an entry of it.
  * @returns disclosures, base64url
  * @throws VerifierError `usage` when the token is refused; `data_missing`; `log_unreachable`
  */
-export async function fetchDisclosures(http: HttpClient, index: number, token: string): Promise<string[]> {
-  const path = `api/v1/entries/${index}/disclosures`;
+export async function fetchDisclosures(
+  http: HttpClient,
+  index: number,
+  { token, reason }: { token: string; reason: string },
+): Promise<string[]> {
+  const path = `api/v1/entries/${index}/disclosures?reason=${encodeURIComponent(reason)}`;
   const answer = await http.get(path, { limit: maxAnswerLength, headers: { authorization: `Bearer ${token}` } });
   if (answer.status === 401 || answer.status === 403) {
     // A log that repeats the token does not get it printed.

@@ -129,12 +129,14 @@ Options:
   --token FILE|TOKEN  an auditor's token, or a file that holds it: the bundle then
                    discloses the sealed values. Other users of this machine can
                    read a command line, so prefer a file
+  --reason TEXT    why the sealed values are read, with --token: the log makes an
+                   entry of each reading, with the token's name and the reason
 ${reading}
 ${ending}
 
 Example:
   vitrine-verifier prove --log https://log.example/audit --vkey log.vkey \\
-    --index 4711 --token auditor.token -o evidence.json
+    --index 4711 --token auditor.token --reason "case 12/2026" -o evidence.json
 `,
   verify: `Checks an evidence bundle, offline: its form (B1), the signed checkpoint (B2), its
 witnesses (W, with --policy), the way from the entry to the signed root (B3), the

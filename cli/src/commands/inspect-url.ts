@@ -48,9 +48,14 @@ function readSources(answer: string): SourceState[] {
  * Answers a question about a log that runs, by what it says over HTTP.
  *
  * @param token of an auditor
+ * @param reason why disclosures are read
  * @throws CliError `log_unreachable`, `log_refused`, `log_answer`
  */
-export async function inspectUrl(url: string, token: string | undefined, question: Question): Promise<Inspection> {
+export async function inspectUrl(
+  url: string,
+  { token, reason }: { readonly token: string | undefined; readonly reason: string | undefined },
+  question: Question,
+): Promise<Inspection> {
   const log = new LogClient(url, token);
   switch (question.about) {
     case "log":
@@ -70,7 +75,8 @@ export async function inspectUrl(url: string, token: string | undefined, questio
     }
     case "disclosures": {
       const { index } = question;
-      const disclosures = await log.get(`api/v1/entries/${index}/disclosures`, (answer) =>
+      const path = `api/v1/entries/${index}/disclosures?reason=${encodeURIComponent(reason ?? "")}`;
+      const disclosures = await log.get(path, (answer) =>
         list(members(answer).disclosures).map((each) => disclosed(Buffer.from(text(each), "base64url"))),
       );
       return { about: "disclosures", index, disclosures };

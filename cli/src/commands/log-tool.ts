@@ -85,7 +85,7 @@ async function inspect(command: ToolCommand & { tool: "inspect" }): Promise<numb
   const inspection =
     "config" in of
       ? await inspectLog(await readLogServerConfig(of.config), question)
-      : await inspectUrl(of.url, of.token, question);
+      : await inspectUrl(of.url, of, question);
   if (command.json) json({ command: "inspect", ...inspection });
   else
     process.stdout.write(

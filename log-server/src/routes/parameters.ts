@@ -1,3 +1,4 @@
+import { isReason } from "../acts.ts";
 import { parseBase64, parseDecimal } from "../encoding.ts";
 import { LogServerError } from "../errors.ts";
 import { HASH_BYTES } from "../merkle.ts";
@@ -41,4 +42,19 @@ export function withinTree(parameter: string, value: number, most: number, size:
   if (value <= most) return;
   const message = `${parameter} ${value} is beyond the latest checkpoint, whose size is ${size}; wait for the next`;
   throw new LogServerError("beyond_tree", message, { size });
+}
+
+/** @throws LogServerError `bad_parameter` */
+export function reasonParameter(values: unknown): string {
+  return reasonOf(single(values, "reason"));
+}
+
+/**
+ * @param value of a parameter, or of a member of a body
+ * @returns why somebody does what they do
+ * @throws LogServerError `bad_parameter`
+ */
+export function reasonOf(value: unknown): string {
+  if (typeof value === "string" && isReason(value)) return value;
+  throw badParameter("reason", "expected a text of 1 to 512 bytes of UTF-8 without control characters");
 }

@@ -1,7 +1,6 @@
 import type { FastifyInstance, FastifyRequest } from "fastify";
 import type { ServerContext } from "../context.ts";
 import { LogServerError } from "../errors.ts";
-import { positionOf } from "../sources.ts";
 import { route } from "./route.ts";
 
 declare module "fastify" {
@@ -67,14 +66,4 @@ export function submissionRoutes(app: FastifyInstance, context: ServerContext): 
       },
     },
   );
-
-  route(app, "GET", "/api/v1/sources", async (_request, reply) => {
-    reply.header("cache-control", "no-store");
-    const positions = context.positions();
-    const sources = context.sources.list().map(({ name, key: { vkey } }) => {
-      const { epoch, next, chain } = positionOf(positions, name, vkey);
-      return { name, vkey, epoch, next, chain: chain.toString("base64") };
-    });
-    return { sources };
-  });
 }

@@ -1,6 +1,6 @@
 import { proveEntry, VerifierError } from "../../src/index.ts";
 import type { ProveInvocation } from "../args.ts";
-import { fetchDisclosures, readToken } from "../disclosures.ts";
+import { fetchDisclosures, readReason, readToken } from "../disclosures.ts";
 import { pathError, writeDurably } from "../files.ts";
 import { headLines, headOptions, openLog, savedLines, saveState, sessionJson, statusOf } from "../log-session.ts";
 import { printResult } from "../output.ts";
@@ -14,15 +14,19 @@ import { findingLines, verdictLines } from "../report.ts";
  */
 export async function runProve(options: ProveInvocation): Promise<number> {
   const { index, output, json } = options;
-  const token = options.token === undefined ? undefined : await readToken(options.token);
+  const { disclose } = options;
+  const reading =
+    disclose === undefined
+      ? undefined
+      : { token: await readToken(disclose.token), reason: readReason(disclose.reason) };
   const session = await openLog(options);
   const { http, reader } = session;
   try {
-    if (token !== undefined && http === undefined) {
+    if (reading !== undefined && http === undefined) {
       const message = "--token is for a log that is asked: a folder has no disclosures, which are not public";
       throw new VerifierError("usage", message);
     }
-    if (token !== undefined && http?.exposed) {
+    if (reading !== undefined && http?.exposed) {
       process.stderr.write(
         "The token and the disclosed values travel without TLS: whoever is on the way can read them.\n",
       );
@@ -30,7 +34,9 @@ export async function runProve(options: ProveInvocation): Promise<number> {
     const report = await proveEntry(reader, {
       ...headOptions(session),
       index,
-      ...(token === undefined || http === undefined ? {} : { disclosures: (of) => fetchDisclosures(http, of, token) }),
+      ...(reading === undefined || http === undefined
+        ? {}
+        : { disclosures: (of) => fetchDisclosures(http, of, reading) }),
     });
     const saved = await saveState(session, report);
     // A check made while saving may have taken the verdict back. What is escaped stands in strings: it is the same JSON.

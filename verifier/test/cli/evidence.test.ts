@@ -38,7 +38,7 @@ function sealedLog(): TestLog {
 
 function discloser(disclosures: unknown = [sql.disclosure, address.disclosure]): Hook {
   return (path, response, { headers }) => {
-    if (path !== "/api/v1/entries/2/disclosures") return false;
+    if (!/^\/api\/v1\/entries\/2\/disclosures\?reason=(?:x|case%201%20%26%20more)$/.test(path)) return false;
     if (headers.authorization !== `Bearer ${token}`) {
       response.writeHead(401, { "www-authenticate": "Bearer" });
       response.end(
@@ -82,7 +82,7 @@ t.test("with a token the bundle discloses what the log has", async (t) => {
   const file = join(folder, "bundle.json");
   const tokenFile = join(folder, "token");
   writeFileSync(tokenFile, `${token}\n`);
-  const proof = await run([...args, "--index", "2", "--token", tokenFile, "-o", file]);
+  const proof = await run([...args, "--index", "2", "--token", tokenFile, "--reason", "case 1 & more", "-o", file]);
   t.equal(proof.status, 0, proof.stderr);
   t.equal(proof.stdout, "");
   t.match(proof.stderr, `The evidence bundle is in ${file}`);
@@ -116,7 +116,7 @@ t.test("with a token the bundle discloses what the log has", async (t) => {
     [true, true, true, true, true],
   );
 
-  const whole = await run([...args, "--index", "2", "--token", token, "--json"]);
+  const whole = await run([...args, "--index", "2", "--token", token, "--reason", "x", "--json"]);
   t.match(whole.json, { command: "prove", verdict: "PASS", index: 2, output: null, bundle: { format: /evidence/ } });
   t.same(whole.json.bundle, JSON.parse(readFileSync(file, "utf8")));
 });
@@ -125,12 +125,12 @@ t.test("a token that the log refuses", async (t) => {
   const args = await proving(t, sealedLog(), discloser());
   const folder = temporaryFolder(t);
   const file = join(folder, "bundle.json");
-  const refused = await run([...args, "--index", "2", "--token", "wrong-secret", "-o", file]);
+  const refused = await run([...args, "--index", "2", "--token", "wrong-secret", "--reason", "x", "-o", file]);
   t.equal(refused.status, 64);
   t.match(refused.stderr, /^vitrine-verifier: usage: the log refuses the token \(401\)/);
   t.notMatch(refused.stderr, "wrong-secret", "a secret is never printed, not even when the log repeats it");
   t.throws(() => statSync(file), { code: "ENOENT" });
-  const malformed = await run([...args, "--index", "2", "--token", "two words"]);
+  const malformed = await run([...args, "--index", "2", "--token", "two words", "--reason", "x"]);
   t.equal(malformed.status, 64);
   t.notMatch(malformed.stderr, "two words");
 });
@@ -144,7 +144,7 @@ t.test("disclosures that are not the entry's are not put into a bundle", async (
   for (const [disclosures, status, code] of cases) {
     const args = await proving(t, sealedLog(), discloser(disclosures));
     const file = join(temporaryFolder(t), "bundle.json");
-    const result = await run([...args, "--index", "2", "--token", token, "-o", file, "--json"]);
+    const result = await run([...args, "--index", "2", "--token", token, "--reason", "x", "-o", file, "--json"]);
     t.equal(result.status, status);
     t.match(result.json, { findings: [{ code }], bundle: null, output: null });
     t.throws(() => statSync(file), { code: "ENOENT" });
@@ -175,7 +175,10 @@ t.test("nothing is written when the log does not prove it", async (t) => {
 t.test("a bundle that was changed fails at the step that finds it", async (t) => {
   const log = sealedLog();
   const args = await proving(t, log, discloser());
-  const bundle = JSON.parse((await run([...args, "--index", "2", "--token", token])).stdout) as Record<string, string>;
+  const bundle = JSON.parse((await run([...args, "--index", "2", "--token", token, "--reason", "x"])).stdout) as Record<
+    string,
+    string
+  >;
   const another = seal("sql", "UPDATE accounts SET balance = 1").disclosure;
   const cases: [string, unknown, string, string][] = [
     ["B1", { ...bundle, format: "vitrine/evidence/v2" }, "bundle_malformed", log.key.vkey],

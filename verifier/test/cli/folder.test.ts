@@ -39,7 +39,19 @@ t.test("a log is read from its files as over HTTP, and the state carries on", as
   const proved = await run(["prove", "--log", folder, "--vkey", vectors.vkey, "--state", state, "--index", "7"]);
   t.equal(proved.status, 0);
   t.match(JSON.parse(proved.stdout), { format: "vitrine/evidence/v1", entry: vectors.entries[7] });
-  const token = await run(["prove", "--log", folder, "--vkey", vectors.vkey, "--index", "7", "--token", "abc"]);
+  const token = await run([
+    "prove",
+    "--log",
+    folder,
+    "--vkey",
+    vectors.vkey,
+    "--index",
+    "7",
+    "--token",
+    "abc",
+    "--reason",
+    "x",
+  ]);
   t.match(token, { status: 64, stderr: /a folder has no disclosures/ });
 });
 

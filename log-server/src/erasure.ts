@@ -1,0 +1,159 @@
+import { setImmediate } from "node:timers/promises";
+import type { Acts } from "./acts.ts";
+import { isOfSource } from "./added.ts";
+import { sharedDigest } from "./disclosure.ts";
+import type { EntryValue } from "./entry.ts";
+import { inScope, scopeRange } from "./erasure-scope.ts";
+import { LogServerError, reason } from "./errors.ts";
+import type { Hooks } from "./hooks.ts";
+import type { TreeReader } from "./log.ts";
+import type { Order } from "./registry.ts";
+import type { ErasureRecord, ErasureScope, Store } from "./store.ts";
+import { TILE_WIDTH } from "./tile.ts";
+
+/** An erasure by the index of its order. */
+export interface Erasure extends ErasureRecord {
+  readonly order: number;
+}
+
+interface Parts {
+  readonly store: Store;
+  readonly reader: TreeReader;
+  readonly acts: Acts;
+  readonly hooks: Hooks;
+  /** Called with `write_failed` or `store_corrupt`. */
+  readonly onFatal: (error: LogServerError) => void;
+}
+
+/**
+ * Deletes disclosures for good. An order is an entry; what it asks for is done by looking at every entry before it, and
+ * not at any index, while the log goes on; when nothing of it is left in the store's files, another entry says so.
+ */
+export class Erasures {
+  readonly #parts: Parts;
+  readonly #records: Map<number, ErasureRecord>;
+  #running = false;
+  #run: Promise<void> = Promise.resolve();
+  #stopping = false;
+
+  /** @param records as the store has them */
+  constructor(records: ReadonlyMap<number, ErasureRecord>, parts: Parts) {
+    this.#records = new Map(records);
+    this.#parts = parts;
+  }
+
+  get(order: number): Erasure | undefined {
+    const record = this.#records.get(order);
+    return record === undefined ? undefined : { order, ...record };
+  }
+
+  /**
+   * Orders an erasure, and begins with it.
+   * @returns it, once the order is durable
+   * @throws LogServerError as `Acts.record`
+   */
+  async order(scope: ErasureScope, { by, reason: why }: Order): Promise<Erasure> {
+    const record: ErasureRecord = { scope, by, done: false, scanned: 0, entries: 0, values: 0 };
+    const order = await this.#parts.acts.record({
+      kind: "erasure.ordered",
+      members: { scope, by },
+      reason: why,
+      effect: (index) => ({ erasure: { order: index, record } }),
+    });
+    this.#records.set(order, record);
+    this.resume();
+    return { order, ...record };
+  }
+
+  /** Goes on with what was ordered and is not done. */
+  resume(): void {
+    if (this.#running) return;
+    this.#running = true;
+    this.#run = this.#eraseAll();
+  }
+
+  async #eraseAll(): Promise<void> {
+    try {
+      for (;;) {
+        const next = [...this.#records].find(([, record]) => !record.done);
+        if (next === undefined || this.#stopping) break;
+        await this.#erase(next[0]);
+      }
+      // In one step with having found nothing: what is ordered next begins anew.
+      this.#running = false;
+    } catch (error) {
+      // The log is being closed: the next start goes on.
+      if (this.#stopping) return;
+      const message = `an erasure cannot go on: ${reason(error)}; free or replace the disk, and start again`;
+      const known = error instanceof LogServerError && error.code === "store_corrupt";
+      this.#parts.onFatal(known ? error : new LogServerError("write_failed", message, {}, { cause: error }));
+    }
+  }
+
+  async #erase(order: number): Promise<void> {
+    const { store, acts, hooks } = this.#parts;
+    // CRASH: ordered, and perhaps begun; the next start goes on from the last batch that is durable.
+    await hooks.at("erasure:ordered");
+    const { scope } = this.#records.get(order)!;
+    const { from, to } = scopeRange(scope, order);
+    for (let start = Math.max(from, this.#records.get(order)!.scanned); start < to; ) {
+      const end = Math.min(to, (Math.floor(start / TILE_WIDTH) + 1) * TILE_WIDTH);
+      await this.#eraseBundle(order, start, end);
+      if (this.#stopping) return;
+      // Submissions have their turn.
+      await setImmediate();
+      start = end;
+    }
+    // CRASH: deleted, and bytes may still be in the store's files; the next start finds nothing more to delete, and
+    // goes on here.
+    await hooks.at("erasure:deleted");
+    await store.purge();
+    // CRASH: gone, and nothing says so; the next start purges again.
+    await hooks.at("erasure:purged");
+    const record = { ...this.#records.get(order)!, done: true };
+    const { entries, values } = record;
+    await acts.record({
+      kind: "erasure.done",
+      members: { ordered: order, entries, values },
+      effect: () => ({ erasure: { order, record } }),
+    });
+    this.#records.set(order, record);
+  }
+
+  /** Deletes what the entries from `start` up to `end`, of one bundle, disclose. */
+  async #eraseBundle(order: number, start: number, end: number): Promise<void> {
+    const { store, reader } = this.#parts;
+    const before = this.#records.get(order)!;
+    const indexes: number[] = [];
+    const digests = new Map<string, Buffer>();
+    let entries = 0;
+    let values = 0;
+    for (const [i, bytes] of (await reader.entries(start, end)).entries()) {
+      if (!isOfSource(bytes) || !inScope(before.scope, JSON.parse(bytes.toString("utf8")) as EntryValue)) continue;
+      entries += 1;
+      const block = await store.disclosures(start + i);
+      if (block !== undefined) {
+        indexes.push(start + i);
+        values += block.readUInt16BE(0);
+      }
+      const digest = sharedDigest(bytes);
+      if (digest === undefined || digests.has(digest.toString("latin1"))) continue;
+      digests.set(digest.toString("latin1"), digest);
+      if ((await store.sharedDisclosure(digest)) !== undefined) values += 1;
+    }
+    if (entries === 0 && end < scopeRange(before.scope, order).to) {
+      // Nothing to keep: a crash looks at these again.
+      this.#records.set(order, { ...before, scanned: end });
+      return;
+    }
+    const record = { ...before, scanned: end, entries: before.entries + entries, values: before.values + values };
+    await store.erase({ indexes, digests: [...digests.values()], order, record });
+    this.#records.set(order, record);
+  }
+
+  /** Stops after the batch under way. */
+  async stop(): Promise<void> {
+    this.#stopping = true;
+    await this.#run;
+  }
+}
