@@ -9,10 +9,10 @@ import { Honest } from "../support/lying-honest.ts";
 import { recordLog } from "../support/lying-record.ts";
 import { Audience, codesOf, inParallel } from "../support/lying-runner.ts";
 import { type Mutant, mutants, notes } from "../support/mutants.ts";
-import { ROOT, Stack, startDatabase, temporaryFolder } from "../support/stack.ts";
+import { ROOT, runNode, Stack, startDatabase, temporaryFolder } from "../support/stack.ts";
 
 const AT_ONCE = 3;
-const PAGES = ["proof.md"];
+const PAGES = ["proof.md", "monitor.md", "record.md"];
 
 const folder = temporaryFolder("mutants");
 let database: Postgres;
@@ -37,30 +37,47 @@ t.after(async () => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-/** @returns the path of the command of a verifier that lacks a check */
+/** @returns the folder of a verifier that lacks a check */
 function build(mutant: Mutant, number: number): string {
-  const place = join(folder, `mutant-${number}`);
-  mkdirSync(place);
-  for (const part of ["bin", "package.json", "dist/src", "dist/cli"]) {
+  const place = join(folder, `mutant-${number}`, "verifier");
+  mkdirSync(place, { recursive: true });
+  for (const part of ["bin", "package.json", "README.md", "dist/src", "dist/cli", "dist/test"]) {
     cpSync(join(ROOT, "verifier", part), join(place, part), { recursive: true });
   }
-  symlinkSync(join(ROOT, "node_modules"), join(place, "node_modules"));
+  for (const part of ["node_modules", "spec"]) symlinkSync(join(ROOT, part), join(place, "..", part));
   const file = join(place, "dist", mutant.file);
-  const text = readFileSync(file, "utf8");
-  const parts = text.split(mutant.from);
-  if (parts.length !== 2) throw new Error(`${mutant.file} has ${parts.length - 1} times: ${mutant.from}`);
-  writeFileSync(file, parts.join(mutant.to));
-  return join(place, "bin/vitrine-verifier.js");
+  let text = readFileSync(file, "utf8");
+  for (const { from, to } of [mutant, mutant.and ?? []].flat()) {
+    const parts = text.split(from);
+    if (parts.length !== 2) throw new Error(`${mutant.file} has ${parts.length - 1} times: ${from}`);
+    text = parts.join(to);
+  }
+  writeFileSync(file, text);
+  return place;
+}
+
+/** @returns what became of a lie that the verifier's own tests tell */
+async function tested(place: string, { test, lie }: Mutant): Promise<string> {
+  const { stdout } = await runNode(join(place, "dist", test!), [], { TAP_TIMEOUT: "200" });
+  const lines = stdout.split("\n").filter((line) => line.includes(` - ${lie}`));
+  if (lines.length !== 1) return `${lines.length} tests of that name: ${stdout}`;
+  return lines[0]!.startsWith("not ok") ? "passes" : "is found all the same";
+}
+
+/** @returns what became of a lie that is told to the command */
+async function heard(place: string, { lie }: Mutant): Promise<string> {
+  const told = lies.get(lie);
+  if (told === undefined) return `there is no lie: ${lie}`;
+  const truth = await told(audience);
+  if (truth.code === 0) return "the whole verifier passes it too";
+  const { code, report } = await told(audience.by(join(place, "bin/vitrine-verifier.js")));
+  return code === 0 ? "passes" : `${report.verdict ?? `exit ${code}`} ${codesOf(report)}`;
 }
 
 t.test("each check is missed when it is left out", async (t) => {
-  const outcomes = await inParallel([...mutants.entries()], AT_ONCE, async ([number, mutant]) => {
-    const told = lies.get(mutant.lie);
-    if (told === undefined) return `there is no lie: ${mutant.lie}`;
-    const truth = await told(audience);
-    if (truth.code === 0) return "the whole verifier passes it too";
-    const { code, report } = await told(audience.by(build(mutant, number)));
-    return code === 0 ? "passes" : `${report.verdict ?? `exit ${code}`} ${codesOf(report)}`;
+  const outcomes = await inParallel([...mutants.entries()], AT_ONCE, ([number, mutant]) => {
+    const place = build(mutant, number);
+    return mutant.test === undefined ? heard(place, mutant) : tested(place, mutant);
   });
   for (const [i, { step, without, lie }] of mutants.entries()) {
     t.equal(outcomes[i], "passes", `${step} without ${without}: ${lie}`);

@@ -14,8 +14,12 @@ export interface Mutant {
   readonly file: string;
   readonly from: string;
   readonly to: string;
+  /** Where leaving it out takes a second change of the same file. */
+  readonly and?: { readonly from: string; readonly to: string };
   /** The name of the lie. */
   readonly lie: string;
+  /** The lie is told by this file of the verifier's own tests, below verifier/dist/test, in a test of that name. */
+  readonly test?: string;
 }
 
 /** Steps that find nothing: they have no lie. */
@@ -23,6 +27,11 @@ export const notes: readonly string[] = ["S11"];
 
 const condition = (text: string): Pick<Mutant, "from" | "to"> => ({ from: `if (${text})`, to: "if (false)" });
 const trusting = (text: string): Pick<Mutant, "from" | "to"> => ({ from: `if (${text})`, to: "if (true)" });
+
+type Row = readonly [step: string, without: string, lie: string, file: string, from: string, to: string];
+
+const inTest = (test: string, rows: readonly Row[]): Mutant[] =>
+  rows.map(([step, without, lie, file, from, to]) => ({ step, without, lie, file, from, to, test }));
 
 export const mutants: readonly Mutant[] = [
   {
@@ -274,15 +283,10 @@ export const mutants: readonly Mutant[] = [
     step: "S3",
     without: "that the key is the one of the first epoch",
     file: "src/source.js",
-    ...condition("this.#key !== undefined && this.#key.text !== key.text"),
+    from: "if (this.#key === undefined)\n            this.#take(key, entry, index);",
+    to: "this.#take(key, entry, index);",
+    and: { ...condition("this.#key !== undefined && this.#key.text !== key.text") },
     lie: "another key takes over from one epoch on",
-  },
-  {
-    step: "S3",
-    without: "that the key is the one that was given",
-    file: "src/source.js",
-    ...condition("this.#key !== undefined && this.#key.text !== key.text"),
-    lie: "a whole history is sealed by another key, and the verifier knows the right one",
   },
   {
     step: "S4",
@@ -419,6 +423,14 @@ export const mutants: readonly Mutant[] = [
     lie: "a source whose key the verifier was given has no entries at all",
   },
   {
+    step: "S13",
+    without: "that the key that was given is one that the source has had",
+    file: "src/source.js",
+    from: "this.#pin !== undefined && first !== undefined",
+    to: "false",
+    lie: "a whole history is sealed by another key, and the verifier knows the right one",
+  },
+  {
     step: "N1",
     without: "that a session that ends is open",
     file: "src/session.js",
@@ -512,4 +524,239 @@ export const mutants: readonly Mutant[] = [
     ...condition("sealed.sealed !== disclosure.digest"),
     lie: "a bundle discloses another value",
   },
+  ...inTest("test/views.test.js", [
+    [
+      "V1",
+      "the signatures",
+      "V1: each must be a checkpoint by the key",
+      "src/note.js",
+      "if (!verifyEd25519(line.signature, message, key.publicKey))",
+      "if (false)",
+    ],
+    [
+      "V2",
+      "the roots of one size",
+      "V2: two trees of one size",
+      "src/views.js",
+      'findings.add("split_view",',
+      'void ("split_view",',
+    ],
+    [
+      "V3",
+      "that a tree begins as the smaller one",
+      "V3: a tree that is not the beginning of a larger one, whoever has the tiles",
+      "src/views.js",
+      "if (equalBytes(root, small.root))",
+      "if (true)",
+    ],
+    [
+      "V3",
+      "that the tiles are those of the larger tree",
+      "V3: tiles that are not of the larger tree say nothing against anybody",
+      "src/views.js",
+      "if (equalBytes(whole, root))",
+      "if (true)",
+    ],
+  ]),
+  ...inTest("test/watch.test.js", [
+    [
+      "M1",
+      "how long the log does not answer",
+      "M1: a log that does not answer, for longer than is borne",
+      "src/watch-checks.js",
+      "if (since === null || now - since <= unreachableAfterMs)",
+      "if (true)",
+    ],
+    [
+      "M2",
+      "how long the tree does not grow",
+      "M2: a log that goes on showing an old tree, as true as it is",
+      "src/watch-checks.js",
+      "if (head === null || now - head.since <= staleAfterMs)",
+      "if (true)",
+    ],
+    [
+      "M3",
+      "what the entries give",
+      "M3: each finding once, from the entries that are new, and the log is followed on",
+      "src/watch.js",
+      'this.#observe(round, "audit", found);',
+      "",
+    ],
+    [
+      "M3",
+      "what the head gives",
+      "M3: a fork is evidence, is never taken back, and the log is watched on",
+      "src/watch.js",
+      "findings.filter((one) => !isLate(one))",
+      "[]",
+    ],
+    ["M4", "how late a seal is", "M4: a seal that does not come", "src/watch-checks.js", "late > sealSlackMs", "false"],
+    [
+      "M4",
+      "how many entries wait for a seal",
+      "M4: more entries than it promised to leave without a seal",
+      "src/watch-checks.js",
+      "count > countFactor * every_entries",
+      "false",
+    ],
+    [
+      "M5",
+      "what the comparison gives",
+      "M5: what others see is another tree",
+      "src/watch-checks.js",
+      'report.findings.filter(({ code }) => code !== "data_missing")',
+      "[]",
+    ],
+    [
+      "M5",
+      "that a view cannot be had",
+      "M5: a view without a signature, and one that cannot be had for long",
+      "src/watch-checks.js",
+      'found.push({ code: "view_missing", message, where });',
+      "void 0;",
+    ],
+    [
+      "M6",
+      "that a view lags behind",
+      "M6: a mirror that stands still",
+      "src/watch-checks.js",
+      'found.push({ code: "view_behind", message, where });',
+      "",
+    ],
+    [
+      "M6",
+      "that the log lags behind a view",
+      "M6: a log that shows us less than it shows others, though it grows",
+      "src/watch-checks.js",
+      'found.push({ code: "behind_view", message, where });',
+      "",
+    ],
+    [
+      "M7",
+      "how long no checkpoint is witnessed",
+      "M7: cosignatures may come a little late, and not stay away, or be old",
+      "src/watch.js",
+      "late ? [missing] : []",
+      "[]",
+    ],
+  ]),
+  ...inTest("test/cli/monitor/followed.test.js", [
+    [
+      "M8",
+      "that what it knows is not kept",
+      "a disk that takes nothing is an alert, and the log is followed on",
+      "cli/monitor/followed.js",
+      "problems.slice(0, 1)",
+      "problems.slice(0, 0)",
+    ],
+  ]),
+  ...inTest("test/cli/monitor/webhook.test.js", [
+    [
+      "M8",
+      "that the webhook does not take it",
+      "a webhook that fails is an alert of its own, names no secret, and gets everything later",
+      "cli/monitor/delivery.js",
+      "this.#failing = {",
+      "this.#failing ??= undefined && {",
+    ],
+  ]),
+  ...inTest("test/record.test.js", [
+    [
+      "R1",
+      "that a line has no second spelling",
+      "R1: what is no record, a torn end and a repeated line",
+      "src/record.js",
+      "if (JSON.stringify(members) !== text)",
+      "if (false)",
+    ],
+    [
+      "R2",
+      "the log",
+      "R2: of another log, another source, another key",
+      "src/verify-record.js",
+      "if (origin !== log.name)",
+      "if (false)",
+    ],
+    [
+      "R2",
+      "the key that was given",
+      "R2: of another log, another source, another key",
+      "src/verify-record.js",
+      "if (pin !== undefined && pin.text !== vkey)",
+      "if (false)",
+    ],
+    [
+      "R3",
+      "that ranges follow one another in the log",
+      "R3: ranges that do not follow one another, although the log has each of them",
+      "src/verify-record.js",
+      "if (range.index < last.index + last.count)",
+      "if (false)",
+    ],
+    [
+      "R4",
+      "the root of the log's checkpoint",
+      "R4: the log's own checkpoint",
+      "src/signed-tree.js",
+      "if (equalBytes(root, this.#root))",
+      "if (true)",
+    ],
+    [
+      "R5",
+      "that the tree reaches the range",
+      "R5: what the tree does not reach to is not there yet",
+      "src/verify-record.js",
+      'this.#add(range, "unpublished", message);',
+      "",
+    ],
+    [
+      "R6",
+      "that bundles can be had",
+      "R6 and R7: bundles and tiles that are missing, cut, or not the signed ones",
+      "src/verify-record.js",
+      "this.#addBundle(range, bundle);",
+      ";",
+    ],
+    [
+      "R7",
+      "that the leaves lead to the signed root",
+      "R7: a tile high up that is not the signed one",
+      "src/signed-tree.js",
+      "if (equalBytes(foldHashes(tile), await this.#hash(level + 1, n)))",
+      "if (true)",
+    ],
+    [
+      "R7",
+      "that the entries are those of the tile above",
+      "R6 and R7: bundles and tiles that are missing, cut, or not the signed ones",
+      "src/signed-tree.js",
+      "if (!good)",
+      "if (false)",
+    ],
+    [
+      "R8",
+      "source, epoch and sequence",
+      "R8: the log has put something else where it acknowledged an entry",
+      "src/verify-record.js",
+      "entry.source !== source || entry.epoch !== epoch || entry.seq !== seq + k",
+      "false",
+    ],
+    [
+      "R9",
+      "the chain",
+      "R9: the same places, another entry, and the log's key signs it",
+      "src/verify-record.js",
+      "!equalBytes(this.#chain, this.#range.after)",
+      "false",
+    ],
+    [
+      "R10",
+      "what source.start says of the epoch before",
+      "R10: what the source says of itself, in an entry that the log and the record agree on",
+      "src/verify-record.js",
+      "if (message !== undefined)",
+      "if (false)",
+    ],
+  ]),
 ];
