@@ -689,9 +689,17 @@ export const mutants: readonly Mutant[] = [
     [
       "R3",
       "that ranges follow one another in the log",
-      "R3: ranges that do not follow one another, although the log has each of them",
+      "R3 and R8: a record and a log that agree in everything but one thing",
       "src/verify-record.js",
       "if (range.index < last.index + last.count)",
+      "if (false)",
+    ],
+    [
+      "R3",
+      "that no sequence is missing between two ranges",
+      "R3 and R8: a record and a log that agree in everything but one thing",
+      "src/verify-record.js",
+      "if (range.seq !== next)",
       "if (false)",
     ],
     [
