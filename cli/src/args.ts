@@ -5,6 +5,7 @@ import { readLogCommand, type TokenCommand } from "./log-args.ts";
 import type { OrderCommand } from "./log-order-args.ts";
 import type { ToolCommand } from "./log-tool-args.ts";
 import { HELP, parse } from "./parse-args.ts";
+import { type RulesCommand, readRulesCommand } from "./rules-args.ts";
 import { readSearchCommand, type SearchCommand } from "./search-args.ts";
 import { parseUpstream, type Upstream } from "./upstream-url.ts";
 
@@ -24,6 +25,7 @@ export type Invocation =
   | { readonly do: "example"; readonly part: "log-server" | "proxy" }
   | { readonly do: "search"; readonly command: SearchCommand }
   | { readonly do: "token"; readonly command: TokenCommand }
+  | { readonly do: "rules"; readonly command: RulesCommand }
   | { readonly do: "tool"; readonly command: ToolCommand }
   | { readonly do: "order"; readonly command: OrderCommand }
   | { readonly do: "key"; readonly name: string; readonly output: string | undefined };
@@ -57,7 +59,7 @@ export function readCommandLine(argv: readonly string[]): Invocation {
     case "log":
       return readLogCommand(rest);
     default:
-      return readPart(command, rest);
+      return command === "proxy" && rest[0] === "rules" ? readRulesCommand(rest.slice(1)) : readPart(command, rest);
   }
 }
 

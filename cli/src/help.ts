@@ -7,6 +7,7 @@ Usage:
   vitrine up [options]             start everything: database, log, proxy
   vitrine log-server --config FILE start the log-server alone
   vitrine proxy --config FILE      start the proxy alone
+  vitrine proxy rules check FILE   check access rules, or test a statement
   vitrine key NAME [-o FILE]       make a key pair for a log or a source
   vitrine log SUBCOMMAND           administer, check, export or look into a log
   vitrine search --log URL         find entries by what they say
@@ -53,10 +54,12 @@ It prints one line when it serves. At SIGHUP it reads its keys, witnesses and
 tokens again, and prints what came of it. Ctrl-C (or SIGTERM) stops it after a
 last checkpoint.
 `,
-  proxy: `Starts the proxy alone.
+  proxy: `Starts the proxy alone, or checks its access rules.
 
 Usage: vitrine proxy --config FILE
        vitrine proxy --example > proxy.yaml
+       vitrine proxy rules check FILE... [--json]
+       vitrine proxy rules test FILE --user LOGIN --sql TEXT [options]
 
 Options:
   --config FILE  its configuration; paths in it are relative to the file
@@ -66,6 +69,21 @@ Options:
 It prints one line when it accepts connections. Ctrl-C (or SIGTERM) ends the
 sessions, seals the record and submits it. What the log does not take in time
 stays in the spool and is submitted at the next start.
+
+rules check  reads files of access rules. Each error is a line with the file,
+             the line and the column. Status 64 if there are any.
+rules test   says of each statement in TEXT which rule decides, and why the
+             rules before it do not. Status 0: allowed; 2: denied.
+  --user LOGIN        who asks
+  --sql TEXT          what; several statements as in one query
+  --group NAME        groups beyond those in the file; may be repeated
+  --database NAME     [the login]
+  --auth METHOD       how the login was authenticated [scram-sha-256]
+  --address IP        where the client is; without it, a Unix socket
+  --application NAME  its application_name
+  --search-path LIST  the session's search_path ["$user", public]
+  --at TIME           when, such as 2027-01-31T18:00Z [now]
+  --json              print one JSON object
 `,
   key: `Makes an Ed25519 key pair for a log or a source.
 

@@ -26,6 +26,8 @@ async function run(invocation: Invocation): Promise<number> {
       return (await import("./commands/token.ts")).runToken(invocation.command);
     case "tool":
       return (await import("./commands/log-tool.ts")).runTool(invocation.command);
+    case "rules":
+      return (await import("./commands/rules.ts")).runRules(invocation.command);
     case "part":
       return (await import("./commands/part.ts")).runPart(invocation.part, invocation.config);
     case "up":

@@ -7,7 +7,7 @@ t.test("every help is printed to standard output, and names every option of its 
     "": ["--help", "--version", "up", "log-server", "proxy", "key", "log", "search"],
     up: ["--data", "--proxy", "--log", "--upstream", "--help"],
     "log-server": ["--config", "--example", "--help"],
-    proxy: ["--config", "--example", "--help"],
+    proxy: ["--config", "--example", "rules check", "rules test", "--user", "--sql", "--search-path", "--at", "--help"],
     key: ["--output", "--help"],
     search: ["--log", "--token-file", "--user", "--table", "--since", "--until", "--limit", "--json", "--help"],
     log: ["token", "--config", "--name", "--role", "--expires", "--help"],

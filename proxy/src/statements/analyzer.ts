@@ -161,8 +161,12 @@ function moved(known: Statement, { start, end }: Shape): Statement {
     complete: known.complete,
     ...(known.incomplete === undefined ? undefined : { incomplete: known.incomplete }),
     provenRead: known.provenRead,
+    unfiltered: known.unfiltered,
+    effectful: known.effectful,
+    foreignOperator: known.foreignOperator,
     ...(known.effect === undefined ? undefined : { effect: known.effect }),
     ...(known.fingerprint === undefined ? undefined : { fingerprint: known.fingerprint }),
+    facts: known.facts,
     members: known.members,
   };
 }

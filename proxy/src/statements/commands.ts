@@ -1,5 +1,5 @@
 /** Every command of PostgreSQL's grammar: its tag, its class, and where in its tree relations and functions stand. */
-import { modify, select } from "./query.ts";
+import { modify, modifyWhere, select } from "./query.ts";
 import type { Scope } from "./scope.ts";
 import { CLASSES, type StatementClass } from "./statement.ts";
 import { ADMIN_TYPES, objectTag, PART_TYPES, RELATION_TYPES } from "./tags.ts";
@@ -90,8 +90,8 @@ function alterTableClass(node: Nodes["AlterTableStmt"]): StatementClass {
 export const COMMANDS: Commands = {
   SelectStmt: { tag: "SELECT", class: "read", visit: select },
   InsertStmt: { tag: "INSERT", class: "write", visit: modify },
-  UpdateStmt: { tag: "UPDATE", class: "write", visit: modify },
-  DeleteStmt: { tag: "DELETE", class: "write", visit: modify },
+  UpdateStmt: { tag: "UPDATE", class: "write", visit: modifyWhere },
+  DeleteStmt: { tag: "DELETE", class: "write", visit: modifyWhere },
   MergeStmt: { tag: "MERGE", class: "write", visit: modify },
   TruncateStmt: { tag: "TRUNCATE TABLE", class: "write", visit: (walk, node) => targets(walk, node.relations) },
   LockStmt: { tag: "LOCK TABLE", class: "write", visit: (walk, node) => targets(walk, node.relations) },

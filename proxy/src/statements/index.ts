@@ -8,4 +8,5 @@ export {
   type SessionEffect,
   type Statement,
   type StatementClass,
+  UNKNOWN_FACTS,
 } from "./statement.ts";

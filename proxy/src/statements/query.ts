@@ -85,3 +85,13 @@ export function modify(walk: Walk, node: Dml, outer: Scope | undefined): void {
   if (node.returningClause !== undefined) walk.relation(node.relation, "read");
   rest(walk, node, scope, ["withClause", "relation"]);
 }
+
+/** UPDATE and DELETE: without WHERE they change every row. */
+export function modifyWhere(
+  walk: Walk,
+  node: Nodes["UpdateStmt"] | Nodes["DeleteStmt"],
+  outer: Scope | undefined,
+): void {
+  if (node.whereClause === undefined) walk.unfiltered();
+  modify(walk, node, outer);
+}

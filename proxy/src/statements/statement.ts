@@ -89,6 +89,12 @@ export interface Facts {
    * an overload for a type of one's own).
    */
   readonly provenRead: boolean;
+  /** An UPDATE or DELETE without WHERE is executed. */
+  readonly unfiltered: boolean;
+  /** Those of `functions` that are called and are not PostgreSQL's without effect. */
+  readonly effectful: readonly string[];
+  /** An operator is called that is not known to be PostgreSQL's: it may stand for any function. */
+  readonly foreignOperator: boolean;
   readonly effect?: SessionEffect;
 }
 
@@ -98,6 +104,8 @@ export interface Statement extends Facts {
   readonly end: number;
   /** libpg_query's fingerprint, 16 hex digits; absent when the text has no tree. */
   readonly fingerprint?: string;
+  /** One object for all texts that were found alike, so that what follows from it can be remembered by it. */
+  readonly facts: Facts;
   /** The members `operation` to `incomplete` of an entry as JSON text, without braces; the same bytes for the same facts. */
   readonly members: string;
 }
@@ -105,14 +113,23 @@ export interface Statement extends Facts {
 /** A statement with more names than an entry should carry is recorded by its digest alone. Bytes of JSON. */
 const MAX_MEMBERS = 32_768;
 
+/** Of a statement that nothing is known of. */
+export const UNKNOWN_FACTS: Facts & { readonly complete: false } = {
+  operation: "UNKNOWN",
+  class: "unknown",
+  relations: [],
+  functions: [],
+  complete: false,
+  incomplete: "opaque",
+  provenRead: false,
+  unfiltered: false,
+  effectful: [],
+  foreignOperator: false,
+};
+
 /** A text, or a part of one, that was not understood. */
 export function notUnderstood(start: number, end: number, why: Incomplete, operation = "UNKNOWN"): Statement {
-  return statement(
-    start,
-    end,
-    { operation, class: "unknown", relations: [], functions: [], complete: false, incomplete: why, provenRead: false },
-    undefined,
-  );
+  return statement(start, end, { ...UNKNOWN_FACTS, operation, incomplete: why }, undefined);
 }
 
 export function statement(start: number, end: number, facts: Facts, fingerprint: string | undefined): Statement {
@@ -126,5 +143,5 @@ export function statement(start: number, end: number, facts: Facts, fingerprint:
     ...(facts.incomplete === undefined ? {} : { incomplete: facts.incomplete }),
   }).slice(1, -1);
   if (Buffer.byteLength(members) > MAX_MEMBERS) return notUnderstood(start, end, "too-large", facts.operation);
-  return { start, end, ...facts, ...(fingerprint === undefined ? {} : { fingerprint }), members };
+  return { start, end, ...facts, ...(fingerprint === undefined ? {} : { fingerprint }), facts, members };
 }

@@ -24,8 +24,11 @@ export class Walk {
   #opaque = false;
   #strange = false;
   #foreignType = false;
+  #foreignOperator = false;
+  #unfiltered = false;
   readonly #relations: Map<string, Relation> = new Map();
   readonly #functions: Set<string> = new Set();
+  readonly #effectful: Set<string> = new Set();
 
   raise(effect: StatementClass): void {
     if (RANK[effect] > this.#rank) this.#rank = RANK[effect];
@@ -34,6 +37,11 @@ export class Walk {
   /** Something is done that cannot be read off the text. */
   opaque(): void {
     this.#opaque = true;
+  }
+
+  /** An UPDATE or DELETE without WHERE. */
+  unfiltered(): void {
+    if (this.mode !== "plan") this.#unfiltered = true;
   }
 
   /** Children of a node or a list, whatever they are. */
@@ -107,7 +115,9 @@ export class Walk {
 
   call(name: readonly string[]): void {
     this.mention(name);
-    this.#effectOf(callEffect(name));
+    const effect = callEffect(name);
+    if (effect.class !== "read" && name.length > 0) this.#effectful.add(written(name));
+    this.#effectOf(effect);
   }
 
   /** A function that is named, but not called by this statement. */
@@ -117,7 +127,9 @@ export class Walk {
 
   operator(name: readonly string[]): void {
     const builtin = name.length === 1 || (name.length === 2 && name[0] === "pg_catalog");
-    if (!builtin || !OPERATORS.has(name.at(-1)!)) this.#effectOf({ class: "function", opaque: true });
+    if (builtin && OPERATORS.has(name.at(-1)!)) return;
+    this.#foreignOperator = true;
+    this.#effectOf({ class: "function", opaque: true });
   }
 
   type(name: readonly string[]): void {
@@ -162,6 +174,9 @@ export class Walk {
       complete,
       ...(complete ? {} : { incomplete: this.#strange ? ("analysis" as const) : ("opaque" as const) }),
       provenRead: query && complete && effect === "read" && !this.#foreignType,
+      unfiltered: this.#unfiltered,
+      effectful: [...this.#effectful].sort(),
+      foreignOperator: this.#foreignOperator,
     };
   }
 }
