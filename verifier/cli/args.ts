@@ -1,6 +1,7 @@
 import { type ParseArgsConfig, parseArgs } from "node:util";
 import { VerifierError } from "../src/errors.ts";
 import { parseDecimal } from "../src/text.ts";
+import { defaultMaxRow, defaultRotate, type ExportSettings, readMaxRow, readSize } from "./export/settings.ts";
 import type { Filter } from "./filter.ts";
 import { type CommandName, commandNames } from "./help.ts";
 import { type MonitorSettings, monitorTimes, readTimes, type TimeName } from "./monitor/settings.ts";
@@ -49,6 +50,7 @@ export type MonitorInvocation = { command: "monitor"; once: boolean; json: boole
 /** `verify --log`: the file is a source's record of what was submitted to that log. */
 export type RecordInvocation = { command: "verify-record"; file: string; sources: readonly string[] } & LogOptions;
 export type WitnessInvocation = { command: "witness"; flags: WitnessFlags };
+export type ExportInvocation = { command: "export"; settings: ExportSettings } & LogOptions;
 
 export type Invocation =
   | { command: "help"; about: CommandName | undefined }
@@ -60,7 +62,8 @@ export type Invocation =
   | MonitorInvocation
   | VerifyInvocation
   | RecordInvocation
-  | WitnessInvocation;
+  | WitnessInvocation
+  | ExportInvocation;
 
 const text = { type: "string" } as const;
 const flag = { type: "boolean" } as const;
@@ -97,6 +100,8 @@ export function readCommandLine(argv: readonly string[]): Invocation {
       return readVerify(rest);
     case "witness":
       return readWitness(rest);
+    case "export":
+      return readExport(rest);
   }
 }
 
@@ -173,18 +178,18 @@ function readProve(argv: readonly string[]): Invocation {
     ...logOptions(values, "prove"),
     index: count(required(values.index, "--index N", "prove"), "--index"),
     output: values.output === undefined ? undefined : required(values.output, "--output FILE", "prove"),
-    disclose: readDisclose(values),
+    disclose: readDisclose(values, "prove"),
   };
 }
 
 /** The log wants to know why: whoever reads sealed values leaves an entry. */
-function readDisclose(values: { token?: string; reason?: string }): ProveInvocation["disclose"] {
+function readDisclose(values: { token?: string; reason?: string }, command: CommandName): ProveInvocation["disclose"] {
   if (values.token === undefined) {
     if (values.reason !== undefined) throw usage("--reason belongs to --token: without it no sealed value is read");
     return undefined;
   }
-  const token = required(values.token, "--token FILE|TOKEN", "prove");
-  return { token, reason: required(values.reason, "--reason TEXT, which --token needs,", "prove") };
+  const token = required(values.token, "--token FILE|TOKEN", command);
+  return { token, reason: required(values.reason, "--reason TEXT, which --token needs,", command) };
 }
 
 function readCompare(argv: readonly string[]): Invocation {
@@ -292,6 +297,70 @@ function readWitness(argv: readonly string[]): Invocation {
     if (flags[name] !== undefined) required(flags[name], `--${name}`, "witness");
   }
   return { command: "witness", flags };
+}
+
+function readExport(argv: readonly string[]): Invocation {
+  const { json: _, ...ofThisLog } = ofLog;
+  const options = {
+    ...ofThisLog,
+    format: text,
+    output: { type: "string", short: "o" },
+    rotate: text,
+    raw: flag,
+    endpoint: text,
+    headers: text,
+    position: text,
+    from: text,
+    since: text,
+    once: flag,
+    follow: flag,
+    interval: text,
+    "max-row": text,
+    token: text,
+    reason: text,
+  } as const;
+  const { values } = parse(argv, options, "export");
+  if (values.help) return { command: "help", about: "export" };
+  if (values.once && values.follow) throw usage("--once and --follow exclude each other");
+  const to = destination(values);
+  const output = to.format === "ocsf" ? to.output : undefined;
+  const position = values.position ?? (output === undefined ? undefined : `${output}.position`);
+  const settings: ExportSettings = {
+    to,
+    position: required(position, "--position FILE", "export"),
+    from: values.from === undefined ? 0 : count(values.from, "--from"),
+    since: values.since === undefined ? undefined : parseTime(values.since, "--since"),
+    once: values.once ?? false,
+    intervalMs: Math.max(10, seconds(values.interval ?? "2", "--interval")),
+    maxRow: readMaxRow(values["max-row"] ?? defaultMaxRow),
+    asking: readDisclose(values, "export"),
+  };
+  return { command: "export", ...logOptions(values, "export"), settings };
+}
+
+type DestinationValues = {
+  format?: string;
+  output?: string;
+  rotate?: string;
+  raw?: boolean;
+  endpoint?: string;
+  headers?: string;
+};
+
+function destination(values: DestinationValues): ExportSettings["to"] {
+  const format = required(values.format, "--format ocsf|otlp", "export");
+  if (format !== "ocsf" && format !== "otlp")
+    throw usage(`--format is neither ocsf nor otlp: ${printableShort(format)}`);
+  const others = format === "ocsf" ? (["endpoint", "headers"] as const) : (["output", "rotate", "raw"] as const);
+  const other = others.find((name) => values[name] !== undefined);
+  if (other !== undefined) throw usage(`--${other} is not for --format ${format}`);
+  if (format === "otlp") {
+    const headers = values.headers === undefined ? undefined : required(values.headers, "--headers FILE", "export");
+    return { format, endpoint: required(values.endpoint, "--endpoint URL", "export"), headers };
+  }
+  const output = values.output === undefined ? undefined : required(values.output, "--output FILE", "export");
+  if (values.rotate !== undefined && output === undefined) throw usage("--rotate is for a file: it needs --output");
+  return { format, output, rotate: readSize(values.rotate ?? defaultRotate, "--rotate"), raw: values.raw ?? false };
 }
 
 type TrustValues = { vkey?: string[]; policy?: string; "max-age"?: string };

@@ -1,7 +1,8 @@
+import { exportHelp } from "./export/help.ts";
 import { monitorHelp } from "./monitor/help.ts";
 import { witnessHelp } from "./witness/help.ts";
 
-export const commandNames = ["head", "audit", "prove", "verify", "compare", "monitor", "witness"] as const;
+export const commandNames = ["head", "audit", "prove", "verify", "compare", "monitor", "witness", "export"] as const;
 export type CommandName = (typeof commandNames)[number];
 
 export const generalHelp = `vitrine-verifier: checks a Vitrine log and its evidence, trusting nobody but the
@@ -20,6 +21,8 @@ Usage:
                                                           what is wrong when it begins
   vitrine-verifier witness --name NAME --log KEY          cosign the checkpoints of logs, as
                                                           a server that others rely on
+  vitrine-verifier export --log URL --vkey KEY            bring the signed entries to a
+                                                          SIEM, as they come
   vitrine-verifier COMMAND --help                         more about one command
 
 Options:
@@ -190,4 +193,5 @@ Example:
 `,
   monitor: monitorHelp,
   witness: witnessHelp,
+  export: exportHelp,
 };

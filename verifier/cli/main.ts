@@ -29,6 +29,8 @@ async function run(invocation: Invocation): Promise<number> {
       return (await import("./commands/verify-record.ts")).runVerifyRecord(invocation);
     case "witness":
       return (await import("./commands/witness.ts")).runWitness(invocation);
+    case "export":
+      return (await import("./commands/export.ts")).runExport(invocation);
   }
 }
 

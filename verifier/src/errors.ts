@@ -51,6 +51,9 @@ export type FaultCode = "usage" | "log_unreachable";
 /** Errors that end a witness, as in spec/errors.md. */
 export type WitnessFault = "port_in_use" | "state_locked" | "state_missing" | "state_corrupt" | "write_failed";
 
+/** Errors that end an export, as in spec/errors.md; `write_failed` ends one as well. */
+export type ExportFault = "position_invalid" | "collector_unreachable" | "collector_refused";
+
 /** Where a finding applies. */
 export type Place = {
   /** Index of the entry in the log. */
@@ -65,13 +68,13 @@ export type Place = {
 
 /**
  * The one error of this package. With a {@link FindingCode} it says what is wrong with the bytes that were read, and
- * becomes a finding; with a {@link FaultCode} or {@link WitnessFault} there is no verdict.
+ * becomes a finding; with a {@link FaultCode}, {@link WitnessFault} or {@link ExportFault} there is no verdict.
  */
 export class VerifierError extends Error {
-  readonly code: FindingCode | FaultCode | WitnessFault;
+  readonly code: FindingCode | FaultCode | WitnessFault | ExportFault;
   readonly place: Place;
 
-  constructor(code: FindingCode | FaultCode | WitnessFault, message: string, place: Place = {}) {
+  constructor(code: FindingCode | FaultCode | WitnessFault | ExportFault, message: string, place: Place = {}) {
     super(message);
     this.name = "VerifierError";
     this.code = code;

@@ -4,6 +4,8 @@ import { refusals } from "../../../cli/witness/answers.ts";
 import { settingKeys } from "../../../cli/witness/settings.ts";
 import { readSpec } from "../../support/vectors.ts";
 
+const exportFaults = ["position_invalid", "collector_unreachable", "collector_refused"] as const;
+
 t.test("the refusals are those of spec/errors.md, with their status", async (t) => {
   const section = readSpec("errors.md").split("## Witness, over HTTP\n")[1]!.split("\n## ")[0]!;
   const rows = [...section.matchAll(/^\| `([a-z_]+)` \| ([0-9]{3}) \|/gm)].map(([, code, status]) => [
@@ -21,8 +23,25 @@ t.test("the faults at start are those of spec/errors.md, with their exit status"
     code,
     Number(status),
   ]);
-  const { usage: _, log_unreachable: __, ...faults } = faultStatus;
-  t.same(rows.sort(), Object.entries(faults).sort());
+  const elsewhere = new Set(["usage", "log_unreachable", ...exportFaults]);
+  t.same(
+    rows.sort(),
+    Object.entries(faultStatus)
+      .filter(([code]) => !elsewhere.has(code))
+      .sort(),
+  );
+});
+
+t.test("the faults of an export are those of spec/errors.md, with their exit status", async (t) => {
+  const section = readSpec("errors.md").split("## Export\n")[1]!.split("\n## ")[0]!;
+  const rows = [...section.matchAll(/^\| `([a-z_]+)` \| ([0-9]{2}) \|/gm)].map(([, code, status]) => [
+    code,
+    Number(status),
+  ]);
+  t.same(
+    rows,
+    [...exportFaults, "write_failed" as const].map((code) => [code, faultStatus[code]]),
+  );
 });
 
 t.test("each step of spec/witness.md has a code, and the status that it is answered with", async (t) => {

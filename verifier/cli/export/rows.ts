@@ -1,0 +1,97 @@
+import {
+  hashLength,
+  type LogReader,
+  parseEntry,
+  sealedValues,
+  tileWidth,
+  VerifierError,
+  verifyDisclosure,
+} from "../../src/index.ts";
+import { readAhead } from "../../src/read-ahead.ts";
+import { SignedTree } from "../../src/signed-tree.ts";
+import { fetchDisclosures } from "../disclosures.ts";
+import type { HttpClient } from "../http.ts";
+import type { Row } from "./row.ts";
+
+/** Asks for what is sealed. */
+export type Asking = { http: HttpClient; token: string; reason: string };
+
+export type RowsOptions = {
+  reader: LogReader;
+  origin: string;
+  asking: Asking | undefined;
+  log(message: string): void;
+};
+
+/** Bundles under way at once. */
+const readAheadDepth = 4;
+/** Requests for disclosures under way at once. */
+const askedAtOnce = 4;
+
+/**
+ * The entries of a signed tree in order, each shown to be in it.
+ * @param root signed
+ * @returns arrays of rows, one for each bundle
+ * @throws VerifierError what {@link SignedTree} throws
+ */
+export async function* signedRows(
+  { size, root }: { size: number; root: Uint8Array },
+  from: number,
+  options: RowsOptions,
+): AsyncGenerator<Row[]> {
+  const tree = new SignedTree(options.reader, size, root);
+  const read = async (n: number): Promise<Row[]> => {
+    const { entries, leaves } = await tree.bundle(n);
+    const rows: Row[] = [];
+    const readAt = Date.now();
+    for (let i = Math.max(0, from - n * tileWidth); i < entries.length; i++) {
+      const leaf = leaves.slice(i * hashLength, (i + 1) * hashLength);
+      rows.push(rowOf(options.origin, n * tileWidth + i, entries[i]!, leaf, readAt));
+    }
+    if (options.asking !== undefined) await ask(rows, options.asking, options);
+    return rows;
+  };
+  yield* readAhead(bundles(from, size), readAheadDepth, read);
+}
+
+function* bundles(from: number, size: number): Generator<number> {
+  for (let n = Math.floor(from / tileWidth); n * tileWidth < size; n++) yield n;
+}
+
+function rowOf(origin: string, index: number, bytes: Uint8Array, leaf: Uint8Array, readAt: number): Row {
+  const row = { origin, index, bytes, leaf, disclosed: new Map<string, unknown>(), readAt };
+  try {
+    return { ...row, entry: parseEntry(bytes), problem: undefined };
+  } catch (error) {
+    if (!(error instanceof VerifierError)) throw error;
+    return { ...row, entry: undefined, problem: error.message };
+  }
+}
+
+/**
+ * The log records each reading as an entry with a sealed reason of its own. Asking for that one as well would make
+ * another entry, and so on without end: of the log's own acts nothing is asked.
+ */
+async function ask(rows: Row[], asking: Asking, { origin, log }: RowsOptions): Promise<void> {
+  const sealed = rows.filter(
+    ({ entry }) => entry !== undefined && entry.source !== `${origin}/acts` && sealedValues(entry).size > 0,
+  );
+  const work = sealed[Symbol.iterator]();
+  const worker = async (): Promise<void> => {
+    for (const row of work) {
+      const disclosures = await fetchDisclosures(asking.http, row.index, asking);
+      const values = new Map<string, unknown>();
+      for (const text of disclosures) {
+        try {
+          const { name, value } = verifyDisclosure(text, row.entry!);
+          values.set(name, value);
+        } catch (error) {
+          if (!(error instanceof VerifierError)) throw error;
+          log(`entry ${row.index} goes without a value that the log disclosed: ${error.message}`);
+        }
+      }
+      row.disclosed = values;
+    }
+  };
+  await Promise.all(Array.from({ length: askedAtOnce }, worker));
+}

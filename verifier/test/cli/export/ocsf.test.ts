@@ -1,0 +1,121 @@
+import fc from "fast-check";
+import t from "tap";
+import { ocsfLine } from "../../../cli/export/ocsf/index.ts";
+import { ocsfLines } from "../../../cli/export/ocsf/lines.ts";
+import { leafHash } from "../../../src/index.ts";
+import { wrongWith } from "./support/ocsf-schema.ts";
+import { golden, rowOf, vectorRows } from "./support/rows.ts";
+
+type Event = Record<string, unknown> & { unmapped: Record<string, unknown>; metadata: Record<string, unknown> };
+
+const eventOf = (...args: Parameters<typeof ocsfLine>): Event => JSON.parse(ocsfLine(...args)) as Event;
+const plain = { raw: false };
+const rows = vectorRows();
+
+t.test("each entry there is a vector of is an event of OCSF, with its place in the log and its source", async (t) => {
+  for (const { desc, isGood, row } of rows) {
+    const event = eventOf(row, plain);
+    t.same(wrongWith(event), [], desc);
+    t.equal(event.unmapped.index, row.index);
+    t.equal(event.unmapped.leaf_hash, Buffer.from(leafHash(row.bytes)).toString("base64"));
+    if (!isGood) continue;
+    const { source, epoch, seq } = row.entry!;
+    t.match(event.unmapped.entry, { source, epoch, seq });
+    t.equal(event.metadata.event_code, row.entry!.kind);
+  }
+});
+
+t.test("the events of each kind", async (t) => {
+  const kinds = new Set<string>();
+  const good = rows.filter(({ isGood }) => isGood);
+  const chosen = good.filter(({ desc, row: { entry } }) => {
+    const isNew = !kinds.has(entry!.kind);
+    kinds.add(entry!.kind);
+    return isNew || /denied|cancelled|failed$|unknown outcome|class write|by the proxy|sql in the clear$/.test(desc);
+  });
+  t.ok(chosen.length > 20);
+  const made = chosen.map(({ desc, row }) => ({ desc, event: eventOf(row, plain) }));
+  t.same(made, golden("ocsf.jsonl", made));
+});
+
+t.test("no member of an entry is lost", async (t) => {
+  const strings = (value: unknown): string[] => {
+    if (typeof value === "string") return [value];
+    if (typeof value !== "object" || value === null) return [];
+    return Object.values(value).flatMap(strings);
+  };
+  // By attribute or unmapped, each text of an entry stands in its event; the start of a statement as a number.
+  for (const { desc, isGood, row } of rows) {
+    if (!isGood) continue;
+    const line = ocsfLine(row, plain);
+    const { start, ...rest } = row.entry!;
+    t.same(
+      strings(rest).filter((text) => !line.includes(JSON.stringify(text))),
+      [],
+      desc,
+    );
+    if (row.entry!.kind === "statement") t.equal((JSON.parse(line) as Event).time, Date.parse(start as string));
+  }
+});
+
+t.test("a member that only looks like a prototype is passed on", async (t) => {
+  const { row } = rows.find(({ desc }) => desc === "a member named __proto__")!;
+  t.match(ocsfLine(row, plain), /"entry":\{.*"__proto__":/);
+});
+
+t.test("what is disclosed stands where OCSF has it", async (t) => {
+  const { row } = rows.find(({ desc }) => desc === "statement")!;
+  const disclosed = new Map<string, unknown>([
+    ["sql", "SELECT secret"],
+    ["client.address", "[2001:db8::1]:4000"],
+  ]);
+  const event = eventOf({ ...row, disclosed }, plain);
+  t.same(wrongWith(event), []);
+  t.match(event, {
+    query_info: { query_string: "SELECT secret", uid: "6e4261695ad1aa36" },
+    src_endpoint: { ip: "2001:db8::1", port: 4000 },
+    unmapped: { disclosed: { sql: "SELECT secret" } },
+  });
+  const sealed = eventOf(row, plain);
+  t.same([sealed.query_info, sealed.unmapped.disclosed], [undefined, undefined]);
+  t.match(sealed.src_endpoint, { uid: /^sha-256:[\w-]{43}$/ });
+});
+
+t.test("a row that is too large goes without what makes it large, and says so", async (t) => {
+  const { row } = rows.find(({ desc }) => desc === "statement")!;
+  const large = { ...row, disclosed: new Map([["sql", "é".repeat(200_000)]]) };
+  const whole = ocsfLines([large], { raw: true, maxRow: 1_000_000 });
+  t.ok(whole.length > 200_000);
+  const cut = ocsfLines([large], { raw: true, maxRow: 300_000 });
+  const event = JSON.parse(cut) as Event;
+  t.ok(Buffer.byteLength(cut) < 10_000);
+  t.same(wrongWith(event), []);
+  t.equal(event.metadata.is_truncated, true);
+  t.equal(event.unmapped.disclosed, undefined);
+});
+
+t.test("the largest entry always fits into the smallest limit", async (t) => {
+  const { row } = rows.find(({ desc }) => desc === "65,535 bytes")!;
+  t.ok(Buffer.byteLength(ocsfLine(row, plain)) < 262_144);
+  t.ok(Buffer.byteLength(ocsfLine(rowOf(Buffer.alloc(65_535, 0xff)), plain)) < 262_144);
+  t.ok(Buffer.byteLength(ocsfLine(rowOf(Buffer.alloc(65_535)), plain)) < 65_535 * 6 + 2000);
+});
+
+t.test("raw data are the entry itself", async (t) => {
+  const { row } = rows.find(({ desc }) => desc === "session.start")!;
+  const event = eventOf(row, { raw: true });
+  t.same(wrongWith(event), []);
+  t.same([event.raw_data, event.raw_data_size], [Buffer.from(row.bytes).toString(), row.bytes.length]);
+});
+
+t.test("whatever bytes are in a tree, they are an event", async () => {
+  fc.assert(
+    fc.property(fc.uint8Array({ maxLength: 200 }), (bytes) => {
+      const event = eventOf(rowOf(bytes), plain);
+      const raw = event.raw_data as string;
+      const back = raw.startsWith("base64:") ? Buffer.from(raw.slice(7), "base64") : Buffer.from(raw);
+      return wrongWith(event).length === 0 && Buffer.compare(back, bytes) === 0;
+    }),
+    { numRuns: 300 },
+  );
+});

@@ -1,0 +1,134 @@
+import t from "tap";
+import { otlpRecord } from "../../../cli/export/otlp/record.ts";
+import { requestBody, toSend } from "../../../cli/export/otlp/request.ts";
+import { nanoseconds, parseAddress } from "../../../cli/export/values.ts";
+import { golden, rowOf, vectorRows } from "./support/rows.ts";
+
+type Value = { stringValue?: string; intValue?: string; boolValue?: boolean };
+type LogRecord = {
+  timeUnixNano: string;
+  observedTimeUnixNano: string;
+  severityNumber: number;
+  severityText: string;
+  eventName: string;
+  body: Value & { bytesValue?: string };
+  attributes: { key: string; value: Value }[];
+};
+
+const rows = vectorRows();
+const recordOf = (...args: Parameters<typeof otlpRecord>): LogRecord => JSON.parse(otlpRecord(...args)) as LogRecord;
+const attributesOf = ({ attributes }: LogRecord): Record<string, unknown> =>
+  Object.fromEntries(attributes.map(({ key, value }) => [key, Object.values(value)[0]]));
+
+/** The JSON encoding of OTLP: what each value may be, and that no key comes twice. */
+function wrongWith(record: LogRecord): string[] {
+  const wrong: string[] = [];
+  for (const name of ["timeUnixNano", "observedTimeUnixNano"] as const) {
+    if (typeof record[name] !== "string" || !/^(0|[1-9][0-9]{0,19})$/.test(record[name])) wrong.push(name);
+  }
+  if (![9, 13, 17].includes(record.severityNumber)) wrong.push("severityNumber");
+  const keys = record.attributes.map(({ key }) => key);
+  if (new Set(keys).size !== keys.length) wrong.push("a key comes twice");
+  for (const { key, value } of record.attributes) {
+    const [form, ...more] = Object.keys(value);
+    const one = Object.values(value)[0];
+    const isRight =
+      (form === "stringValue" && typeof one === "string") ||
+      (form === "intValue" && typeof one === "string" && /^-?[0-9]+$/.test(one)) ||
+      (form === "boolValue" && typeof one === "boolean");
+    if (!isRight || more.length > 0) wrong.push(key);
+  }
+  return wrong;
+}
+
+t.test("each entry there is a vector of is a log record with its place, and with its bytes as the body", async (t) => {
+  for (const { desc, isGood, row } of rows) {
+    const record = recordOf(row);
+    t.same(wrongWith(record), [], desc);
+    const { stringValue, bytesValue } = record.body;
+    const body = stringValue === undefined ? Buffer.from(bytesValue!, "base64") : Buffer.from(stringValue);
+    t.equal(Buffer.compare(body, row.bytes), 0, desc);
+    const attributes = attributesOf(record);
+    t.equal(attributes["vitrine.index"], String(row.index));
+    if (!isGood) continue;
+    const { source, seq } = row.entry!;
+    t.match(attributes, { "vitrine.source": source, "vitrine.seq": String(seq) });
+  }
+});
+
+t.test("the records of each kind", async (t) => {
+  const kinds = new Set<string>();
+  const chosen = rows.filter(({ isGood, desc, row: { entry } }) => {
+    const isNew = isGood && !kinds.has(entry!.kind);
+    if (isGood) kinds.add(entry!.kind);
+    return isNew || (isGood && /denied|failed$|unknown outcome|by the proxy|sql in the clear$/.test(desc));
+  });
+  const made = chosen.map(({ desc, row }) => ({ desc, record: recordOf(row) }));
+  t.same(made, golden("otlp.jsonl", made));
+});
+
+t.test("what is disclosed has the names of the semantic conventions", async (t) => {
+  const { row } = rows.find(({ desc }) => desc === "statement")!;
+  const disclosed = new Map<string, unknown>([
+    ["sql", "SELECT 1"],
+    ["client.address", "192.0.2.1:5000"],
+    ["params", [null, "x"]],
+  ]);
+  t.match(attributesOf(recordOf({ ...row, disclosed })), {
+    "db.system.name": "postgresql",
+    "db.namespace": "shop",
+    "db.operation.name": "SELECT",
+    "db.collection.name": "accounts",
+    "db.query.text": "SELECT 1",
+    "db.response.returned_rows": "1",
+    "client.address": "192.0.2.1",
+    "client.port": "5000",
+    "vitrine.disclosed.params": '[null,"x"]',
+  });
+  const sealed = attributesOf(recordOf(row));
+  t.same([sealed["db.query.text"], sealed["client.address"]], [undefined, undefined]);
+  const long = { ...row, disclosed: new Map([["sql", "é".repeat(200_000)]]) };
+  t.ok(toSend(long, 1_000_000).json.length > 200_000);
+  const cut = toSend(long, 300_000);
+  t.match([cut.isReduced, attributesOf(JSON.parse(cut.json) as LogRecord)["vitrine.reduced"]], [true, true]);
+  t.ok(cut.json.length < 5000);
+});
+
+t.test("the largest entry always fits into the smallest limit", async (t) => {
+  const { row } = rows.find(({ desc }) => desc === "65,535 bytes")!;
+  for (const one of [row, rowOf(Buffer.alloc(65_535, 0xff))]) t.ok(otlpRecord(one).length < 262_144);
+  const escaped = JSON.stringify({ ...row.entry, application: undefined, x: "\\".repeat(25_000) });
+  t.ok(otlpRecord(rowOf(escaped)).length < 262_144);
+});
+
+t.test("a request has a resource for each source", async (t) => {
+  const some = rows.filter(({ desc }) =>
+    /^(statement|session.start|a source's name beyond ASCII|not JSON)$/.test(desc),
+  );
+  const body = JSON.parse(requestBody(some.map(({ row }) => toSend(row, 1_000_000)))) as {
+    resourceLogs: {
+      resource: { attributes: { key: string; value: Value }[] };
+      scopeLogs: { scope: { name: string }; logRecords: LogRecord[] }[];
+    }[];
+  };
+  const resources = body.resourceLogs.map(({ resource, scopeLogs }) => [
+    resource.attributes.find(({ key }) => key === "service.instance.id")?.value.stringValue,
+    scopeLogs.map(({ scope, logRecords }) => [scope.name, logRecords.length]),
+  ]);
+  t.equal(resources.length, 3);
+  t.same(resources[0], ["proxy-a.example", [["vitrine-verifier export", 2]]]);
+  t.equal(resources[2]![0], undefined);
+});
+
+t.test("times and addresses", async (t) => {
+  t.equal(nanoseconds("2026-11-22T22:10:00.001013Z"), "1795385400001013000");
+  t.equal(nanoseconds("1970-01-01T00:00:00.000001Z"), "1000");
+  t.equal(nanoseconds("1969-12-31T23:59:59.999999Z"), "0");
+  t.equal(nanoseconds("9999-12-31T23:59:59.999999Z"), "0");
+  t.same(parseAddress("192.0.2.1:5432"), { ip: "192.0.2.1", port: 5432 });
+  t.same(parseAddress("[2001:db8::1]:5432"), { ip: "2001:db8::1", port: 5432 });
+  t.same(parseAddress("2001:db8::1:5432"), { ip: "2001:db8::1", port: 5432 });
+  t.same(parseAddress("db.example:5432"), { hostname: "db.example", port: 5432 });
+  t.same(parseAddress("/run/postgresql/.s.PGSQL.5432"), { path: "/run/postgresql/.s.PGSQL.5432" });
+  t.same(parseAddress("a:99999"), { path: "a:99999" });
+});
