@@ -1,6 +1,7 @@
 import { spawn } from "node:child_process";
+import { randomBytes } from "node:crypto";
 import { once } from "node:events";
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -117,4 +118,65 @@ t.test("no write follows one that failed", async (t) => {
     await again.append(turnOf(from + 1));
     await again.close();
   }
+});
+
+t.test("erased bytes are in no file, wherever LevelDB had put them", async (t) => {
+  const path = fresh();
+  const store = await open(path);
+  const head = { size: 0, root: Buffer.alloc(32) };
+  const none = { runs: [], shared: [], positions: new Map(), accepted: [], head };
+  const texts: string[] = [];
+  const write = async (count: number): Promise<void> => {
+    const disclosures = Array.from({ length: count }, () => {
+      texts.push(randomBytes(48).toString("base64url"));
+      // Larger than what a file of LevelDB is cut at, all in all, and what stays lies between.
+      return { index: texts.length - 1, block: Buffer.concat([Buffer.from(texts.at(-1)!), randomBytes(3000)]) };
+    });
+    const shared = disclosures.slice(0, 3).map(({ index, block }) => ({
+      digest: Buffer.alloc(32, index),
+      disclosure: Buffer.concat([Buffer.from("shared"), block]),
+    }));
+    await store.append({ ...none, disclosures, shared });
+  };
+  const search = async (): Promise<boolean[]> => {
+    // Where a text is interrupted by what compresses, another part of it is not.
+    const parts = new Map(texts.flatMap((text, i) => [0, 16, 32, 48].map((at) => [text.slice(at, at + 16), i])));
+    const found = texts.map(() => false);
+    for (const name of await readdir(path)) {
+      const bytes = await readFile(join(path, name), "latin1");
+      for (let at = 0; at + 16 <= bytes.length; at += 1) {
+        const index = parts.get(bytes.slice(at, at + 16));
+        if (index !== undefined) found[index] = true;
+      }
+    }
+    return found;
+  };
+  let order = 0;
+  const erase = async (indexes: readonly number[]): Promise<void> => {
+    const record = { scope: { index: 0 }, by: "ada", done: false, scanned: 0, entries: 0, values: 0 };
+    await store.erase({ indexes, digests: indexes.map((index) => Buffer.alloc(32, index)), order: order++, record });
+  };
+  // At the bottom; above it; and still in memory.
+  for (let level = 0; level < 3; level += 1) {
+    await write(300);
+    if (level < 2) await store.purge();
+  }
+  t.ok((await search()).every(Boolean), "all of it is there");
+  const every = (n: number): number[] => texts.flatMap((_, index) => (index % n === 0 ? [index] : []));
+  // Written and erased before any of it reached a file; readers are at work meanwhile.
+  await write(100);
+  await erase(every(3).filter((index) => index >= 900));
+  await erase(every(3));
+  const readers = Array.from({ length: 20 }, (_, i) => store.tile("entries", i));
+  await store.purge();
+  await Promise.all(readers);
+  t.same(
+    await search(),
+    texts.map((_, index) => index % 3 !== 0),
+  );
+  await erase(every(1));
+  await store.purge();
+  t.same((await search()).filter(Boolean), []);
+  await store.close();
+  t.same((await search()).filter(Boolean), []);
 });

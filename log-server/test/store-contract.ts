@@ -90,6 +90,8 @@ export function storeContract(t: Test, factory: StoreFactory): void {
     t.same(await store.positions(), new Map());
     t.same(await store.accepted("s", 1, 0, 10), []);
     t.equal(await store.checkpoint(), undefined);
+    t.same(await store.sources(), new Map());
+    t.same(await store.erasures(), new Map());
     await store.close();
   });
 
@@ -168,6 +170,64 @@ export function storeContract(t: Test, factory: StoreFactory): void {
     t.same(await store.accepted("s", 1, 305, 400), own.slice(2));
     t.same(await store.accepted("s", 1, 306, 400), []);
     t.same(await store.accepted("s", 3, 0, 1), []);
+    await store.close();
+  });
+
+  t.test("what is said of sources and erasures replaces what was said before", async (t) => {
+    let store = await factory.open();
+    const source = { name: "s", vkey: "s+1", former: [], retired: false, registered: true };
+    const other = { ...source, name: "t\u00fc" };
+    const later = { ...source, vkey: "s+2", former: [{ vkey: "s+1", epoch: 2, seq: 7 }], retired: true };
+    const erasure = { scope: { login: "a" }, by: "ada", done: false, scanned: 0, entries: 0, values: 0 };
+    const orders = [2 ** 40, 300, 5];
+    await store.append(
+      append({ sources: [source, other], erasures: new Map(orders.map((order) => [order, erasure])) }),
+    );
+    await store.append(append({ sources: [later], erasures: new Map([[300, { ...erasure, done: true }]]) }));
+    for (let round = 0; round < 2; round += 1) {
+      t.same(
+        await store.sources(),
+        new Map([
+          ["s", later],
+          ["t\u00fc", other],
+        ]),
+      );
+      const erasures = [...(await store.erasures())];
+      t.same(
+        erasures.map(([order, { done }]) => [order, done]),
+        [
+          [5, false],
+          [300, true],
+          [2 ** 40, false],
+        ],
+      );
+      store = await again(store);
+    }
+    await store.close();
+  });
+
+  t.test("what is erased is gone, alone, and a shared disclosure does not come back", async (t) => {
+    let store = await factory.open();
+    const shared = [8, 9].map((fill) => ({ digest: root(fill), disclosure: Buffer.from(`shared ${fill}`) }));
+    const disclosures = [1, 2, 2 ** 40].map((index) => ({ index, block: Buffer.from(`block ${index}`) }));
+    await store.append(append({ disclosures, shared }));
+    const record = { scope: { index: 1 }, by: "ada", done: false, scanned: 3, entries: 1, values: 2 };
+    await store.erase({ indexes: [1, 2 ** 40, 77], digests: [root(9), root(7)], order: 3, record });
+    for (const purge of [false, true]) {
+      if (purge) await store.purge();
+      t.equal(await store.disclosures(1), undefined);
+      t.equal(await store.disclosures(2 ** 40), undefined);
+      t.same(await store.disclosures(2), Buffer.from("block 2"));
+      t.equal(await store.sharedDisclosure(root(9)), undefined);
+      t.same(await store.sharedDisclosure(root(8)), Buffer.from("shared 8"));
+      t.same((await store.erasures()).get(3), record);
+    }
+    store = await again(store);
+    const late = [7, 8, 9].map((fill) => ({ digest: root(fill), disclosure: Buffer.from("late") }));
+    await store.append(append({ shared: late }));
+    t.equal(await store.sharedDisclosure(root(9)), undefined);
+    t.equal(await store.sharedDisclosure(root(7)), undefined, "nor one that had not come yet");
+    t.same(await store.sharedDisclosure(root(8)), Buffer.from("late"));
     await store.close();
   });
 
@@ -256,6 +316,8 @@ export function storeContract(t: Test, factory: StoreFactory): void {
     await t.rejects(store.head());
     await t.rejects(store.tile(0, 0));
     await t.rejects(store.append(append({})));
+    await t.rejects(store.purge());
+    await t.rejects(store.sources());
     await t.rejects(store.recordCheckpoint({ note: "", time: 0 }));
     await t.rejects(store.disclosures(0));
     await t.rejects(store.sharedDisclosure(root(0)));
