@@ -7,6 +7,7 @@ import { join } from "node:path";
 import type { Postgres } from "@vitrine/cli";
 import t, { type Test } from "tap";
 import { bundleOf, bundles, disclosed, proofs } from "./support/lying-cases-bundle.ts";
+import { handovers } from "./support/lying-cases-key.ts";
 import { movedEntries } from "./support/lying-cases-order.ts";
 import { againstRecord } from "./support/lying-cases-record.ts";
 import { sealsAndKeys } from "./support/lying-cases-seal.ts";
@@ -141,6 +142,7 @@ t.test("entries are left out, put in and moved, and the log's key signs the tree
   tell(t, movedEntries(honest)),
 );
 t.test("seals, keys and epochs are not the source's", async (t) => tell(t, sealsAndKeys(honest)));
+t.test("the source changes its key", async (t) => tell(t, handovers(honest)));
 t.test("sessions do not add up", async (t) => tell(t, sessions(honest)));
 t.test("entries have a wrong form", async (t) => tell(t, forms(honest)));
 t.test("checkpoints are not the log's", async (t) => tell(t, checkpoints(honest)));

@@ -1,6 +1,7 @@
 /** Every lie by its name, and how it is told. */
 
 import { bundles, proofs } from "./lying-cases-bundle.ts";
+import { handovers } from "./lying-cases-key.ts";
 import { movedEntries } from "./lying-cases-order.ts";
 import { sealsAndKeys } from "./lying-cases-seal.ts";
 import { answers, checkpoints } from "./lying-cases-server.ts";
@@ -24,6 +25,7 @@ export function everyLie(honest: Honest): Map<string, Told> {
     forks,
     movedEntries,
     sealsAndKeys,
+    handovers,
     sessions,
     forms,
     checkpoints,
