@@ -312,13 +312,6 @@ export const mutants: readonly Mutant[] = [
     lie: "the proof is of a later place",
   },
   {
-    step: "S13",
-    without: "that the key given is one that the source has had",
-    file: "src/source.js",
-    ...condition("this.#pin !== undefined && first !== undefined && !keys.some(({ vkey }) => vkey === this.#pin.text)"),
-    lie: "a change of key, for who knows a key that the source never had",
-  },
-  {
     step: "S4",
     without: "the chain value",
     file: "src/source.js",
