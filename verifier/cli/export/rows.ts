@@ -59,14 +59,16 @@ function* bundles(from: number, size: number): Generator<number> {
 }
 
 function rowOf(origin: string, index: number, bytes: Uint8Array, leaf: Uint8Array, readAt: number): Row {
-  const row = { origin, index, bytes, leaf, disclosed: new Map<string, unknown>(), readAt };
+  const disclosed: Row["disclosed"] = nothing;
   try {
-    return { ...row, entry: parseEntry(bytes), problem: undefined };
+    return { origin, index, bytes, leaf, entry: parseEntry(bytes), problem: undefined, disclosed, readAt };
   } catch (error) {
     if (!(error instanceof VerifierError)) throw error;
-    return { ...row, entry: undefined, problem: error.message };
+    return { origin, index, bytes, leaf, entry: undefined, problem: error.message, disclosed, readAt };
   }
 }
+
+const nothing: Row["disclosed"] = new Map();
 
 /**
  * The log records each reading as an entry with a sealed reason of its own. Asking for that one as well would make
