@@ -16,6 +16,8 @@ export interface ProxyConfig {
   readonly spool: { readonly dir: string; readonly maxBytes: number; readonly maxAgeMs: number };
   /** What the log acknowledged, for whoever has to show it later. */
   readonly record: { readonly path: string };
+  /** The file of access rules; undefined: nothing is decided. */
+  readonly rules: string | undefined;
   readonly durability: { readonly reads: Durability; readonly others: Durability; readonly windowMs: number };
   readonly sealed: readonly SealableName[];
   readonly limits: {
@@ -50,6 +52,7 @@ export const CONFIG_KEYS: readonly ConfigKey[] = [
   { path: "source.key", kind: "string", default: undefined, required: true },
   { path: "spool.dir", kind: "string", default: undefined, required: true },
   { path: "record", kind: "string", default: undefined },
+  { path: "rules", kind: "string", default: undefined },
   { path: "spool.max_bytes", kind: "integer", default: 268_435_456, minimum: 16_777_216 },
   { path: "spool.max_age_s", kind: "integer", default: 900, minimum: 1 },
   { path: "durability.reads", kind: "durability", default: "before-result" },
@@ -121,6 +124,7 @@ async function build(values: ReadonlyMap<string, unknown>, path: string): Promis
       maxAgeMs: get<number>("spool.max_age_s") * 1000,
     },
     record: { path: values.get("record") === undefined ? join(file("spool.dir"), "submitted") : file("record") },
+    rules: values.get("rules") === undefined ? undefined : file("rules"),
     durability: {
       reads: get<Durability>("durability.reads"),
       others: get<Durability>("durability.others"),

@@ -4,8 +4,10 @@ import { ProxyError, toldAs } from "./errors.ts";
 import { HeldQueue } from "./held.ts";
 import type { Metrics } from "./metrics.ts";
 import { BackendSide } from "./session/backend-side.ts";
+import type { Execution } from "./session/execution.ts";
 import { FrontendSide } from "./session/frontend-side.ts";
 import { type EndReason, Session, type Shared } from "./session/session.ts";
+import { Splice } from "./session/splice.ts";
 import { cancelUpstream, connectUpstream, type UpstreamAddress } from "./upstream.ts";
 import { Framer } from "./wire/framer.ts";
 import { StartupReader } from "./wire/startup.ts";
@@ -38,6 +40,8 @@ const HELD_LIMIT = 1 << 18;
  * and without a Sync it sends no part of it.
  */
 const EXECUTING_LIMIT = 4096;
+/** How long an execution that returns too much may take to end by itself. */
+const EXCEEDED_MS = 20;
 /** Bytes of answer that a vanished client may leave unread before its statement is cancelled, as a failed send would. */
 const UNREAD_LIMIT = 1 << 20;
 /** How long a client that was told the end may take nothing more and not close either. */
@@ -55,6 +59,8 @@ export class Connection {
   #session: Session | undefined;
   #fromClient: Framer | undefined;
   #fromServer: Framer | undefined;
+  /** Where access rules are: what of the server's bytes the client is sent. */
+  #splice: Splice | undefined;
   #toServer: HeldQueue | undefined;
   #toClient: HeldQueue;
   #reason: EndReason = "client-closed";
@@ -223,7 +229,9 @@ export class Connection {
         settings,
       ),
     );
-    this.#fromServer = new Framer(new BackendSide(session));
+    if (session.access !== undefined) this.#splice = new Splice(new BackendSide(session), session);
+    this.#fromServer = new Framer(this.#splice ?? new BackendSide(session));
+    session.onExceeded = (execution) => this.#cancelExceeding(execution);
     server.on("data", (chunk: Buffer) => this.#guard(() => this.#onServerData(chunk)));
     server.on("drain", () => this.#updateFlow());
     server.on("error", () => server.destroy());
@@ -241,10 +249,12 @@ export class Connection {
     this.#fromServer!.feed(chunk);
     if (!wasReady && session.phase === "ready") this.#onReady(session);
     this.#context.metrics.bytesOut.inc(chunk.length);
+    const pieces = this.#splice?.take();
     if (this.#failing || this.#clientGone) {
       this.#discard(chunk.length);
     } else {
-      this.#toClient.push(chunk, session.gate, this.#fromServer!.atBoundary);
+      if (pieces === undefined) this.#toClient.push(chunk, session.gate, this.#fromServer!.atBoundary);
+      else for (const { bytes, whole } of pieces) this.#toClient.push(bytes, session.gate, whole);
       this.#toClient.flush();
       this.#updateFlow();
     }
@@ -268,6 +278,19 @@ export class Connection {
     const { upstream, connectTimeoutMs } = this.#context.settings;
     // Nobody waits for this answer; if the cancel does not arrive the statement runs to its end.
     cancelUpstream(upstream, key.pid, key.key, connectTimeoutMs).catch(() => undefined);
+  }
+
+  /**
+   * A cancel that arrives late would hit the next statement, so what ends by itself in a moment is left alone. What it
+   * returns in the meantime is not passed on.
+   */
+  #cancelExceeding(execution: Execution): void {
+    setTimeout(() => {
+      const key = this.#session?.key;
+      if (execution.ended || this.#finished || key === undefined) return;
+      const { upstream, connectTimeoutMs } = this.#context.settings;
+      cancelUpstream(upstream, key.pid, key.key, connectTimeoutMs).catch(() => undefined);
+    }, EXCEEDED_MS).unref();
   }
 
   // --- flow --------------------------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ export const SQLSTATE = {
   protocol_violation: "08P01",
   statement_too_large: "54000",
   not_supported: "0A000",
+  access_denied: "42501",
   too_many_connections: "53300",
   upstream_unreachable: "08001",
   upstream_lost: "08006",

@@ -1,9 +1,11 @@
 import { readFile } from "node:fs/promises";
+import { Access, readRules } from "./access/index.ts";
 import { formatTimestamp, Recorder, readSourceKey } from "./audit/index.ts";
 import { CancelKeys } from "./cancel.ts";
 import type { ProxyConfig } from "./config.ts";
 import { ProxyError } from "./errors.ts";
 import { Metrics } from "./metrics.ts";
+import { RulesInForce } from "./rules-in-force.ts";
 import { ProxyServer } from "./server.ts";
 import { Policy } from "./session/policy.ts";
 import { Values } from "./session/values.ts";
@@ -16,6 +18,12 @@ export interface RunningProxy {
   readonly epoch: number;
   /** Ends the sessions, seals, and submits what is left. `unsubmitted` entries stay in the spool for the next start. */
   close(): Promise<{ unsubmitted: number }>;
+  /**
+   * Reads the access rules again; undefined where there are none.
+   * @returns a line that says what is in force now
+   * @throws ProxyError `bad_config`; everything stays as it was
+   */
+  readonly reloadRules: (() => Promise<string>) | undefined;
 }
 
 export interface ProxyHooks {
@@ -31,6 +39,7 @@ export async function startProxy(config: ProxyConfig, hooks: ProxyHooks = {}): P
   const notice = hooks.notice ?? (() => undefined);
   const metrics = new Metrics();
   const analyzer = await Analyzer.load();
+  const access = config.rules === undefined ? undefined : new Access(await readRules(config.rules));
   let server: ProxyServer | undefined;
   let spoolError: ProxyError | undefined;
   const recorder = await Recorder.open({
@@ -57,6 +66,7 @@ export async function startProxy(config: ProxyConfig, hooks: ProxyHooks = {}): P
       values: new Values(config.sealed, limits.disclosureBytes),
       policy: new Policy(config.durability.reads, config.durability.others),
       clock: formatTimestamp,
+      access,
     },
     settings: { upstream: config.upstream, ...limits },
     keys: new CancelKeys(config.upstream, limits.connectTimeoutMs),
@@ -75,7 +85,12 @@ export async function startProxy(config: ProxyConfig, hooks: ProxyHooks = {}): P
   metrics.watch(() => running.clients, recorder);
   const status = config.status === undefined ? undefined : createStatusServer(metrics, recorder);
   let address: { host: string; port: number };
+  const rules =
+    access === undefined || config.rules === undefined
+      ? undefined
+      : new RulesInForce(access, config.rules, recorder, notice);
   try {
+    await rules?.announce();
     if (status !== undefined && config.status !== undefined) {
       const { host, port } = config.status;
       await new Promise<void>((resolve, reject) => {
@@ -87,6 +102,7 @@ export async function startProxy(config: ProxyConfig, hooks: ProxyHooks = {}): P
       });
     }
     address = await running.listen(config.listen.host, config.listen.port);
+    rules?.watch();
   } catch (error) {
     status?.close();
     await recorder.stop("shutdown", SUBMIT_TIMEOUT_MS);
@@ -94,6 +110,7 @@ export async function startProxy(config: ProxyConfig, hooks: ProxyHooks = {}): P
   }
   let closing: Promise<{ unsubmitted: number }> | undefined;
   const close = async (): Promise<{ unsubmitted: number }> => {
+    rules?.close();
     await running.close(limits.drainTimeoutMs);
     const result = await recorder.stop("shutdown", SUBMIT_TIMEOUT_MS);
     status?.close();
@@ -104,6 +121,7 @@ export async function startProxy(config: ProxyConfig, hooks: ProxyHooks = {}): P
     address,
     source: recorder.source,
     epoch: recorder.epoch,
+    reloadRules: rules === undefined ? undefined : () => rules.reload(),
     close: () => {
       closing ??= close();
       return closing;

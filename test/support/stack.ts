@@ -25,6 +25,8 @@ export interface StackOptions {
   readonly spool?: { max_bytes?: number; max_age_s?: number };
   readonly limits?: Record<string, number>;
   readonly sealed?: readonly string[];
+  /** The text of a file of access rules. */
+  readonly rules?: string;
   /** Of the log. */
   readonly checkpointIntervalMs?: number;
 }
@@ -227,6 +229,7 @@ export class Stack {
         checkpoint_interval_ms: options.checkpointIntervalMs ?? 100,
       }),
     );
+    if (options.rules !== undefined) file("rules.yaml", options.rules);
     const proxyConfig = file(
       "proxy.yaml",
       stringify({
@@ -237,6 +240,7 @@ export class Stack {
         spool: { dir: "spool", ...options.spool },
         ...(options.durability === undefined ? {} : { durability: options.durability }),
         ...(options.limits === undefined ? {} : { limits: options.limits }),
+        ...(options.rules === undefined ? {} : { rules: "rules.yaml" }),
         ...(options.sealed === undefined ? {} : { sealed: options.sealed }),
       }),
     );

@@ -204,6 +204,8 @@ const kinds: ReadonlyMap<string, readonly Member[]> = new Map<string, readonly M
       may("function_oid", "an integer", isCount),
       may("params", "sealable parameters", sealableParams),
       may("params_count", "an integer", isCount),
+      may("rule", "a string", isText),
+      may("would_deny", "a string", isText),
       may("tx", "I, T or E", oneOf("I", "T", "E")),
       must("start", "a timestamp", isTimestamp),
       may("duration_us", "an integer", isCount),
@@ -218,6 +220,7 @@ const kinds: ReadonlyMap<string, readonly Member[]> = new Map<string, readonly M
     ],
   ],
   ["config.change", [must("config", "a hex SHA-256", isDigest), must("previous_config", "a hex SHA-256", isDigest)]],
+  ["rules.change", [must("rules", "a hex SHA-256", isDigest), may("previous_rules", "a hex SHA-256", isDigest)]],
   ...logActs,
 ]);
 

@@ -41,7 +41,9 @@ const START: Record<"log-server" | "proxy", (config: string) => Promise<Part>> =
     const at = formatAddress(proxy.address);
     // A proxy that cannot record stays, to tell its clients so.
     const failed = new Promise<Error>(() => undefined);
-    return { at, description: at, close: async () => (await proxy.close()).unsubmitted, failed };
+    const close = async (): Promise<number> => (await proxy.close()).unsubmitted;
+    const { reloadRules: reload } = proxy;
+    return { at, description: at, close, failed, ...(reload === undefined ? {} : { reload }) };
   },
 };
 

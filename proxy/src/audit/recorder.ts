@@ -174,13 +174,14 @@ export class Recorder {
    * more; the next start then records a durable intent as `unknown`.
    * @param members JSON text of the members that follow those of the intent
    * @param disclosures of the sealed values among these
+   * @returns the entry's position; 0 after stop
    */
-  complete(intent: Intent, members: string, disclosures: readonly Uint8Array[]): void {
+  complete(intent: Intent, members: string, disclosures: readonly Uint8Array[]): number {
     const known = intent as OpenIntent;
     this.#intents.close(known);
-    if (this.#stopping) return;
+    if (this.#stopping) return 0;
     const all = disclosures.length === 0 ? known.disclosures : [...known.disclosures, ...disclosures];
-    this.#entry(known.kind, `${known.members},${members}`, all, known.written ? known.id : 0);
+    return this.#entry(known.kind, `${known.members},${members}`, all, known.written ? known.id : 0);
   }
 
   /** What was intended did not happen. */

@@ -1,3 +1,4 @@
+import type { Decision } from "../access/index.ts";
 import type { Intent } from "../audit/index.ts";
 import type { Statement } from "../statements/index.ts";
 import type { Member } from "./values.ts";
@@ -18,6 +19,8 @@ export interface Prepared {
   readonly segment: number;
   /** Whether the session's settings were known for certain when its text was read. */
   readonly settled: boolean;
+  /** All that its text holds; one that can be executed holds one, or none. */
+  readonly statements: readonly Statement[];
 }
 
 export interface Parameters {
@@ -39,11 +42,26 @@ export interface Portal {
   suspended: Execution | undefined;
 }
 
+/** Rows that one execution may return (spec/access.md, `limits.rows`). */
+export interface Quota {
+  readonly rows: number;
+  /** The decision that one row more becomes. */
+  readonly beyond: Decision;
+  /** COPY TO has no rows of its own: its messages are counted. */
+  copied: number;
+  /** There was one row more. */
+  exceeded: boolean;
+}
+
 /** One execution on its way: what its entry will say. */
 export interface Execution {
   readonly subject: Subject;
   readonly parameters: Parameters | undefined;
   intent: Intent | undefined;
+  /** Members that say what the access rules decided, each behind a comma; empty where nothing was decided. */
+  decided: string;
+  /** What its rule lets it return. */
+  quota: Quota | undefined;
   /** Its outcome is recorded, or its intent dropped: neither happens twice. */
   ended: boolean;
   /** RFC 3339, and the monotonic clock in milliseconds. */
@@ -82,6 +100,7 @@ export function intentMembers(who: string, execution: Execution, sql: Member | u
   let text = `${who},"protocol":"${subject.protocol}",${grammarMembers(subject)}`;
   if (sql !== undefined) text += `,"sql":${sql.json}`;
   if (subject.functionOid !== undefined) text += `,"function_oid":${subject.functionOid}`;
+  if (execution.decided !== "") text += execution.decided;
   if (parameters !== undefined) {
     text += `,"params":${parameters.member.json},"params_count":${parameters.count}`;
   }

@@ -1,4 +1,5 @@
 import { createHash, type Hash } from "node:crypto";
+import type { Decision } from "../access/index.ts";
 import { ProxyError } from "../errors.ts";
 import { type FrameSink, HEADER_BYTES } from "../wire/framer.ts";
 import {
@@ -44,6 +45,8 @@ export class FrontendSide implements FrameSink {
   #digest: Hash | undefined;
   #digestSkip = 0;
   #dropping = false;
+  /** What the access rules say to the FunctionCall that is coming. */
+  #call: Decision | undefined;
   #terminated = false;
 
   constructor(session: Session, outlet: Outlet, limits: { readonly statementBytes: number }) {
@@ -75,6 +78,8 @@ export class FrontendSide implements FrameSink {
         return size;
       case "bind":
       case "functionCall":
+        // Its pieces are passed on before it ends, so it is decided before it begins.
+        if (name === "functionCall") this.#call = this.#session.tracker.decideCall();
         if (size <= this.#session.values.limit) return size;
         this.#digest = createHash("sha256");
         this.#digestSkip = HEADER_BYTES;
@@ -96,7 +101,8 @@ export class FrontendSide implements FrameSink {
       this.#digestSkip -= skip;
       this.#digest.update(piece.subarray(skip));
     }
-    this.#outlet.forward(piece, 0, false);
+    // The message that goes in place of a denied call is sent when it ends.
+    if (this.#call?.allowed !== false) this.#outlet.forward(piece, 0, false);
   }
 
   end(type: number, size: number, head: Buffer): void {
@@ -105,7 +111,10 @@ export class FrontendSide implements FrameSink {
     const streamed = this.#digest !== undefined || name === "copyData";
     const wait = this.#tell(name, size, head);
     this.#digest = undefined;
-    if (streamed) this.#outlet.completed(wait);
+    this.#call = undefined;
+    const instead = this.#session.tracker.takeInstead();
+    if (instead !== undefined) this.#outlet.forward(instead, wait, true);
+    else if (streamed) this.#outlet.completed(wait);
     else this.#outlet.forward(head, wait, true);
     if (name === "terminate") {
       this.#terminated = true;
@@ -129,7 +138,7 @@ export class FrontendSide implements FrameSink {
       }
       case "functionCall": {
         const { oid, block } = parseFunctionCall(head);
-        return tracker.functionCall(oid, this.#parameters("FunctionCall", head, block, size), size);
+        return tracker.functionCall(oid, this.#parameters("FunctionCall", head, block, size), size, this.#call);
       }
       case "describe": {
         const { what, name: target } = parseTarget(head, "Describe");

@@ -1,4 +1,6 @@
+import { type Decision, denialText } from "../access/index.ts";
 import type { Recorder } from "../audit/index.ts";
+import { SQLSTATE } from "../errors.ts";
 import type { Analyzer } from "../statements/index.ts";
 import { rowsOf } from "../wire/backend.ts";
 import {
@@ -10,6 +12,7 @@ import {
   type Subject,
   TOO_LARGE,
 } from "./execution.ts";
+import type { Gate } from "./gate.ts";
 import type { Policy } from "./policy.ts";
 import { type Member, showText, type Values } from "./values.ts";
 
@@ -27,6 +30,10 @@ export interface Surroundings {
   utf8(): boolean;
   /** The session's standard_conforming_strings. */
   standardStrings(): boolean;
+  /** Asks the access rules, where there are any. */
+  readonly gate: Gate | undefined;
+  /** Cancels the execution unless it ends by itself in a moment. */
+  cancel(execution: Execution): void;
 }
 
 export interface Totals {
@@ -66,6 +73,8 @@ export class Ledger {
       subject,
       parameters,
       intent: undefined,
+      decided: "",
+      quota: undefined,
       ended: false,
       start: this.#around.clock(),
       startedAt: performance.now(),
@@ -121,8 +130,7 @@ export class Ledger {
     const outcome = outcomeMembers(totals.statements, this.tx, execution, result, rows, performance.now());
     const errorDisclosure = result.error?.disclosure;
     if (execution.intent !== undefined) {
-      recorder.complete(execution.intent, outcome, errorDisclosure === undefined ? [] : [errorDisclosure]);
-      return 0;
+      return recorder.complete(execution.intent, outcome, errorDisclosure === undefined ? [] : [errorDisclosure]);
     }
     const { members, disclosures } = this.#intentText(execution);
     if (errorDisclosure !== undefined) disclosures.push(errorDisclosure);
@@ -134,6 +142,14 @@ export class Ledger {
     if (execution.ended) return;
     execution.ended = true;
     if (execution.intent !== undefined) this.#around.recorder.drop(execution.intent);
+  }
+
+  /** The access rules do not permit it. The client must not be told before the entry is durable. */
+  deny(execution: Execution, denial: Decision): void {
+    execution.decided = denial.members;
+    const text = Object.values(denialText(denial)).join("\n");
+    const error = this.#around.values.member("error", text, Buffer.byteLength(text));
+    this.hold(this.finish(execution, { outcome: "denied", sqlstate: SQLSTATE.access_denied, error }));
   }
 
   /** The statement that is about to be turned away for its size came as this. */

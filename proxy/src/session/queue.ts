@@ -1,6 +1,10 @@
+import type { Decision } from "../access/index.ts";
 import type { Execution, Portal, Prepared } from "./execution.ts";
 
-/** A frontend message whose answer is still to come. */
+/**
+ * A frontend message whose answer is still to come. With a `denial`, the server was sent a message in its place that it
+ * rejects.
+ */
 export type Pending =
   | {
       readonly kind: "query";
@@ -11,8 +15,9 @@ export type Pending =
       failed: boolean;
       readonly wait: number;
       readonly unsettles: boolean;
+      readonly denial?: Decision;
     }
-  | { readonly kind: "parse"; readonly name: string; readonly prepared: Prepared }
+  | { readonly kind: "parse"; readonly name: string; readonly prepared: Prepared; readonly denial?: Decision }
   | { readonly kind: "bind"; readonly name: string; readonly statement: string; readonly portal: Portal }
   | { readonly kind: "describe"; readonly what: "statement" | "portal"; readonly name: string }
   | { readonly kind: "close"; readonly what: "statement" | "portal"; readonly name: string }
@@ -27,6 +32,7 @@ export type Pending =
       readonly size: number;
       readonly wait: number;
       readonly unsettles: boolean;
+      readonly denial?: Decision;
     }
   | {
       readonly kind: "function";
@@ -36,6 +42,7 @@ export type Pending =
       failed: boolean;
       readonly wait: number;
       readonly unsettles: boolean;
+      readonly denial?: Decision;
     }
   | { readonly kind: "sync"; failed: boolean }
   /** CopyDone or CopyFail sent before the server was seen to enter COPY; it has no answer of its own. */

@@ -1,3 +1,4 @@
+import { type Access, SessionAccess } from "../access/index.ts";
 import type { Recorder } from "../audit/index.ts";
 import { ProxyError, SQLSTATE, toldAs } from "../errors.ts";
 import type { Analyzer } from "../statements/index.ts";
@@ -11,6 +12,8 @@ import {
   parseSaslMechanism,
 } from "../wire/backend.ts";
 import { MAX_NAME_BYTES, type Startup } from "../wire/startup.ts";
+import type { Execution } from "./execution.ts";
+import { Gate } from "./gate.ts";
 import type { Policy } from "./policy.ts";
 import type { Phase } from "./table.ts";
 import { Tracker } from "./tracker.ts";
@@ -31,6 +34,8 @@ export interface Shared {
   readonly values: Values;
   readonly policy: Policy;
   readonly clock: () => string;
+  /** The access rules; undefined: nothing is decided. */
+  readonly access?: Access | undefined;
 }
 
 /** One client's session, seen as messages: who it is, what it asked, how it ended. It knows no sockets. */
@@ -40,6 +45,10 @@ export class Session {
   id: string | undefined;
   readonly tracker: Tracker;
   readonly startup: Startup;
+  /** Asks the access rules, where there are any. */
+  readonly access: SessionAccess | undefined;
+  /** An execution has returned more than it may, and is to be cancelled. */
+  onExceeded: ((execution: Execution) => void) | undefined;
   #key: { readonly pid: number; readonly key: Buffer } | undefined;
   readonly #shared: Shared;
   readonly #nextId: () => string;
@@ -70,6 +79,18 @@ export class Session {
     this.#nextId = nextId;
     this.#address = shared.values.member("client.address", address, Buffer.byteLength(address));
     this.#disclosures = this.#address.disclosure === undefined ? [] : [this.#address.disclosure];
+    const host = hostOf(address);
+    this.access =
+      shared.access === undefined
+        ? undefined
+        : new SessionAccess(shared.access, () => ({
+            user: startup.user,
+            groups: [],
+            auth: this.#auth,
+            host,
+            application: this.#application ?? "",
+            database: startup.database,
+          }));
     this.tracker = new Tracker({
       recorder: shared.recorder,
       analyzer: shared.analyzer,
@@ -79,6 +100,8 @@ export class Session {
       who: () => this.#identity(),
       utf8: () => this.#utf8,
       standardStrings: () => this.#standardStrings,
+      gate: this.access === undefined ? undefined : new Gate(this.access),
+      cancel: (execution) => this.onExceeded?.(execution),
     });
   }
 
@@ -138,6 +161,7 @@ export class Session {
       case "application_name":
         this.#application = value === "" ? undefined : shortEnough(value);
         this.#who = undefined;
+        this.access?.changed();
         break;
       case "session_authorization":
         if (shortEnough(value) === undefined) {
@@ -145,6 +169,9 @@ export class Session {
         }
         this.#role = value;
         this.#who = undefined;
+        break;
+      case "search_path":
+        this.access?.searchPath(value);
         break;
       case "client_encoding":
         this.#utf8 = value === "UTF8" || value === "SQL_ASCII";
@@ -244,6 +271,12 @@ export class Session {
     }
     return this.#who;
   }
+}
+
+/** @returns the IP address in `host:port`; undefined where there is none */
+function hostOf(address: string): string | undefined {
+  const host = /^(?:\[(.*)\]|([^:]*)):\d+$/.exec(address);
+  return host?.[1] ?? host?.[2];
 }
 
 /** The server's own names have 63 bytes. One that is much longer would not fit an entry, and means nothing to it. */

@@ -1,7 +1,9 @@
+import type { Decision } from "../access/index.ts";
 import { ProxyError } from "../errors.ts";
 import type { Statement } from "../statements/index.ts";
 import type { ServerError } from "../wire/backend.ts";
 import type { BackendName } from "../wire/messages.ts";
+import { REJECTED_CALL, REJECTED_EXECUTE, REJECTED_QUERY, rejectedParse } from "../wire/write.ts";
 import {
   COMMIT_AT_SYNC,
   type Execution,
@@ -11,6 +13,7 @@ import {
   type Result,
   type Subject,
 } from "./execution.ts";
+import { quotaOf } from "./gate.ts";
 import { Ledger, type Surroundings } from "./ledger.ts";
 import { Names } from "./names.ts";
 import { type Pending, Queue } from "./queue.ts";
@@ -38,6 +41,8 @@ export class Tracker {
   /** Grows with each Sync. The server skips what stands behind an error in its segment, and nothing beyond. */
   #segment = 0;
   #fatal = false;
+  #instead: Buffer | undefined;
+  #refusal: Decision | undefined;
 
   constructor(around: Surroundings) {
     this.#around = around;
@@ -69,16 +74,53 @@ export class Tracker {
     return this.#fatal;
   }
 
+  /** What must be sent to the server in place of the frontend message told last, which is denied. Asked for once. */
+  takeInstead(): Buffer | undefined {
+    const instead = this.#instead;
+    this.#instead = undefined;
+    return instead;
+  }
+
+  /** The denial that the client must be sent in place of the backend message told last. Asked for once. */
+  takeRefusal(): Decision | undefined {
+    const refusal = this.#refusal;
+    this.#refusal = undefined;
+    return refusal;
+  }
+
   // --- frontend messages -------------------------------------------------------------------------------------------
 
   query(text: Buffer, size: number): number {
     if (this.#skipping) return 0;
     const { settled } = this.#queue;
     const statements = this.#analyze(text);
+    const { gate } = this.#around;
+    const judged = gate?.query(statements);
+    gate?.asked();
     const executions: Execution[] = [];
-    for (const statement of statements) {
+    for (const [i, statement] of statements.entries()) {
+      if (judged !== undefined && judged.denied >= 0 && i !== judged.denied) continue;
       const sql = text.subarray(statement.start, statement.end);
-      executions.push(this.ledger.begin({ protocol: "simple", statement, sql, functionOid: undefined }, undefined));
+      const execution = this.ledger.begin({ protocol: "simple", statement, sql, functionOid: undefined }, undefined);
+      executions.push(execution);
+      if (judged !== undefined) permit(execution, judged.decisions[i]!);
+    }
+    const denial = judged?.decisions[judged.denied];
+    if (denial !== undefined) {
+      executions[0]!.bytesIn = size;
+      this.#instead = REJECTED_QUERY;
+      this.#sent.dropUnnamed();
+      this.#queue.push({
+        kind: "query",
+        text,
+        executions,
+        next: 0,
+        failed: false,
+        wait: 0,
+        unsettles: true,
+        denial,
+      });
+      return 0;
     }
     if (executions[0] !== undefined) executions[0].bytesIn = size;
     let wait = 0;
@@ -103,7 +145,14 @@ export class Tracker {
     const only = statements.length === 1 ? statements[0] : undefined;
     const sql = only === undefined ? own : own.subarray(only.start, only.end);
     const subject: Subject = { protocol: "extended", statement: only, sql, functionOid: undefined };
-    const prepared: Prepared = { subject, segment: this.#segment, settled: this.#queue.settled };
+    const prepared: Prepared = { subject, segment: this.#segment, settled: this.#queue.settled, statements };
+    const decided = this.#around.gate?.parse(statements);
+    if (decided?.allowed === false) {
+      this.#instead = rejectedParse(name);
+      if (name === "") this.#sent.prepared.delete("");
+      this.#queue.push({ kind: "parse", name, prepared, denial: decided });
+      return 0;
+    }
     // The server refuses to replace a named statement (42P05), so such a Parse changes nothing.
     if (name === "" || !this.#sent.prepared.has(name)) this.#sent.prepared.set(name, prepared);
     this.#queue.push({ kind: "parse", name, prepared });
@@ -144,7 +193,10 @@ export class Tracker {
     const portal = this.#sent.portals.get(name);
     const suspended = portal?.suspended;
     const carriedOn = suspended !== undefined;
+    const decided = this.#decideExecute(name, portal, carriedOn);
+    if (decided?.allowed === false) return this.#denyExecute(name, portal, size, decided);
     const execution = suspended ?? this.#executionOf(portal);
+    if (decided !== undefined && !carriedOn) permit(execution, decided);
     if (!carriedOn) execution.bytesIn += size;
     const certain = this.#isCertain(name, portal);
     // Of empty text too, which executes nothing: what the client believes to be empty may not be.
@@ -154,13 +206,26 @@ export class Tracker {
     return wait;
   }
 
-  functionCall(oid: number, parameters: Parameters | undefined, size: number): number {
+  /** Whether a FunctionCall may be executed: asked before any of it is passed on; then told. */
+  decideCall(): Decision | undefined {
+    return this.#skipping ? undefined : this.#around.gate?.functionCall();
+  }
+
+  functionCall(oid: number, parameters: Parameters | undefined, size: number, decided?: Decision): number {
     if (this.#skipping) return 0;
+    this.#around.gate?.asked();
     const subject: Subject = { protocol: "function", statement: undefined, sql: undefined, functionOid: oid };
     const execution = this.ledger.begin(subject, parameters);
     execution.bytesIn = size;
+    const pending = { kind: "function", execution, answered: false, failed: false, unsettles: true } as const;
+    if (decided?.allowed === false) {
+      this.#instead = REJECTED_CALL;
+      this.#queue.push({ ...pending, wait: 0, denial: decided });
+      return 0;
+    }
+    if (decided !== undefined) permit(execution, decided);
     const wait = this.ledger.intend(execution, true);
-    this.#queue.push({ kind: "function", execution, answered: false, failed: false, wait, unsettles: true });
+    this.#queue.push({ ...pending, wait });
     return wait;
   }
 
@@ -169,6 +234,7 @@ export class Tracker {
     if (this.#copyIn) return 0;
     this.#skipping = false;
     this.#segment += 1;
+    this.#around.gate?.asked();
     this.#queue.push({ kind: "sync", failed: false });
     return 0;
   }
@@ -184,7 +250,59 @@ export class Tracker {
     else if (!this.#queue.empty) this.#queue.push({ kind: "copy-end" });
   }
 
+  /**
+   * All that the Execute may turn out to execute must be allowed: what the client believes to have under the name, and
+   * what the server has confirmed, which it still has if something in between fails.
+   */
+  #decideExecute(name: string, portal: Portal | undefined, carriedOn: boolean): Decision | undefined {
+    const { gate } = this.#around;
+    if (gate === undefined) return undefined;
+    const candidates = [portal?.prepared?.statements];
+    if (!carriedOn && !this.#isCertain(name, portal)) {
+      const confirmed = this.#confirmed.portals.get(name);
+      if (confirmed?.prepared !== undefined) candidates.push(confirmed.prepared.statements);
+      const prepared = portal === undefined ? undefined : this.#confirmed.prepared.get(portal.statement);
+      if (prepared !== undefined) candidates.push(prepared.statements);
+    }
+    return gate.execute(candidates, portal?.statement, !carriedOn);
+  }
+
+  /** An execution of its own, also where it would carry on another: that one happened, and this one does not. */
+  #denyExecute(name: string, portal: Portal | undefined, size: number, denial: Decision): number {
+    const execution = this.ledger.begin(subjectOf(portal), portal?.parameters);
+    execution.bytesIn = size;
+    this.#instead = REJECTED_EXECUTE;
+    this.#queue.push({
+      kind: "execute",
+      name,
+      execution,
+      carriedOn: false,
+      resolved: true,
+      size,
+      wait: 0,
+      unsettles: true,
+      denial,
+    });
+    return 0;
+  }
+
   // --- backend messages --------------------------------------------------------------------------------------------
+
+  /** Whether the row, or the piece of COPY, that comes now is one more than its statement may return. */
+  isBeyond(kind: "row" | "copy"): boolean {
+    const execution = this.#current();
+    const quota = execution?.quota;
+    if (execution === undefined || quota === undefined) return false;
+    if ((kind === "row" ? execution.rows : quota.copied) < quota.rows) {
+      if (kind === "copy") quota.copied += 1;
+      return false;
+    }
+    if (!quota.exceeded) {
+      quota.exceeded = true;
+      this.#around.cancel(execution);
+    }
+    return true;
+  }
 
   dataRow(size: number): void {
     const execution = this.#current();
@@ -206,6 +324,7 @@ export class Tracker {
       case "parseComplete":
         if (head?.kind !== "parse") break;
         this.#confirmed.prepared.set(head.name, head.prepared);
+        this.#around.gate?.deallocated(head.name);
         this.#queue.shift();
         return;
       case "bindComplete":
@@ -245,7 +364,9 @@ export class Tracker {
       case "portalSuspended": {
         if (head?.kind !== "execute") break;
         this.#resolve(head);
-        this.#portalOf(head).suspended = head.execution;
+        const { execution } = head;
+        this.#portalOf(head).suspended = execution.quota?.exceeded ? undefined : execution;
+        if (execution.quota?.exceeded) this.#refuse(execution, execution.quota.beyond);
         this.#queue.shift();
         return;
       }
@@ -298,6 +419,7 @@ export class Tracker {
       this.ledger.finish(head.execution, { outcome: "unknown" });
     }
     this.#queue.shift();
+    this.#around.gate?.ready(this.#queue.empty);
     this.ledger.tx = status;
     if (status === "I") {
       this.#endPortals();
@@ -325,8 +447,12 @@ export class Tracker {
     for (let head = this.#queue.head; head !== undefined; head = this.#queue.head) {
       known &&= head.kind === "execute";
       if (known && head.kind === "execute") this.#resolve(head);
+      const denial = "denial" in head ? head.denial : undefined;
+      if (denial !== undefined && head.kind === "parse") this.#denied(head, denial);
       for (const execution of unanswered(head)) {
-        if (!execution.ended) this.ledger.finish(execution, { outcome: "unknown" });
+        if (execution.ended) continue;
+        if (denial === undefined) this.ledger.finish(execution, { outcome: "unknown" });
+        else this.ledger.deny(execution, denial);
       }
       this.#queue.shift();
     }
@@ -411,6 +537,8 @@ export class Tracker {
         ? this.ledger.begin(assumed.subject, assumed.parameters)
         : this.ledger.begin(subjectOf(portal), portal.parameters);
     actual.bytesIn = carriedOn ? head.size : assumed.bytesIn;
+    actual.decided = assumed.decided;
+    actual.quota = assumed.quota;
     head.execution = actual;
     try {
       const wait = this.ledger.intend(actual, true);
@@ -454,7 +582,8 @@ export class Tracker {
     if (head === undefined || execution === undefined || head.kind === "function") {
       throw outOfStep("commandComplete", head);
     }
-    this.ledger.finish(execution, { outcome: "completed", tag });
+    if (execution.quota?.exceeded) this.#refuse(execution, execution.quota.beyond);
+    else this.ledger.finish(execution, { outcome: "completed", tag });
     this.#copyIn = false;
     this.#applyEffect(execution.subject);
     if (head.kind === "query") {
@@ -474,13 +603,17 @@ export class Tracker {
     switch (effect?.kind) {
       case "prepare":
         this.#forget(effect.name);
+        this.#around.gate?.prepared(effect.name, effect.inner);
         return;
       case "deallocate":
+        this.#around.gate?.deallocated(effect.name);
         if (effect.name !== undefined) this.#forget(effect.name);
         else for (const name of [...this.#confirmed.prepared.keys()]) this.#forget(name);
         return;
       case "discard":
-        if (effect.what === "all") for (const name of [...this.#confirmed.prepared.keys()]) this.#forget(name);
+        if (effect.what !== "all") return;
+        this.#around.gate?.deallocated();
+        for (const name of [...this.#confirmed.prepared.keys()]) this.#forget(name);
         return;
       default:
     }
@@ -496,6 +629,14 @@ export class Tracker {
   /** @returns whether the server now skips up to Sync */
   #failHead(head: Pending | undefined, error: ServerError): boolean {
     const { values } = this.#around;
+    const denial = head !== undefined && "denial" in head ? head.denial : undefined;
+    if (head !== undefined && denial !== undefined) {
+      // Before it closes, the server's own word comes first.
+      if (error.severity === "ERROR") this.#refusal = denial;
+      return this.#denied(head, denial);
+    }
+    const beyond = this.#exceeded(head);
+    if (beyond !== undefined && error.severity === "ERROR") this.#refusal = beyond;
     const text = [error.message, error.detail, error.hint].filter((line) => line !== undefined).join("\n");
     const result = (): Result => ({
       outcome: error.sqlstate === "57014" ? "cancelled" : "failed",
@@ -511,7 +652,8 @@ export class Tracker {
         // All were answered, and only then the server went down; or it has more to say about what failed.
         const answered = head.executions.length > 0 && head.next >= head.executions.length;
         if (head.failed || (answered && error.severity !== "ERROR")) return false;
-        this.ledger.finish(this.#currentOfQuery(head), result());
+        if (beyond === undefined) this.ledger.finish(this.#currentOfQuery(head), result());
+        else this.ledger.deny(this.#currentOfQuery(head), beyond);
         for (const rest of head.executions.slice(head.next + 1)) this.ledger.drop(rest);
         head.failed = true;
         return false;
@@ -529,7 +671,8 @@ export class Tracker {
         return false;
       case "execute": {
         this.#resolve(head);
-        this.ledger.finish(head.execution, result());
+        if (beyond === undefined) this.ledger.finish(head.execution, result());
+        else this.ledger.deny(head.execution, beyond);
         const portal = this.#confirmed.portals.get(head.name);
         if (portal !== undefined) portal.suspended = undefined;
         return true;
@@ -554,6 +697,44 @@ export class Tracker {
     }
   }
 
+  /** The server rejected what stood for it. @returns whether the server now skips up to Sync */
+  #denied(head: Pending, denial: Decision): boolean {
+    switch (head.kind) {
+      case "query":
+        if (!head.failed) this.ledger.deny(head.executions[0]!, denial);
+        head.failed = true;
+        return false;
+      case "function":
+        if (!head.failed) this.ledger.deny(head.execution, denial);
+        head.answered = true;
+        head.failed = true;
+        return false;
+      case "parse":
+        if (head.name === "") this.#confirmed.prepared.delete("");
+        this.ledger.deny(this.ledger.begin(head.prepared.subject, undefined), denial);
+        return true;
+      case "execute":
+        this.ledger.deny(head.execution, denial);
+        return true;
+      default:
+        throw new Error(`a ${head.kind} was denied`);
+    }
+  }
+
+  /** The head of the queue returned more than it may: what the client is told. */
+  #exceeded(head: Pending | undefined): Decision | undefined {
+    if (head?.kind !== "query" && head?.kind !== "execute") return undefined;
+    if (head.kind === "query" && (head.failed || head.next >= head.executions.length)) return undefined;
+    const quota = this.#current()?.quota;
+    return quota?.exceeded ? quota.beyond : undefined;
+  }
+
+  /** It ended before it was cancelled; the client is told all the same. */
+  #refuse(execution: Execution, denial: Decision): void {
+    this.#refusal = denial;
+    this.ledger.deny(execution, denial);
+  }
+
   /** What was suspended in it ends with it. */
   #endPortal(portal: Portal | undefined): void {
     const execution = portal?.suspended;
@@ -574,6 +755,11 @@ export class Tracker {
       if (execution !== suspended) this.ledger.drop(execution);
     }
   }
+}
+
+function permit(execution: Execution, decided: Decision): void {
+  execution.decided = decided.members;
+  execution.quota = quotaOf(decided);
 }
 
 const NOT_SEEN: Subject = { protocol: "extended", statement: undefined, sql: undefined, functionOid: undefined };

@@ -3,19 +3,21 @@ import { BACKEND, FRONTEND } from "./messages.ts";
 
 /**
  * An ErrorResponse of the proxy's own. Fields as in "Error and Notice Message Fields": S and V severity, C SQLSTATE,
- * M message, H hint; R names the proxy, so that it is told apart from the server's.
+ * M message, D detail, H hint; R names the proxy, so that it is told apart from the server's.
  */
 export function errorResponse(
   severity: "ERROR" | "FATAL",
   code: ClientErrorCode,
   message: string,
   hint?: string,
+  detail?: string,
 ): Buffer {
   const fields = [
     `S${severity}`,
     `V${severity}`,
     `C${SQLSTATE[code]}`,
     `M${message}`,
+    ...(detail === undefined ? [] : [`D${detail}`]),
     ...(hint === undefined ? [] : [`H${hint}`]),
     "Rvitrine",
   ];
@@ -42,3 +44,23 @@ export function cancelRequest(pid: number, key: Buffer): Buffer {
   key.copy(packet, 12);
   return packet;
 }
+
+/** Sent in place of what may not be executed: each is a message of its kind that the server rejects. */
+const REJECTED_TEXT = "vitrine.denied";
+
+/** A syntax error; also in a failed transaction, where it changes nothing. */
+export const REJECTED_QUERY: Buffer = frame(FRONTEND.query, Buffer.from(`${REJECTED_TEXT}\0`));
+
+/**
+ * A syntax error. Like the Parse that it stands for, it makes the server forget the unnamed statement when it has no
+ * name, and changes nothing else.
+ */
+export function rejectedParse(name: string): Buffer {
+  return frame(FRONTEND.parse, Buffer.from(`${name}\0${REJECTED_TEXT}\0\0\0`));
+}
+
+/** In place of an Execute: an error that changes no statement and no portal. */
+export const REJECTED_EXECUTE: Buffer = rejectedParse(REJECTED_TEXT);
+
+/** There is no function 0. A FunctionCall, since a Query would make the server forget the unnamed statement. */
+export const REJECTED_CALL: Buffer = frame(FRONTEND.functionCall, Buffer.alloc(4 + 2 + 2 + 2));

@@ -1,0 +1,154 @@
+import {
+  type Decision,
+  decision,
+  FUNCTION_BY_NUMBER,
+  mayMovePath,
+  NOT_DECIDED,
+  type SessionAccess,
+} from "../access/index.ts";
+import { type Facts, type Statement, UNKNOWN_FACTS } from "../statements/index.ts";
+import type { Quota } from "./execution.ts";
+
+/** The rows that a decision leaves its execution; undefined: as many as there are. */
+export function quotaOf({ rule, observed }: Decision): Quota | undefined {
+  const rows = rule?.limits.rows;
+  if (rule === undefined || rows === undefined) return undefined;
+  const beyond = decision(false, rule, observed, `rule "${rule.name}": more than ${rows} rows`);
+  return { rows, beyond, copied: 0, exceeded: false };
+}
+
+/** What was decided of a text: one for each statement up to the first that is denied. */
+export interface Judgement {
+  readonly decisions: readonly Decision[];
+  /** Which one is denied; -1: none. */
+  readonly denied: number;
+}
+
+/**
+ * Asks the access rules for a session's messages, with what the session knows: what SQL prepared under which name, and
+ * whether the search_path is still the one that the server reported last.
+ */
+export class Gate {
+  readonly #access: SessionAccess;
+  /** By PREPARE, and completed. */
+  readonly #prepared = new Map<string, Facts>();
+  /** Messages that ReadyForQuery answers: the server reports changed settings just before it. */
+  #asked = 0;
+  #ready = 0;
+  /** The path is known again once so many were answered. */
+  #knownAt = 0;
+  #moved = false;
+
+  constructor(access: SessionAccess) {
+    this.#access = access;
+  }
+
+  /** A Query: it is executed whole or not at all. */
+  query(statements: readonly Statement[]): Judgement {
+    return this.#judge(statements, true);
+  }
+
+  /** A Parse: nothing is executed yet, so nothing is counted. */
+  parse(statements: readonly Statement[]): Decision {
+    const { decisions, denied } = this.#judge(statements, false);
+    return decisions[denied < 0 ? 0 : denied] ?? NOT_DECIDED;
+  }
+
+  /**
+   * An Execute.
+   * @param candidates what it may execute, as far as is known: each must be allowed. A name that is not known is undefined
+   * @param counted false where it carries on what was counted before
+   */
+  execute(
+    candidates: readonly (readonly Statement[] | undefined)[],
+    name: string | undefined,
+    counted: boolean,
+  ): Decision {
+    let answer = NOT_DECIDED;
+    for (const statements of candidates) {
+      const inner = statements === undefined && name !== undefined ? this.#prepared.get(name) : undefined;
+      const known = statements ?? [{ facts: inner ?? UNKNOWN_FACTS }];
+      const { decisions, denied } = this.#judge(known, false);
+      answer = decisions[denied < 0 ? 0 : denied] ?? NOT_DECIDED;
+      if (denied >= 0) return answer;
+      this.#moves(known);
+    }
+    return counted ? this.#access.count(answer) : answer;
+  }
+
+  functionCall(): Decision {
+    const decided = this.#access.decide(FUNCTION_BY_NUMBER, this.#pathKnown);
+    const answer = decided.allowed ? this.#access.count(decided) : decided;
+    if (answer.allowed) this.#moves([{ facts: FUNCTION_BY_NUMBER }]);
+    return answer;
+  }
+
+  /** A message was sent that ReadyForQuery answers. */
+  asked(): void {
+    this.#asked += 1;
+  }
+
+  /** @param idle nothing is unanswered now: also nothing that the server swallowed, as it does with a Sync in COPY */
+  ready(idle: boolean): void {
+    this.#ready = idle ? this.#asked : this.#ready + 1;
+  }
+
+  /** A PREPARE was completed. */
+  prepared(name: string, inner: Facts): void {
+    this.#prepared.set(name, inner);
+  }
+
+  /** No name: all of them. */
+  deallocated(name?: string): void {
+    if (name === undefined) this.#prepared.clear();
+    else this.#prepared.delete(name);
+  }
+
+  get #pathKnown(): boolean {
+    return this.#knownAt <= this.#ready;
+  }
+
+  #judge(statements: readonly { readonly facts: Facts }[], executed: boolean): Judgement {
+    const decisions: Decision[] = [];
+    let known = this.#pathKnown;
+    let moved = this.#moved;
+    let local: Map<string, Facts> | undefined;
+    for (const { facts } of statements) {
+      const { effect } = facts;
+      let asked = facts;
+      if (effect?.kind === "execute") asked = local?.get(effect.name) ?? this.#prepared.get(effect.name) ?? facts;
+      else if (effect?.kind === "prepare") {
+        local ??= new Map();
+        local.set(effect.name, effect.inner);
+      }
+      const decided = this.#access.decide(asked, known);
+      decisions.push(decided);
+      if (!decided.allowed) return { decisions, denied: decisions.length - 1 };
+      if (mayMovePath(asked, moved)) {
+        known = false;
+        moved = true;
+      }
+    }
+    if (!executed) return { decisions, denied: -1 };
+    for (const [i, decided] of decisions.entries()) {
+      const counted = this.#access.count(decided);
+      if (!counted.allowed) return { decisions: [...decisions.slice(0, i), counted], denied: i };
+    }
+    if (!known && this.#pathKnown) this.#unknown();
+    this.#moved = moved;
+    return { decisions, denied: -1 };
+  }
+
+  #moves(statements: readonly { readonly facts: Facts }[]): void {
+    for (const { facts } of statements) {
+      const { effect } = facts;
+      const asked = effect?.kind === "execute" ? (this.#prepared.get(effect.name) ?? facts) : facts;
+      if (mayMovePath(asked, this.#moved)) this.#unknown();
+    }
+  }
+
+  #unknown(): void {
+    this.#moved = true;
+    this.#knownAt = this.#asked + 1;
+  }
+}

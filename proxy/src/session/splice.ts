@@ -1,0 +1,86 @@
+import { denialText } from "../access/index.ts";
+import type { FrameSink } from "../wire/framer.ts";
+import { BACKEND } from "../wire/messages.ts";
+import { errorResponse } from "../wire/write.ts";
+import type { BackendSide } from "./backend-side.ts";
+import type { Session } from "./session.ts";
+
+/** A piece of what the client is sent. */
+export interface Piece {
+  readonly bytes: Buffer;
+  /** A message ends with it. */
+  readonly whole: boolean;
+}
+
+/** They may come at any time, and are passed on whatever stands around them. */
+const ASYNCHRONOUS: ReadonlySet<number> = new Set([
+  BACKEND.noticeResponse,
+  BACKEND.notificationResponse,
+  BACKEND.parameterStatus,
+  BACKEND.readyForQuery,
+]);
+
+/**
+ * Stands before the backend side of a session with access rules: puts the proxy's own ErrorResponse in the place of the
+ * server's where a statement was denied, and keeps back the rows beyond what a statement may return. A message is passed
+ * on as soon as its header is complete, and an ErrorResponse when all of it is.
+ */
+export class Splice implements FrameSink {
+  readonly #inner: BackendSide;
+  readonly #session: Session;
+  #pieces: Piece[] = [];
+  /** Of the message that is passing by: bytes still to come. */
+  #left = 0;
+  #whole = false;
+  #keptBack = false;
+  /** The client was told of an error that the server knows nothing of: it expects nothing more up to ReadyForQuery. */
+  #muted = false;
+
+  constructor(inner: BackendSide, session: Session) {
+    this.#inner = inner;
+    this.#session = session;
+  }
+
+  begin(type: number, size: number): number {
+    const keep = this.#inner.begin(type, size);
+    this.#left = size;
+    // What may have to be replaced is not passed on before it was read.
+    this.#whole = keep >= size || type === BACKEND.portalSuspended;
+    const { tracker, phase } = this.#session;
+    const beyond =
+      phase === "ready" &&
+      ((type === BACKEND.dataRow && tracker.isBeyond("row")) ||
+        (type === BACKEND.copyData && tracker.isBeyond("copy")));
+    this.#keptBack = beyond || (this.#muted && !ASYNCHRONOUS.has(type));
+    return this.#whole ? size : keep;
+  }
+
+  pass(piece: Buffer): void {
+    this.#inner.pass();
+    this.#left -= piece.length;
+    if (!this.#keptBack) this.#pieces.push({ bytes: piece, whole: this.#left === 0 });
+  }
+
+  end(type: number, size: number, head: Buffer): void {
+    // Rows that are not passed on are not counted as returned.
+    const data = type === BACKEND.dataRow || type === BACKEND.copyData;
+    if (!(data && this.#keptBack && !this.#muted)) this.#inner.end(type, size, head);
+    if (type === BACKEND.readyForQuery) this.#muted = false;
+    const refusal = this.#session.tracker.takeRefusal();
+    if (refusal === undefined) {
+      if (this.#whole && !this.#keptBack) this.#pieces.push({ bytes: head, whole: true });
+      return;
+    }
+    if (this.#muted) return;
+    const { message, detail, hint } = denialText(refusal);
+    this.#pieces.push({ bytes: errorResponse("ERROR", "access_denied", message, hint, detail), whole: true });
+    this.#muted = type !== BACKEND.errorResponse;
+  }
+
+  /** What came of the bytes since it was last asked. */
+  take(): Piece[] {
+    const pieces = this.#pieces;
+    this.#pieces = [];
+    return pieces;
+  }
+}
