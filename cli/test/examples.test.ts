@@ -36,7 +36,8 @@ t.test("the proxy's example is valid, has every key, and shows the defaults", as
   const dir = t.testdir({ "a.yaml": stdout, "b.yaml": uncommented(stdout) });
   const { digest: _, ...defaults } = await readProxyConfig(path.join(dir, "a.yaml"));
   const { digest: __, ...shown } = await readProxyConfig(path.join(dir, "b.yaml"));
-  t.same({ ...shown, status: undefined }, defaults);
+  t.same({ ...shown, status: undefined, rules: undefined }, defaults);
+  t.equal(shown.rules, path.join(dir, "rules.yaml"));
   t.same(shown.status, { host: "127.0.0.1", port: 6433 });
   for (const { path: key } of CONFIG_KEYS) t.match(stdout, new RegExp(`^ *#? *${key.split(".").at(-1)}:`, "m"), key);
 });
