@@ -18,7 +18,12 @@ const ROOMS: Readonly<Record<string, { readonly packages: readonly RegExp[]; rea
   "proxy/src/statements": { packages: [/^node:/, /^libpg-query$/], never: [/^proxy\/src\/(?!statements\/)/] },
   "proxy/src/session": {
     packages: [/^node:/],
-    never: [/^proxy\/src\/(?!(session|audit|wire|statements)\/|errors\.ts$)/],
+    never: [/^proxy\/src\/(?!(session|audit|wire|statements|access)\/|errors\.ts$)/],
+  },
+  // Rules decide about facts: they know neither messages nor sessions.
+  "proxy/src/access": {
+    packages: [/^node:/, /^yaml$/],
+    never: [/^proxy\/src\/(?!(access|statements)\/|errors\.ts$)/],
   },
 };
 
