@@ -1,10 +1,10 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { checkHead, type HeadReport, isFindingCode, VerifierError } from "../../src/index.ts";
+import { checkHead, type HeadReport, isFindingCode, tileWidth, VerifierError } from "../../src/index.ts";
 import { headOptions, type LogSession, type Saved, saveState } from "../log-session.ts";
 import type { ExportHooks } from "./hooks.ts";
 import type { Position } from "./position.ts";
 import type { Row } from "./row.ts";
-import { type Asking, signedRows } from "./rows.ts";
+import { type Asking, disclose, signedRows } from "./rows.ts";
 import type { Sink } from "./sink.ts";
 
 export type ExporterOptions = {
@@ -68,19 +68,20 @@ export class Exporter {
 
   /** @returns whether it came to the end of the tree */
   async #export(tree: { size: number; root: Uint8Array }): Promise<boolean> {
-    const { session, asking, hooks, signal } = this.#options;
+    const { session, asking, signal } = this.#options;
     const origin = session.keys[0].name;
-    const options = { reader: session.reader, origin, asking, log: (message: string) => hooks.log(message) };
+    // What was asked for is written at once: asked for again, it would be one more act in the log.
+    const enough = asking === undefined ? maxRows - tileWidth : 1;
     let waiting: Row[] = [];
     let bytes = 0;
-    for await (const rows of signedRows(tree, this.#next, options)) {
+    for await (const rows of signedRows(tree, this.#next, { reader: session.reader, origin })) {
       if (signal.aborted) return false;
       for (const row of rows) {
         if (this.#isBefore(row)) continue;
         waiting.push(row);
         bytes += row.bytes.length;
       }
-      if (waiting.length < maxRows - 256 && bytes < maxBytes) continue;
+      if (waiting.length < enough && bytes < maxBytes) continue;
       await this.#write(waiting);
       waiting = [];
       bytes = 0;
@@ -98,7 +99,8 @@ export class Exporter {
   }
 
   async #write(rows: readonly Row[]): Promise<void> {
-    const { sink, position } = this.#options;
+    const { sink, position, asking, hooks } = this.#options;
+    if (asking !== undefined) await disclose(rows, asking, (message) => hooks.log(message));
     const next = rows.at(-1)!.index + 1;
     this.rejected += await sink.write(rows, next);
     await position.save(next);

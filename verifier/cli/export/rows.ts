@@ -21,8 +21,6 @@ export type Asking = { http: HttpClient; token: string; reason: string };
 export type RowsOptions = {
   reader: LogReader;
   origin: string;
-  asking: Asking | undefined;
-  log(message: string): void;
 };
 
 /** Bundles under way at once. */
@@ -51,7 +49,6 @@ export async function* signedRows(
       const leaf = leaves.slice(i * hashLength, (i + 1) * hashLength);
       rows.push(rowOf(options.origin, n * tileWidth + i, entries[i]!, leaf, readAt, shapes));
     }
-    if (options.asking !== undefined) await ask(rows, options.asking, options);
     return rows;
   };
   yield* readAhead(bundles(from, size), readAheadDepth, read);
@@ -83,12 +80,16 @@ function rowOf(
 const nothing: Row["disclosed"] = new Map();
 
 /**
+ * Gives rows the values that are sealed in their entries, each held against its digest (step B5).
+ *
  * The log records each reading as an entry with a sealed reason of its own. Asking for that one as well would make
  * another entry, and so on without end: of the log's own acts nothing is asked.
+ * @param log is told of each value that does not fit; its row goes without
+ * @throws VerifierError `usage` when the token is refused; `data_missing`, `log_unreachable`
  */
-async function ask(rows: Row[], asking: Asking, { origin, log }: RowsOptions): Promise<void> {
+export async function disclose(rows: readonly Row[], asking: Asking, log: (message: string) => void): Promise<void> {
   const sealed = rows.filter(
-    ({ entry }) => entry !== undefined && entry.source !== `${origin}/acts` && sealedValues(entry).size > 0,
+    ({ entry, origin }) => entry !== undefined && entry.source !== `${origin}/acts` && sealedValues(entry).size > 0,
   );
   const work = sealed[Symbol.iterator]();
   const worker = async (): Promise<void> => {
