@@ -3,9 +3,9 @@ import { createHash } from "node:crypto";
 import { cpSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import t from "tap";
-import { LoneLog } from "./support/lone-log.ts";
-import { ROOT, runNode } from "./support/stack.ts";
-import { WitnessProcess } from "./support/witness.ts";
+import { LoneLog } from "../support/lone-log.ts";
+import { ROOT, runNode } from "../support/stack.ts";
+import { WitnessProcess } from "../support/witness.ts";
 
 const VERIFIER = join(ROOT, "verifier/bin/vitrine-verifier.js");
 

@@ -4,8 +4,8 @@ import { join } from "node:path";
 import type { Postgres } from "@vitrine/cli";
 import { Level } from "level";
 import t from "tap";
-import { Stack, startDatabase, temporaryFolder } from "./support/stack.ts";
-import { tamper } from "./tools/tamper.ts";
+import { Stack, startDatabase, temporaryFolder } from "../support/stack.ts";
+import { tamper } from "../tools/tamper.ts";
 
 const folder = temporaryFolder("restore");
 let database: Postgres;

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { createKey, type RunningLogServer, readLogServerConfig, startLogServer } from "@vitrine/log-server";
 import t from "tap";
 import { stringify } from "yaml";
-import { ROOT, runNode, temporaryFolder } from "./support/stack.ts";
+import { ROOT, runNode, temporaryFolder } from "../support/stack.ts";
 
 const VERIFIER = join(ROOT, "verifier/bin/vitrine-verifier.js");
 const ORIGIN = "test.example/witnessed";
