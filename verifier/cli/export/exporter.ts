@@ -26,6 +26,8 @@ export type RoundEnd = { report: HeadReport; saved: Saved };
 /** Rows that are written at once, and of how many bytes of entries. */
 const maxRows = 4096;
 const maxBytes = 8_388_608;
+/** Rows that disclosures are held for at once. */
+const maxAsked = 32;
 
 /** Brings the entries of a signed tree to a sink, in order, and remembers how far it came. */
 export class Exporter {
@@ -82,12 +84,18 @@ export class Exporter {
         bytes += row.bytes.length;
       }
       if (waiting.length < enough && bytes < maxBytes) continue;
-      await this.#write(waiting);
+      await this.#writeAll(waiting);
       waiting = [];
       bytes = 0;
     }
-    if (waiting.length > 0) await this.#write(waiting);
+    await this.#writeAll(waiting);
     return true;
+  }
+
+  /** Disclosures may be large, so few rows are asked for at once. */
+  async #writeAll(rows: readonly Row[]): Promise<void> {
+    const most = this.#options.asking === undefined ? rows.length : maxAsked;
+    for (let at = 0; at < rows.length; at += most) await this.#write(rows.slice(at, at + most));
   }
 
   #isBefore({ entry }: Row): boolean {

@@ -15,6 +15,8 @@ export type FileOptions = LineOptions & {
 };
 
 const lineEnd = 0x0a;
+/** Every row begins with it. Only what does is taken for a torn one: the file might be somebody else's. */
+const rowStart = Buffer.from('{"time":');
 const step = 65_536;
 
 /** JSON lines in a file that is put away under another name when it is large enough, and never overwritten. */
@@ -119,6 +121,10 @@ async function cutTorn(handle: FileHandle, hooks: ExportHooks): Promise<number> 
     end = from;
   }
   if (end === size) return size;
+  const { bytesRead } = await handle.read(chunk, 0, Math.min(rowStart.length, size - end), end);
+  if (!rowStart.subarray(0, bytesRead).equals(chunk.subarray(0, bytesRead))) {
+    throw new VerifierError("usage", "--output is a file that ends in something else than a row; name another");
+  }
   hooks.log(`the last ${size - end} bytes of the output are not a whole row and are cut off; the row comes again`);
   await handle.truncate(end);
   // CRASH: the file may have its torn row again, and is cut again.

@@ -1,11 +1,17 @@
 import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
+import { Writable } from "node:stream";
 import t, { type Test } from "tap";
+import { Position } from "../../../cli/export/position.ts";
+import { StdoutSink } from "../../../cli/export/stdout-sink.ts";
+import { parseVerifierKey } from "../../../src/index.ts";
+import { testCosigner } from "../../support/keys.ts";
 import { TestLog, vectorLog, vectors } from "../support/log.ts";
 import { run, temporaryFolder } from "../support/run.ts";
 import { serve, type TestServer } from "../support/server.ts";
 import { exportWith } from "./support/export.ts";
 import { wrongWith } from "./support/ocsf-schema.ts";
+import { rowOf } from "./support/rows.ts";
 
 type Event = { unmapped: { index: number } } & Record<string, unknown>;
 
@@ -49,11 +55,64 @@ t.test("a log becomes rows in a file, once, and goes on where it was", async (t)
 
 t.test("a torn row is cut off and comes whole", async (t) => {
   const { output, args } = await place(t, vectorLog());
-  writeFileSync(output, '{"unmapped":{"index":0}}\n{"torn');
+  writeFileSync(output, '{"unmapped":{"index":0}}\n{"time');
   const result = await exportWith([...args, "--output", output]);
   t.equal(result.status, 0);
   t.match(result.told, /last 6 bytes of the output are not a whole row/);
   t.same(indexes(readFileSync(output, "utf8")), [0, ...upTo(0, size)]);
+});
+
+t.test("a file of somebody else is not cut", async (t) => {
+  const { output, args } = await place(t, vectorLog());
+  writeFileSync(output, "their notes, \nwithout an end");
+  const result = await exportWith([...args, "--output", output]);
+  t.match([result.status, result.told], [64, /ends in something else than a row/]);
+  t.equal(readFileSync(output, "utf8"), "their notes, \nwithout an end");
+  const folder = await exportWith([...args, "--output", dirname(output)]);
+  t.match([folder.status, folder.told], [64, /cannot be written: it is a folder/]);
+});
+
+t.test("what the witnesses of the policy have not seen is not passed on", async (t) => {
+  const { folder, output, log, args } = await place(t, vectorLog());
+  const policy = join(folder, "our.policy");
+  const witness = testCosigner("witness.example/w1");
+  writeFileSync(policy, `witness w ${witness.vkey}\nquorum w\n`);
+  const held = await exportWith([...args, "--output", output, "--policy", policy]);
+  t.match([held.status, held.told], [2, /quorum_missing/]);
+  t.equal(readFileSync(output, "utf8"), "");
+  const checkpoint = log.checkpoint();
+  const line = witness.line(checkpoint.slice(0, checkpoint.lastIndexOf("\n\n") + 1), Math.floor(Date.now() / 1000));
+  log.checkpoint = () => checkpoint + line;
+  t.equal((await exportWith([...args, "--output", output, "--policy", policy])).status, 0);
+  t.same(indexes(readFileSync(output, "utf8")), upTo(0, size));
+});
+
+t.test("two exports do not share a position", async (t) => {
+  const path = join(temporaryFolder(t), "position");
+  const keys = [parseVerifierKey(vectors.vkey)] as const;
+  const hooks = { at: () => undefined, log: () => undefined };
+  const one = await Position.open(path, { keys, to: "ocsf" }, hooks);
+  const other = await Position.open(path, { keys, to: "ocsf" }, hooks);
+  await one.save(10);
+  await t.rejects(other.save(5), { code: "position_invalid", message: /another export has moved it/ });
+  await one.save(11);
+  t.equal((await Position.open(path, { keys, to: "ocsf" }, hooks)).next, 11);
+});
+
+t.test("standard output that is closed ends it, with what was not written still to come", async (t) => {
+  const gone = new Writable({ write: (_chunk, _encoding, done) => done(new Error("write EPIPE")) });
+  gone.on("error", () => undefined);
+  const sink = new StdoutSink({ raw: false, maxRow: 1_000_000 }, gone);
+  await t.rejects(sink.write([rowOf(vectors.entries[0]!)]), { code: "write_failed", message: /EPIPE/ });
+  const chunks: string[] = [];
+  const terminal = new Writable({
+    write: (chunk, _encoding, done) => {
+      chunks.push(String(chunk));
+      done();
+    },
+  });
+  await new StdoutSink({ raw: true, maxRow: 1_000_000 }, terminal).write([rowOf("\u202e\u009b")]);
+  t.match(chunks.join(""), /^[ -~]*\n$/);
 });
 
 t.test("files are put away by size, and none is overwritten", async (t) => {

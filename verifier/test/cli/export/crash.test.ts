@@ -56,7 +56,7 @@ for (const point of crashPoints) {
     const args = [...ofLog, ...to, "--position", position];
 
     t.equal((await exportWith(args)).status, 0);
-    if (point === "file:torn") appendFileSync(join(folder, "events.jsonl"), '{"cut off');
+    if (point === "file:torn") appendFileSync(join(folder, "events.jsonl"), '{"time":17');
     log.size = 200;
     await dieAt(point, args);
     t.match(readFileSync(position, "utf8"), `"next":${nextAfter[point] ?? 100}}`);
