@@ -1,52 +1,17 @@
 /** The verifier's audit of a log-server's log: whole, resumed, with nothing new; beside Tessera's fsck. */
-import { spawn } from "node:child_process";
 import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { buildTessera } from "../support/go.ts";
 import { ROOT, temporaryFolder } from "../support/stack.ts";
 import { Load } from "./load.ts";
 import { LogProcess, ORIGIN } from "./log-process.ts";
-import { cpuSeconds, median, peakMemory, table } from "./machine.ts";
+import { cpuSeconds, median, table } from "./machine.ts";
 import { BenchSource } from "./source.ts";
+import { type Ran, watch } from "./watch.ts";
 
 const SOURCES = 8;
 /** Entries that come between an audit and the next. */
 const MORE = 1000;
-
-interface Ran {
-  readonly seconds: number;
-  /** Seconds of processor time. */
-  readonly cpu: number;
-  /** Peak resident memory, MiB. */
-  readonly memory: number;
-  readonly code: number | null;
-  readonly output: string;
-}
-
-/** Runs a program to its end, and watches what it takes. */
-async function watch(command: string, args: readonly string[]): Promise<Ran> {
-  const began = performance.now();
-  const child = spawn(command, args);
-  let output = "";
-  let cpu = 0;
-  let memory = 0;
-  for (const stream of [child.stdout, child.stderr]) {
-    stream.on("data", (chunk) => {
-      output += chunk;
-    });
-  }
-  const timer = setInterval(() => {
-    try {
-      cpu = cpuSeconds(child.pid!);
-      memory = Math.max(memory, peakMemory(child.pid!) || 0);
-    } catch {
-      // It has just ended.
-    }
-  }, 10);
-  const code = await new Promise<number | null>((resolve) => child.once("close", resolve));
-  clearInterval(timer);
-  return { seconds: (performance.now() - began) / 1000, cpu, memory, code, output };
-}
 
 async function audit(log: LogProcess, state: string): Promise<Ran> {
   const args = ["audit", "--log", log.url, "--vkey", join(log.folder, "log.vkey"), "--state", state];

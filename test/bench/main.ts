@@ -4,6 +4,7 @@ import { parseArgs } from "node:util";
 import { startDatabase, temporaryFolder } from "../support/stack.ts";
 import { benchAudit } from "./audit.ts";
 import { benchCopy } from "./copy.ts";
+import { benchExport } from "./export.ts";
 import { benchGrowth } from "./growth.ts";
 import { benchLog } from "./log.ts";
 import { describeMachine } from "./machine.ts";
@@ -13,18 +14,18 @@ import { benchWitness } from "./witness.ts";
 
 const USAGE = `npm run bench -- [NAMES] [options]
 
-  --only NAMES    some of pgbench, log, audit, search, copy, witness, separated by commas [all]
+  --only NAMES    some of pgbench, log, audit, export, search, copy, witness, separated by commas [all]
   --seconds N     length of a round of pgbench [10]
   --rounds N      rounds, each way in turn [3]
   --clients N     of pgbench [16]
-  --entries N     for the log-server, the audit and the search [100000]
+  --entries N     for the log-server, audit, export and search [100000]
   growth          is not among all: a log grown to --entries [1000000]; with --out FOLDER its figures are written there
   --smoke         everything once and short: does it run?
 `;
 
 const { values, positionals } = parseArgs({
   options: {
-    only: { type: "string", default: "pgbench,log,audit,search,copy,witness" },
+    only: { type: "string", default: "pgbench,log,audit,export,search,copy,witness" },
     seconds: { type: "string" },
     rounds: { type: "string" },
     clients: { type: "string", default: "16" },
@@ -48,6 +49,7 @@ console.log(describeMachine());
 const folder = temporaryFolder("bench");
 if (only.has("log")) await benchLog({ entries, submitters: 8 });
 if (only.has("audit")) await benchAudit({ entries, rounds });
+if (only.has("export")) await benchExport({ entries, rounds });
 if (only.has("growth")) {
   const most = Number(values.entries ?? (values.smoke ? 20_000 : 1_000_000));
   await benchGrowth({ entries: most, out: values.out });
