@@ -76,20 +76,30 @@ export class Exporter {
     const enough = asking === undefined ? maxRows - tileWidth : 1;
     let waiting: Row[] = [];
     let bytes = 0;
-    for await (const rows of signedRows(tree, this.#next, { reader: session.reader, origin })) {
-      if (signal.aborted) return false;
-      for (const row of rows) {
-        if (this.#isBefore(row)) continue;
-        waiting.push(row);
-        bytes += row.bytes.length;
+    // One write is under way while the next rows are read: most of its time it waits for the disk or the collector.
+    let writing: Promise<void> = Promise.resolve();
+    try {
+      for await (const rows of signedRows(tree, this.#next, { reader: session.reader, origin })) {
+        if (signal.aborted) return false;
+        for (const row of rows) {
+          if (this.#isBefore(row)) continue;
+          waiting.push(row);
+          bytes += row.bytes.length;
+        }
+        if (waiting.length < enough && bytes < maxBytes) continue;
+        await writing;
+        writing = this.#writeAll(waiting);
+        writing.catch(() => undefined); // thrown where it is awaited
+        waiting = [];
+        bytes = 0;
       }
-      if (waiting.length < enough && bytes < maxBytes) continue;
+      await writing;
       await this.#writeAll(waiting);
-      waiting = [];
-      bytes = 0;
+      return true;
+    } finally {
+      // Whatever ended it, nothing is under way afterwards.
+      await writing;
     }
-    await this.#writeAll(waiting);
-    return true;
   }
 
   /** Disclosures may be large, so few rows are asked for at once. */
