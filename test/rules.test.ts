@@ -32,7 +32,7 @@ t.before(async () => {
     CREATE TABLE cards (number text); INSERT INTO cards VALUES ('4111');
     CREATE TABLE kept (a int); CREATE TABLE watched (a int); CREATE TABLE seldom (a int);
     CREATE TABLE many AS SELECT generate_series(1, 100000) a;
-    CREATE TABLE five AS SELECT 1 a;
+    CREATE TABLE five AS SELECT 1 a; CREATE TABLE noise (a int);
     CREATE SCHEMA hr; CREATE TABLE hr.kept (a int); INSERT INTO hr.kept VALUES (7);
     GRANT ALL ON SCHEMA hr TO raw, alice; GRANT ALL ON ALL TABLES IN SCHEMA public, hr TO raw, alice`);
   stack = await (await Stack.create(database, { rules: RULES })).start();
@@ -144,6 +144,55 @@ t.test("wherever it stands: simple, extended, pipelines, transactions", async (t
   t.ok(denied.every(({ sqlstate, error, rule }) => sqlstate === "42501" && error !== undefined && rule !== undefined));
   t.equal(denied.length, 19);
   t.equal(end.failed, statements(all).filter(({ outcome }) => outcome !== "completed").length);
+});
+
+t.test("pipelines at random: as if the server itself had refused", async (t) => {
+  const proxied = await login(stack.proxyPort, "random");
+  const direct = await login(database.port, "random");
+  const texts = [DENIED, DENIED, "SELECT 1", "INSERT INTO noise VALUES (9)", "BEGIN", "ROLLBACK", "SELECT 1/0", ""];
+  let seed = 7;
+  const pick = <T>(list: readonly T[]): T => {
+    seed = (seed * 48271) % 2147483647;
+    return list[seed % list.length]!;
+  };
+  type Step = (refused: string) => Buffer;
+  const sql = (text: string, refused: string): string => (text === DENIED ? refused : text);
+  for (let run = 0; run < 60; run++) {
+    const steps: Step[] = [];
+    let ready = 0;
+    const segments = 1 + (run % 3);
+    for (let i = 0; i < segments; i++) {
+      for (let k = 0; k < 1 + (run % 4); k++) {
+        const text = pick(texts);
+        const name = pick(["", "", "a", "b"]);
+        const kind = pick(["parse", "run", "run", "bind", "close", "flush"]);
+        if (kind === "parse" || kind === "run") steps.push((refused) => send.parse(sql(text, refused), name));
+        if (kind === "bind" || kind === "run") steps.push(() => Buffer.concat([send.bind([], name), send.execute()]));
+        if (kind === "close") steps.push(() => send.close("S", name));
+        if (kind === "flush") steps.push(() => send.flush());
+      }
+      const text = pick(texts);
+      const last = pick(["sync", "query"]);
+      // A Query behind an error is skipped: the Sync behind it is what is answered for certain.
+      if (last === "query") steps.push((refused) => Buffer.concat([send.sync(), send.query(sql(text, refused))]));
+      else steps.push(() => send.sync());
+      ready += last === "query" ? 2 : 1;
+    }
+    const both = await Promise.all([
+      ask(proxied, ready, ...steps.map((step) => step(DENIED))),
+      ask(direct, ready, ...steps.map((step) => step("refused"))),
+    ]);
+    const [got, expected] = [both[0], both[1].replaceAll("E42601", "E42501")];
+    if (got !== expected) t.equal(got, expected, `run ${run}`);
+    const ends = await Promise.all(
+      [proxied, direct].map((one) => ask(one, 2, send.query("ROLLBACK"), send.query("DEALLOCATE ALL"))),
+    );
+    if (ends[0] !== ends[1]) t.equal(ends[0], ends[1], `after run ${run}`);
+  }
+  await Promise.all([proxied.end(), direct.end()]);
+  const { all, end } = await recorded(stack, "random");
+  t.equal(end.reason, "client-terminated");
+  t.ok(statements(all).filter(({ outcome }) => outcome === "denied").length > 20);
 });
 
 t.test("what the client reads, byte by byte as well as at once", async (t) => {

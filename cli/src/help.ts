@@ -66,9 +66,10 @@ Options:
   --example      print an example configuration that explains every key
   -h, --help     print this
 
-It prints one line when it accepts connections. Ctrl-C (or SIGTERM) ends the
-sessions, seals the record and submits it. What the log does not take in time
-stays in the spool and is submitted at the next start.
+It prints one line when it accepts connections. Access rules are read again at
+SIGHUP and when their file changes. Ctrl-C (or SIGTERM) ends the sessions, seals
+the record and submits it. What the log does not take in time stays in the spool
+and is submitted at the next start.
 
 rules check  reads files of access rules. Each error is a line with the file,
              the line and the column. Status 64 if there are any.

@@ -117,12 +117,15 @@ function isPassedUnasked(effect: SessionEffect | undefined): boolean {
   return effect?.kind === "transaction" && !["prepare", "commit-prepared", "rollback-prepared"].includes(effect.verb);
 }
 
-/** Whether it may change the search_path; `changed` says whether this session's was ever changed. */
-export function mayMovePath({ effect, class: kind }: Facts, changed: boolean): boolean {
+/** By these a text is read: its names, its strings, its characters. */
+const READ_BY = ["search_path", "role", "session_authorization", "standard_conforming_strings", "client_encoding"];
+
+/** Whether it may change how later texts are read; `changed` says whether anything in this session may have. */
+export function mayChangeReading({ effect, class: kind }: Facts, changed: boolean): boolean {
   switch (effect?.kind) {
     case "set":
     case "reset":
-      return effect.name === undefined || ["search_path", "role", "session_authorization"].includes(effect.name);
+      return effect.name === undefined || READ_BY.includes(effect.name);
     case "discard":
       return effect.what === "all";
     case "set-config":

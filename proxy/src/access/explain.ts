@@ -1,5 +1,5 @@
 import { Analyzer, type Facts, type Statement } from "../statements/index.ts";
-import { Access, mayMovePath, SessionAccess } from "./access.ts";
+import { Access, mayChangeReading, SessionAccess } from "./access.ts";
 import { matchStatement, matchSubject, type Subject } from "./match.ts";
 import { parseSearchPath } from "./resolve.ts";
 import type { RuleSet } from "./rules.ts";
@@ -48,7 +48,7 @@ export async function explain(set: RuleSet, { subject, sql, searchPath, now }: Q
     if (effect?.kind === "prepare") prepared.set(effect.name, effect.inner);
     const decided = access.decide(facts, !moved, now);
     const path = moved ? undefined : parseSearchPath(searchPath, set.userSchemas);
-    moved ||= mayMovePath(facts, moved);
+    moved ||= mayChangeReading(facts, moved);
     const asked = facts.effect?.kind === "prepare" ? facts.effect.inner : facts;
     const until = decided.rule === undefined ? set.rules.length : set.rules.indexOf(decided.rule);
     const passed = set.rules.slice(0, until).map((rule) => {

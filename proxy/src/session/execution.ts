@@ -1,6 +1,7 @@
 import type { Decision } from "../access/index.ts";
 import type { Intent } from "../audit/index.ts";
 import type { Statement } from "../statements/index.ts";
+import type { Judged } from "./gate.ts";
 import type { Member } from "./values.ts";
 
 /** What can be executed: a statement's text and what its grammar tells, shared by all its executions. */
@@ -19,8 +20,8 @@ export interface Prepared {
   readonly segment: number;
   /** Whether the session's settings were known for certain when its text was read. */
   readonly settled: boolean;
-  /** All that its text holds; one that can be executed holds one, or none. */
-  readonly statements: readonly Statement[];
+  /** What the access rules are asked about: all that its text holds. One that can be executed holds one, or none. */
+  readonly judged: readonly Judged[];
 }
 
 export interface Parameters {

@@ -1,8 +1,9 @@
+import { isAscii } from "node:buffer";
 import {
   type Decision,
   decision,
   FUNCTION_BY_NUMBER,
-  mayMovePath,
+  mayChangeReading,
   NOT_DECIDED,
   type SessionAccess,
 } from "../access/index.ts";
@@ -16,6 +17,14 @@ export function quotaOf({ rule, observed }: Decision): Quota | undefined {
   const beyond = decision(false, rule, observed, `rule "${rule.name}": more than ${rows} rows`);
   return { rows, beyond, copied: 0, exceeded: false };
 }
+
+/** A statement, as far as rules are asked about it. */
+export interface Judged {
+  readonly facts: Facts;
+}
+
+const BACKSLASH = 0x5c;
+const NOT_READ: Judged = { facts: UNKNOWN_FACTS };
 
 /** What was decided of a text: one for each statement up to the first that is denied. */
 export interface Judgement {
@@ -43,13 +52,22 @@ export class Gate {
     this.#access = access;
   }
 
+  /**
+   * How a text must be judged. While settings may be changing that say where a string ends, or what its bytes mean, only
+   * plain text is read by the server as it was read here.
+   */
+  reading(text: Buffer, statements: readonly Statement[]): readonly Judged[] {
+    if (this.#known || (isAscii(text) && !text.includes(BACKSLASH))) return statements;
+    return statements.map(() => NOT_READ);
+  }
+
   /** A Query: it is executed whole or not at all. */
-  query(statements: readonly Statement[]): Judgement {
+  query(statements: readonly Judged[]): Judgement {
     return this.#judge(statements, true);
   }
 
   /** A Parse: nothing is executed yet, so nothing is counted. */
-  parse(statements: readonly Statement[]): Decision {
+  parse(statements: readonly Judged[]): Decision {
     const { decisions, denied } = this.#judge(statements, false);
     return decisions[denied < 0 ? 0 : denied] ?? NOT_DECIDED;
   }
@@ -60,14 +78,14 @@ export class Gate {
    * @param counted false where it carries on what was counted before
    */
   execute(
-    candidates: readonly (readonly Statement[] | undefined)[],
+    candidates: readonly (readonly Judged[] | undefined)[],
     name: string | undefined,
     counted: boolean,
   ): Decision {
     let answer = NOT_DECIDED;
     for (const statements of candidates) {
       const inner = statements === undefined && name !== undefined ? this.#prepared.get(name) : undefined;
-      const known = statements ?? [{ facts: inner ?? UNKNOWN_FACTS }];
+      const known = statements ?? [inner === undefined ? NOT_READ : { facts: inner }];
       const { decisions, denied } = this.#judge(known, false);
       answer = decisions[denied < 0 ? 0 : denied] ?? NOT_DECIDED;
       if (denied >= 0) return answer;
@@ -77,7 +95,7 @@ export class Gate {
   }
 
   functionCall(): Decision {
-    const decided = this.#access.decide(FUNCTION_BY_NUMBER, this.#pathKnown);
+    const decided = this.#access.decide(FUNCTION_BY_NUMBER, this.#known);
     const answer = decided.allowed ? this.#access.count(decided) : decided;
     if (answer.allowed) this.#moves([{ facts: FUNCTION_BY_NUMBER }]);
     return answer;
@@ -104,13 +122,13 @@ export class Gate {
     else this.#prepared.delete(name);
   }
 
-  get #pathKnown(): boolean {
+  get #known(): boolean {
     return this.#knownAt <= this.#ready;
   }
 
-  #judge(statements: readonly { readonly facts: Facts }[], executed: boolean): Judgement {
+  #judge(statements: readonly Judged[], executed: boolean): Judgement {
     const decisions: Decision[] = [];
-    let known = this.#pathKnown;
+    let known = this.#known;
     let moved = this.#moved;
     let local: Map<string, Facts> | undefined;
     for (const { facts } of statements) {
@@ -124,7 +142,7 @@ export class Gate {
       const decided = this.#access.decide(asked, known);
       decisions.push(decided);
       if (!decided.allowed) return { decisions, denied: decisions.length - 1 };
-      if (mayMovePath(asked, moved)) {
+      if (mayChangeReading(asked, moved)) {
         known = false;
         moved = true;
       }
@@ -134,16 +152,16 @@ export class Gate {
       const counted = this.#access.count(decided);
       if (!counted.allowed) return { decisions: [...decisions.slice(0, i), counted], denied: i };
     }
-    if (!known && this.#pathKnown) this.#unknown();
+    if (!known && this.#known) this.#unknown();
     this.#moved = moved;
     return { decisions, denied: -1 };
   }
 
-  #moves(statements: readonly { readonly facts: Facts }[]): void {
+  #moves(statements: readonly Judged[]): void {
     for (const { facts } of statements) {
       const { effect } = facts;
       const asked = effect?.kind === "execute" ? (this.#prepared.get(effect.name) ?? facts) : facts;
-      if (mayMovePath(asked, this.#moved)) this.#unknown();
+      if (mayChangeReading(asked, this.#moved)) this.#unknown();
     }
   }
 

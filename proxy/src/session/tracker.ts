@@ -95,7 +95,7 @@ export class Tracker {
     const { settled } = this.#queue;
     const statements = this.#analyze(text);
     const { gate } = this.#around;
-    const judged = gate?.query(statements);
+    const judged = gate?.query(gate.reading(text, statements));
     gate?.asked();
     const executions: Execution[] = [];
     for (const [i, statement] of statements.entries()) {
@@ -145,8 +145,10 @@ export class Tracker {
     const only = statements.length === 1 ? statements[0] : undefined;
     const sql = only === undefined ? own : own.subarray(only.start, only.end);
     const subject: Subject = { protocol: "extended", statement: only, sql, functionOid: undefined };
-    const prepared: Prepared = { subject, segment: this.#segment, settled: this.#queue.settled, statements };
-    const decided = this.#around.gate?.parse(statements);
+    const { gate } = this.#around;
+    const judged = gate?.reading(own, statements) ?? statements;
+    const prepared: Prepared = { subject, segment: this.#segment, settled: this.#queue.settled, judged };
+    const decided = gate?.parse(judged);
     if (decided?.allowed === false) {
       this.#instead = rejectedParse(name);
       if (name === "") this.#sent.prepared.delete("");
@@ -257,12 +259,12 @@ export class Tracker {
   #decideExecute(name: string, portal: Portal | undefined, carriedOn: boolean): Decision | undefined {
     const { gate } = this.#around;
     if (gate === undefined) return undefined;
-    const candidates = [portal?.prepared?.statements];
+    const candidates = [portal?.prepared?.judged];
     if (!carriedOn && !this.#isCertain(name, portal)) {
       const confirmed = this.#confirmed.portals.get(name);
-      if (confirmed?.prepared !== undefined) candidates.push(confirmed.prepared.statements);
+      if (confirmed?.prepared !== undefined) candidates.push(confirmed.prepared.judged);
       const prepared = portal === undefined ? undefined : this.#confirmed.prepared.get(portal.statement);
-      if (prepared !== undefined) candidates.push(prepared.statements);
+      if (prepared !== undefined) candidates.push(prepared.judged);
     }
     return gate.execute(candidates, portal?.statement, !carriedOn);
   }

@@ -1,7 +1,9 @@
+import { Access, parseRules } from "../../src/access/index.ts";
 import { BackendSide } from "../../src/session/backend-side.ts";
 import { FrontendSide } from "../../src/session/frontend-side.ts";
 import { Policy } from "../../src/session/policy.ts";
 import { type EndReason, Session } from "../../src/session/session.ts";
+import { Splice } from "../../src/session/splice.ts";
 import { SEALABLE, Values } from "../../src/session/values.ts";
 import { Analyzer } from "../../src/statements/index.ts";
 import { Framer } from "../../src/wire/framer.ts";
@@ -85,6 +87,8 @@ export interface StageOptions {
   readonly parameters?: Record<string, string>;
   /** Stop before the login. */
   readonly loggedIn?: false;
+  /** The text of a file of access rules. */
+  readonly rules?: string;
 }
 
 /** A session between a client and a server that the test plays, with a recorder that it watches. */
@@ -94,6 +98,8 @@ export class Stage {
   /** What may go to the server, with the position each piece waits for. */
   readonly forwarded: { readonly bytes: Buffer; wait: number }[] = [];
   terminated = false;
+  /** With rules: what the client is sent. */
+  readonly splice: Splice | undefined;
   readonly #frontend: Framer;
   readonly #backend: Framer;
 
@@ -108,6 +114,7 @@ export class Stage {
         values,
         policy: new Policy("before-result", "before-execute"),
         clock: () => "2025-01-01T00:00:00.000000Z",
+        access: accessOf(options.rules),
       },
       { protocol: "3.0", user, database: user, parameters: new Map(Object.entries(options.parameters ?? {})) },
       "192.0.2.1:5",
@@ -128,7 +135,8 @@ export class Stage {
         { statementBytes: options.statementBytes ?? 1 << 26 },
       ),
     );
-    this.#backend = new Framer(new BackendSide(this.session));
+    if (options.rules !== undefined) this.splice = new Splice(new BackendSide(this.session), this.session);
+    this.#backend = new Framer(this.splice ?? new BackendSide(this.session));
     if (options.loggedIn !== false) this.server(B.auth(0), B.key(77), B.ready());
   }
 
@@ -152,4 +160,11 @@ export class Stage {
   get wait(): number {
     return this.forwarded.at(-1)!.wait;
   }
+}
+
+function accessOf(text: string | undefined): Access | undefined {
+  if (text === undefined) return undefined;
+  const read = parseRules(text);
+  if ("problems" in read) throw new Error(JSON.stringify(read.problems));
+  return new Access(read.set);
 }

@@ -1,0 +1,129 @@
+// Denials as messages: what goes to the server in their place, what the client is sent, however the stream is cut; and
+// what is judged while settings are changing.
+import t from "tap";
+import { B, F, Stage } from "./stage.ts";
+
+const RULES = `version: 1
+rules:
+  - {name: cards, action: deny, what: {reads: ["*.cards"]}}
+  - {name: few, action: allow, what: {class: read, reads: ["*.many"]}, limits: {rows: 2}}
+  - {name: rest, action: allow, what: {class: [read, session, write, function]}}
+`;
+
+const SYNTAX = B.error("42601");
+
+/** Kinds of the server's messages that the client is sent. */
+function sent(stage: Stage): string {
+  const bytes = Buffer.concat(stage.splice!.take().map((piece) => piece.bytes));
+  let types = "";
+  for (let at = 0; at < bytes.length; at += 1 + bytes.readUInt32BE(at + 1)) types += String.fromCharCode(bytes[at]!);
+  return types;
+}
+
+const forwarded = (stage: Stage): string => stage.forwarded.map(({ bytes }) => bytes.toString("latin1")).join("");
+
+t.test("not a byte of what is denied goes to the server", async (t) => {
+  const stage = new Stage({ rules: RULES });
+  const denied = "SELECT secret FROM cards";
+  stage.client(F.query(denied), F.parse(denied, "a"), F.parse(denied), F.functionCall(1, "secret"));
+  t.notMatch(forwarded(stage), /secret.*FROM/s);
+  stage.server(SYNTAX, B.ready());
+  stage.server(SYNTAX);
+  stage.client(F.sync());
+  stage.server(B.ready());
+  t.same(stage.end(), ["SELECT denied 42501", "SELECT denied 42501"]);
+});
+
+t.test("the client is sent the same however the server's bytes are cut", async (t) => {
+  const answers = Buffer.concat([
+    ...[B.parsed(), B.bound(), B.row("1"), B.complete("SELECT 1")],
+    ...[SYNTAX, B.ready(), SYNTAX, B.ready(), B.rowDescription(), B.row("2"), B.complete("SELECT 1"), B.ready()],
+  ]);
+  const run = (pieces: Buffer[]): string => {
+    const stage = new Stage({ rules: RULES });
+    stage.splice!.take();
+    stage.client(F.parse("SELECT 1"), F.bind(), F.execute(), F.parse("TABLE cards"), F.bind(), F.execute(), F.sync());
+    stage.client(F.query("TABLE cards"), F.query("SELECT 2"));
+    const got: Buffer[] = [];
+    for (const piece of pieces) {
+      stage.server(piece);
+      for (const { bytes } of stage.splice!.take()) got.push(Buffer.from(bytes));
+    }
+    const told = stage.end().join();
+    t.equal(told, "SELECT completed,SELECT denied 42501,SELECT denied 42501,SELECT completed");
+    return Buffer.concat(got).toString("latin1");
+  };
+  const whole = run([answers]);
+  t.match(whole, /C42501.*Rvitrine.*C42501.*Rvitrine/s);
+  t.notMatch(whole, /42601/);
+  for (let at = 1; at < answers.length; at++) {
+    const cut = run([answers.subarray(0, at), answers.subarray(at)]);
+    if (cut !== whole) t.equal(cut, whole, `cut at ${at}`);
+  }
+  t.equal(run([...answers].map((byte) => Buffer.from([byte]))), whole);
+});
+
+t.test("rows beyond the limit are kept back, and what follows up to ReadyForQuery", async (t) => {
+  const stage = new Stage({ rules: RULES });
+  let cancelled = 0;
+  stage.session.onExceeded = () => {
+    cancelled += 1;
+  };
+  stage.splice!.take();
+  stage.client(F.query("TABLE many"));
+  stage.server(B.rowDescription(), B.row(), B.row(), B.row(), B.row(), B.error("57014"), B.ready());
+  t.equal(sent(stage), "TDDEZ");
+  stage.client(F.parse("TABLE many"), F.bind(), F.execute(), F.parse("SELECT 1"), F.bind(), F.execute(), F.sync());
+  stage.server(B.parsed(), B.bound(), B.row(), B.row(), B.row(), B.complete("SELECT 3"));
+  stage.server(B.parsed(), B.bound(), B.status("TimeZone", "UTC"), B.row(), B.complete("SELECT 1"), B.ready());
+  t.equal(sent(stage), "12DDESZ", "it had ended before the cancel came");
+  stage.client(F.parse("TABLE many"), F.bind(), F.execute("", 3), F.sync());
+  stage.server(B.parsed(), B.bound(), B.row(), B.row(), B.row(), B.suspended(), B.ready());
+  t.equal(sent(stage), "12DDEZ");
+  t.equal(cancelled, 3);
+  t.same(stage.end(), ["SELECT denied 42501", "SELECT denied 42501", "SELECT completed", "SELECT denied 42501"]);
+});
+
+t.test("a server that goes away says so itself, and the denial stays one", async (t) => {
+  const stage = new Stage({ rules: RULES });
+  stage.splice!.take();
+  stage.client(F.query("TABLE cards"), F.parse("TABLE cards"), F.sync());
+  stage.server(B.error("57P01", "FATAL"));
+  const bytes = Buffer.concat(stage.splice!.take().map((piece) => piece.bytes)).toString("latin1");
+  t.match(bytes, /FATAL.*57P01/s);
+  t.same(stage.end("server-closed"), ["SELECT denied 42501", "SELECT denied 42501"]);
+});
+
+t.test("while settings may be changing, only plain text is read", async (t) => {
+  const tricky = "SELECT 'a\\', (SELECT 'b')";
+  const last = (stage: Stage): string => stage.forwarded.at(-1)!.bytes.toString("latin1").slice(5);
+  for (const set of ["SET standard_conforming_strings = off", "SET NAMES 'SJIS'", "RESET ALL", "SELECT f()"]) {
+    const stage = new Stage({ rules: RULES });
+    stage.client(F.query(set), F.query(tricky));
+    t.equal(last(stage), "vitrine.denied\0", set);
+    stage.client(F.query("SELECT 'a'"));
+    t.equal(last(stage), "SELECT 'a'\0");
+    stage.server(B.complete("SET"), B.ready(), SYNTAX, B.ready(), B.complete("SELECT 1"), B.ready());
+    stage.client(F.query(tricky));
+    t.equal(last(stage), `${tricky}\0`, "known again");
+    stage.client(F.parse(set), F.bind(), F.execute(), F.flush());
+    stage.server(B.complete("SELECT 1"), B.ready(), B.parsed(), B.bound(), B.complete("SET"));
+    stage.client(F.parse(tricky));
+    t.equal(last(stage), "\0vitrine.denied\0\0\0", "answered, but not reported yet");
+    stage.end();
+  }
+});
+
+t.test("a Sync that the server swallows in COPY does not leave settings unknown for good", async (t) => {
+  const stage = new Stage({ rules: RULES.replace("function]", "function, copy]") });
+  stage.client(F.parse("COPY t FROM STDIN"), F.bind(), F.execute(), F.sync());
+  stage.server(B.parsed(), B.bound(), B.copyIn());
+  stage.client(F.copyDone(), F.sync());
+  stage.server(B.complete("COPY 0"), B.ready());
+  stage.client(F.query("SET client_encoding = 'UTF8'"));
+  stage.server(B.complete("SET"), B.ready());
+  stage.client(F.query("SELECT 'é'"));
+  t.match(stage.forwarded.at(-1)!.bytes.toString(), /SELECT 'é'/);
+  stage.server(B.complete("SELECT 1"), B.ready());
+  t.same(stage.end(), ["COPY completed", "SET completed", "SELECT completed"]);
+});
