@@ -13,16 +13,20 @@ const plain = { raw: false };
 const rows = vectorRows();
 
 t.test("each entry there is a vector of is an event of OCSF, with its place in the log and its source", async (t) => {
-  for (const { desc, isGood, row } of rows) {
+  const seen = rows.map(({ desc, isGood, row }) => {
     const event = eventOf(row, plain);
-    t.same(wrongWith(event), [], desc);
-    t.equal(event.unmapped.index, row.index);
-    t.equal(event.unmapped.leaf_hash, Buffer.from(leafHash(row.bytes)).toString("base64"));
-    if (!isGood) continue;
-    const { source, epoch, seq } = row.entry!;
-    t.match(event.unmapped.entry, { source, epoch, seq });
-    t.equal(event.metadata.event_code, row.entry!.kind);
-  }
+    const { index, leaf_hash, entry } = event.unmapped;
+    const { source, epoch, seq } = (entry ?? {}) as Record<string, unknown>;
+    const place = isGood ? { source, epoch, seq, kind: event.metadata.event_code } : {};
+    return { desc, wrong: wrongWith(event), index, leaf_hash, ...place };
+  });
+  const expected = rows.map(({ desc, isGood, row }) => {
+    const { source, epoch, seq, kind } = row.entry ?? {};
+    const leaf_hash = Buffer.from(leafHash(row.bytes)).toString("base64");
+    return { desc, wrong: [], index: row.index, leaf_hash, ...(isGood ? { source, epoch, seq, kind } : {}) };
+  });
+  t.same(seen, expected);
+  t.ok(rows.length > 300);
 });
 
 t.test("the events of each kind", async (t) => {
@@ -45,17 +49,16 @@ t.test("no member of an entry is lost", async (t) => {
     return Object.values(value).flatMap(strings);
   };
   // By attribute or unmapped, each text of an entry stands in its event; the start of a statement as a number.
-  for (const { desc, isGood, row } of rows) {
-    if (!isGood) continue;
+  const lost = rows.flatMap(({ desc, isGood, row }) => {
+    if (!isGood) return [];
     const line = ocsfLine(row, plain);
     const { start, ...rest } = row.entry!;
-    t.same(
-      strings(rest).filter((text) => !line.includes(JSON.stringify(text))),
-      [],
-      desc,
-    );
-    if (row.entry!.kind === "statement") t.equal((JSON.parse(line) as Event).time, Date.parse(start as string));
-  }
+    const missing = strings(rest).filter((text) => !line.includes(JSON.stringify(text)));
+    const isOnTime =
+      row.entry!.kind !== "statement" || (JSON.parse(line) as Event).time === Date.parse(start as string);
+    return missing.length === 0 && isOnTime ? [] : [{ desc, missing, isOnTime }];
+  });
+  t.same(lost, []);
 });
 
 t.test("a member that only looks like a prototype is passed on", async (t) => {
