@@ -111,9 +111,12 @@ export class FrontendSide implements FrameSink {
     const streamed = this.#digest !== undefined || name === "copyData";
     const wait = this.#tell(name, size, head);
     this.#digest = undefined;
+    const withheld = this.#call?.allowed === false;
     this.#call = undefined;
     const instead = this.#session.tracker.takeInstead();
     if (instead !== undefined) this.#outlet.forward(instead, wait, true);
+    // It was denied, and before it ended the server failed: it skips what comes, so nothing need stand for it.
+    else if (withheld) return;
     else if (streamed) this.#outlet.completed(wait);
     else this.#outlet.forward(head, wait, true);
     if (name === "terminate") {

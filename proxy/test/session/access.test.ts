@@ -34,6 +34,23 @@ t.test("not a byte of what is denied goes to the server", async (t) => {
   t.same(stage.end(), ["SELECT denied 42501", "SELECT denied 42501"]);
 });
 
+t.test("a denied FunctionCall that comes in pieces, while the server fails what stands before it", async (t) => {
+  const stage = new Stage({ rules: RULES.replace(", function]", "]"), disclosureBytes: 1024 });
+  const call = F.functionCall(1, "x".repeat(400_000));
+  stage.client(F.parse("SELECT 1/0"), F.bind(), F.execute(), call.subarray(0, 300_000));
+  stage.server(B.parsed(), B.error("22012"));
+  const before = stage.forwarded.length;
+  stage.client(call.subarray(300_000));
+  t.equal(stage.forwarded.length, before);
+  t.notOk(forwarded(stage).includes("xxx"));
+  stage.client(F.sync(), call);
+  stage.server(B.ready());
+  t.notOk(forwarded(stage).includes("xxx"));
+  t.ok(forwarded(stage).endsWith("F\0\0\0\u000e\0\0\0\0\0\0\0\0\0\0"), "function 0 in its place");
+  stage.server(B.error("42883"), B.ready());
+  t.same(stage.end(), ["SELECT failed 22012", "FUNCTION CALL denied 42501"]);
+});
+
 t.test("the client is sent the same however the server's bytes are cut", async (t) => {
   const answers = Buffer.concat([
     ...[B.parsed(), B.bound(), B.row("1"), B.complete("SELECT 1")],
