@@ -101,10 +101,10 @@ export function intentMembers(who: string, execution: Execution, sql: Member | u
   let text = `${who},"protocol":"${subject.protocol}",${grammarMembers(subject)}`;
   if (sql !== undefined) text += `,"sql":${sql.json}`;
   if (subject.functionOid !== undefined) text += `,"function_oid":${subject.functionOid}`;
-  if (execution.decided !== "") text += execution.decided;
   if (parameters !== undefined) {
     text += `,"params":${parameters.member.json},"params_count":${parameters.count}`;
   }
+  if (execution.decided !== "") text += execution.decided;
   return `${text},"start":"${execution.start}"`;
 }
 

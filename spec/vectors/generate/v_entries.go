@@ -30,6 +30,7 @@ func kinds() map[string]M {
 	with("erasure.ordered", 13, o("scope", o("login", "alice"), "by", "ada", "reason", s.sealed("reason", "request of 1 November", 21)))
 	with("erasure.done", 14, o("ordered", 13, "entries", 7, "values", 15))
 	with("log.keys", 15, o("keys", []string{testKey(origin).vkey}))
+	with("rules.change", 16, o("rules", hexOf(sum([]byte("new rules"))), "previous_rules", hexOf(sum([]byte("rules")))))
 	with("config.change", 9, o("config", hexOf(sum([]byte("new"))), "previous_config", hexOf(sum([]byte("config")))))
 	return r
 }
@@ -53,7 +54,7 @@ func entryVectors() M {
 		cases = append(cases, m)
 	}
 	st, sess, start := e["statement"], e["session.start"], e["source.start"]
-	for _, k := range []string{"source.start", "source.seal", "source.stop", "session.start", "session.end", "access.refused", "statement", "config.change", "source.key", "source.registered", "source.retired", "disclosure.read", "erasure.ordered", "erasure.done", "log.keys"} {
+	for _, k := range []string{"source.start", "source.seal", "source.stop", "session.start", "session.end", "access.refused", "statement", "config.change", "source.key", "source.registered", "source.retired", "disclosure.read", "erasure.ordered", "erasure.done", "log.keys", "rules.change"} {
 		good(k, e[k])
 	}
 	good("source.start of epoch 1", start.with("epoch", 1, "previous", nil))
@@ -80,6 +81,9 @@ func entryVectors() M {
 	good("statement, failed", failed)
 	good("statement, failed without an SQLSTATE reported", failed.without("sqlstate"))
 	good("statement, cancelled", failed.with("outcome", "cancelled", "sqlstate", "57014"))
+	good("statement, denied by a rule", failed.with("outcome", "denied", "sqlstate", "42501", "rule", "no-cards"))
+	good("statement, allowed, with a rule on trial", st.with("rule", "default", "would_deny", "trial"))
+	good("rules.change, the first of an epoch", e["rules.change"].without("previous_rules"))
 	good("statement, denied, without sql", failed.without("sql").with("outcome", "denied", "sqlstate", "54000"))
 	good("statement, unknown outcome, with a duration", st.without("tag").with("outcome", "unknown"))
 	recovered := st.without("n", "tx", "duration_us", "tag", "rows", "bytes_in", "bytes_out").with("outcome", "unknown", "recovered", o("epoch", 1), "session", "1.7")
@@ -187,6 +191,8 @@ func entryVectors() M {
 		{"source.key: proof null", e["source.key"], []any{"proof", nil}}, {"source.key: vkey a number", e["source.key"], []any{"vkey", 1}}, {"source.registered: a string", e["source.registered"], []any{"registered", "proxy-a"}}, {"source.registered: a name with a space", e["source.registered"], []any{"registered", o("name", "a b", "vkey", "x")}}, {"source.registered: without vkey in it", e["source.registered"], []any{"registered", o("name", "a")}}, {"source.retired: by null", e["source.retired"], []any{"by", nil}}, {"source.retired: reason a number", e["source.retired"], []any{"reason", 1}},
 		{"disclosure.read: index a string", read, []any{"index", "7"}}, {"disclosure.read: names a string", read, []any{"names", "sql"}}, {"disclosure.read: names with a number", read, []any{"names", []any{1}}}, {"disclosure.read: reader sealed", read, []any{"reader", x}},
 		{"erasure.ordered: an empty scope", order, []any{"scope", o()}}, {"erasure.ordered: a scope of two", order, []any{"scope", o("login", "alice", "index", 7)}}, {"erasure.ordered: a scope nobody knows", order, []any{"scope", o("table", "a")}}, {"erasure.ordered: before a day", order, []any{"scope", o("before", "2026-11-22")}}, {"erasure.ordered: index a string", order, []any{"scope", o("index", "7")}}, {"erasure.ordered: login null", order, []any{"scope", o("login", nil)}}, {"erasure.ordered: scope an array", order, []any{"scope", []any{}}}, {"erasure.done: values null", e["erasure.done"], []any{"values", nil}},
+		{"statement: rule null", st, []any{"rule", nil}}, {"statement: rule an object", st, []any{"rule", o("name", "x")}}, {"statement: would_deny true", st, []any{"would_deny", true}},
+		{"rules.change: rules of 63 digits", e["rules.change"], []any{"rules", hexOf(sum())[1:]}}, {"rules.change: previous_rules null", e["rules.change"], []any{"previous_rules", nil}},
 		{"log.keys: none", keys, []any{"keys", []any{}}}, {"log.keys: a string", keys, []any{"keys", "x"}}, {"log.keys: a number in it", keys, []any{"keys", []any{1}}},
 		{"source.seal: seal null", e["source.seal"], []any{"seal", nil}}, {"source.stop: reason not in the list", e["source.stop"], []any{"reason", "crash"}}, {"session.start: tls a string", sess, []any{"client", client.with("tls", "no")}}, {"session.start: pid a string", sess, []any{"server", o("pid", "1")}}, {"session.start: version null", sess, []any{"server", o("version", nil)}}, {"session.start: protocol a number", sess, []any{"protocol", 3}}, {"session.end: reason not in the list", e["session.end"], []any{"reason", "bored"}}, {"access.refused: by not in the list", e["access.refused"], []any{"by", "firewall"}}, {"access.refused: error an array", e["access.refused"], []any{"error", []any{}}}, {"config.change: previous_config null", e["config.change"], []any{"previous_config", nil}},
 	} {
@@ -201,11 +207,11 @@ func entryVectors() M {
 	required := map[string]string{
 		"source.start": "vkey software config durability seals previous", "source.seal": "seal", "source.stop": "reason seal",
 		"session.start": "session actor database client server protocol", "session.end": "session actor database start duration_us statements failed rows bytes_in bytes_out reason",
-		"source.key": "vkey proof", "source.registered": "registered by reason", "source.retired": "retired by reason", "disclosure.read": "reader index names reason", "erasure.ordered": "scope by reason", "erasure.done": "ordered entries values", "log.keys": "keys",
+		"source.key": "vkey proof", "source.registered": "registered by reason", "source.retired": "retired by reason", "disclosure.read": "reader index names reason", "erasure.ordered": "scope by reason", "erasure.done": "ordered entries values", "log.keys": "keys", "rules.change": "rules",
 		"access.refused": "actor database client by sqlstate error", "config.change": "config previous_config",
 		"statement": "session actor database n client protocol operation class relations functions complete tx start duration_us outcome rows bytes_in bytes_out",
 	}
-	for _, kind := range []string{"source.start", "source.seal", "source.stop", "session.start", "session.end", "access.refused", "statement", "config.change", "source.key", "source.registered", "source.retired", "disclosure.read", "erasure.ordered", "erasure.done", "log.keys"} {
+	for _, kind := range []string{"source.start", "source.seal", "source.stop", "session.start", "session.end", "access.refused", "statement", "config.change", "source.key", "source.registered", "source.retired", "disclosure.read", "erasure.ordered", "erasure.done", "log.keys", "rules.change"} {
 		for _, name := range strings.Fields(required[kind]) {
 			bad("E2", kind+" without "+name, compact(e[kind].without(name)))
 		}
