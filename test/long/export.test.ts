@@ -2,7 +2,7 @@
 // every index is there. And what is sealed, for somebody with a token.
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
@@ -12,7 +12,7 @@ import { LoneLog } from "../support/lone-log.ts";
 import { ROOT, runNode } from "../support/stack.ts";
 
 const VERIFIER = join(ROOT, "verifier/bin/vitrine-verifier.js");
-const ROUNDS = 12;
+const ROUNDS = 10;
 const EACH = 1500;
 
 interface Row {
@@ -54,16 +54,23 @@ t.test("exporters killed at any moment leave nothing out", async (t) => {
     [...common, ...ocsf, "--state", join(log.folder, "a")],
     [...common, ...otlp, "--state", join(log.folder, "b")],
   ];
+  const outputSize = (): number =>
+    readdirSync(log.folder)
+      .filter((name) => name.startsWith("events.jsonl") && !name.includes("position"))
+      .reduce((sum, name) => sum + (statSync(join(log.folder, name), { throwIfNoEntry: false })?.size ?? 0), 0);
+  const marks = [outputSize, () => taken.size];
   await log.submit(0);
   let kills = 0;
   for (let round = 0; round < ROUNDS; round += 1) {
+    const before = marks.map((mark) => mark());
     const running = ways.map((args) => spawn(process.execPath, [VERIFIER, ...args], { stdio: "ignore" }));
     const from = log.source.length;
     log.source.refuse(EACH);
     await log.submit(from);
-    // At a time that depends on nothing: somewhere between its start and its being idle.
-    await sleep(150 + Math.random() * 900);
-    for (const child of running) {
+    for (const [at, child] of running.entries()) {
+      // Either as soon as something has arrived, when the position may still be behind it; or at any time after.
+      for (let waited = 0; marks[at]!() === before[at] && waited < 4000; waited += 1) await sleep(1);
+      if (round % 2 === 0) await sleep(Math.random() * 100);
       child.kill("SIGKILL");
       if (child.exitCode === null) await once(child, "exit");
       kills += 1;
