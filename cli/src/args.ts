@@ -22,6 +22,7 @@ export type Invocation =
   | { readonly do: "version" }
   | { readonly do: "up"; readonly options: UpOptions }
   | { readonly do: "part"; readonly part: "log-server" | "proxy"; readonly config: string }
+  | { readonly do: "rotate-key"; readonly config: string }
   | { readonly do: "example"; readonly part: "log-server" | "proxy" }
   | { readonly do: "search"; readonly command: SearchCommand }
   | { readonly do: "token"; readonly command: TokenCommand }
@@ -59,7 +60,9 @@ export function readCommandLine(argv: readonly string[]): Invocation {
     case "log":
       return readLogCommand(rest);
     default:
-      return command === "proxy" && rest[0] === "rules" ? readRulesCommand(rest.slice(1)) : readPart(command, rest);
+      if (command === "proxy" && rest[0] === "rules") return readRulesCommand(rest.slice(1));
+      if (command === "proxy" && rest[0] === "rotate-key") return readRotateKey(rest.slice(1));
+      return readPart(command, rest);
   }
 }
 
@@ -83,6 +86,13 @@ function readPart(part: "log-server" | "proxy", argv: string[]): Invocation {
   if (values.example) return { do: "example", part };
   if (!values.config) throw new CliError("usage", `--config FILE is missing; see vitrine ${part} --help`);
   return { do: "part", part, config: values.config };
+}
+
+function readRotateKey(argv: string[]): Invocation {
+  const { values } = parse(argv, { ...HELP, config: { type: "string" } }, "proxy");
+  if (values.help) return { do: "help", command: "proxy" };
+  if (!values.config) throw new CliError("usage", "--config FILE is missing; see vitrine proxy --help");
+  return { do: "rotate-key", config: values.config };
 }
 
 function readKey(argv: string[]): Invocation {

@@ -8,6 +8,8 @@ Usage:
   vitrine log-server --config FILE start the log-server alone
   vitrine proxy --config FILE      start the proxy alone
   vitrine proxy rules check FILE   check access rules, or test a statement
+  vitrine proxy rotate-key --config FILE
+                                   make the source's next key
   vitrine key NAME [-o FILE]       make a key pair for a log or a source
   vitrine log SUBCOMMAND           administer, check, export or look into a log
   vitrine search --log URL         find entries by what they say
@@ -37,8 +39,9 @@ Options:
 
 Port 0 takes any free port. Options are not remembered: give them at each start.
 The line "vitrine: ready" says that everything runs. At SIGHUP the log-server
-reads its keys, witnesses and tokens again. Ctrl-C (or SIGTERM) stops the
-proxy, then the log-server, then the database, and loses nothing.
+reads its keys, witnesses and tokens again, and the proxy its rules and its next
+key. Ctrl-C (or SIGTERM) stops the proxy, then the log-server, then the
+database, and loses nothing.
 `,
   "log-server": `Starts the log-server alone.
 
@@ -58,6 +61,7 @@ last checkpoint.
 
 Usage: vitrine proxy --config FILE
        vitrine proxy --example > proxy.yaml
+       vitrine proxy rotate-key --config FILE
        vitrine proxy rules check FILE... [--json]
        vitrine proxy rules test FILE --user LOGIN --sql TEXT [options]
 
@@ -71,6 +75,8 @@ SIGHUP and when their file changes. Ctrl-C (or SIGTERM) ends the sessions, seals
 the record and submits it. What the log does not take in time stays in the spool
 and is submitted at the next start.
 
+rotate-key   makes the key that is to follow the source's, beside it, and prints
+             its verifier key. The proxy takes it up at SIGHUP, or at its start.
 rules check  reads files of access rules. Each error is a line with the file,
              the line and the column. Status 64 if there are any.
 rules test   says of each statement in TEXT which rule decides, and why the

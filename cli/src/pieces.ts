@@ -37,7 +37,7 @@ export function childPiece(child: Child): Piece {
     label: `the ${child.name}`,
     stopping: stopping[child.name],
     ended: child.ended,
-    ...(child.name === "log-server" ? { reload: () => child.reload() } : {}),
+    reload: () => child.reload(),
     stop: async () => {
       const unsubmitted = await child.stop();
       if (unsubmitted === undefined)

@@ -1,9 +1,10 @@
 import { readFile } from "node:fs/promises";
 import { Access, readRules } from "./access/index.ts";
-import { formatTimestamp, Recorder, readSourceKey } from "./audit/index.ts";
+import { formatTimestamp, KeyFiles, Recorder } from "./audit/index.ts";
 import { CancelKeys } from "./cancel.ts";
 import type { ProxyConfig } from "./config.ts";
 import { ProxyError } from "./errors.ts";
+import { KeyInForce } from "./key-in-force.ts";
 import { Metrics } from "./metrics.ts";
 import { RulesInForce } from "./rules-in-force.ts";
 import { ProxyServer } from "./server.ts";
@@ -19,11 +20,12 @@ export interface RunningProxy {
   /** Ends the sessions, seals, and submits what is left. `unsubmitted` entries stay in the spool for the next start. */
   close(): Promise<{ unsubmitted: number }>;
   /**
-   * Reads the access rules again; undefined where there are none.
+   * Reads the access rules again, where there are any, and brings the source's next key into force, if there is one. What
+   * became of the key is a notice, so that one of the two does not hang on the other.
    * @returns a line that says what is in force now
-   * @throws ProxyError `bad_config`; everything stays as it was
+   * @throws ProxyError `bad_config` for the rules, which stay as they were; without rules `bad_key`
    */
-  readonly reloadRules: (() => Promise<string>) | undefined;
+  reload(): Promise<string>;
 }
 
 export interface ProxyHooks {
@@ -43,7 +45,8 @@ export async function startProxy(config: ProxyConfig, hooks: ProxyHooks = {}): P
   let server: ProxyServer | undefined;
   let spoolError: ProxyError | undefined;
   const recorder = await Recorder.open({
-    key: await readSourceKey(config.source.key),
+    key: new KeyFiles(config.source.key),
+    onKey: notice,
     spool: config.spool,
     record: config.record,
     log: config.log,
@@ -57,6 +60,7 @@ export async function startProxy(config: ProxyConfig, hooks: ProxyHooks = {}): P
       else if (state === "failed") server?.failAll(error ?? SPOOL_FAILED);
     },
   });
+  const nextKey = new KeyInForce(recorder, notice);
   let sessions = 0;
   const { limits } = config;
   server = new ProxyServer({
@@ -90,6 +94,7 @@ export async function startProxy(config: ProxyConfig, hooks: ProxyHooks = {}): P
       ? undefined
       : new RulesInForce(access, config.rules, recorder, notice);
   try {
+    await nextKey.takeUp();
     await rules?.announce();
     if (status !== undefined && config.status !== undefined) {
       const { host, port } = config.status;
@@ -121,7 +126,11 @@ export async function startProxy(config: ProxyConfig, hooks: ProxyHooks = {}): P
     address,
     source: recorder.source,
     epoch: recorder.epoch,
-    reloadRules: rules === undefined ? undefined : () => rules.reload(),
+    reload: async () => {
+      if (rules === undefined) return nextKey.change();
+      await nextKey.takeUp();
+      return rules.reload();
+    },
     close: () => {
       closing ??= close();
       return closing;

@@ -42,8 +42,7 @@ const START: Record<"log-server" | "proxy", (config: string) => Promise<Part>> =
     // A proxy that cannot record stays, to tell its clients so.
     const failed = new Promise<Error>(() => undefined);
     const close = async (): Promise<number> => (await proxy.close()).unsubmitted;
-    const { reloadRules: reload } = proxy;
-    return { at, description: at, close, failed, ...(reload === undefined ? {} : { reload }) };
+    return { at, description: at, close, failed, reload: () => proxy.reload() };
   },
 };
 

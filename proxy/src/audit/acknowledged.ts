@@ -36,9 +36,10 @@ export class Acknowledged {
   /**
    * The log has these entries of the payload. When it resolves, that is durable in the record.
    * @param from the position of the first of them in the payload
+   * @param vkey of the source, in force for them
    * @throws ProxyError `spool_failed`, `disk_full`
    */
-  async add(payload: Payload, from: number, ranges: readonly AcknowledgedRange[]): Promise<void> {
+  async add(payload: Payload, from: number, ranges: readonly AcknowledgedRange[], vkey: string): Promise<void> {
     this.#enter(payload.epoch);
     let end = this.#record.end;
     let waiting: SubmittedRange[] = [];
@@ -52,7 +53,7 @@ export class Acknowledged {
       }
       if (left === 0) continue;
       if (end !== undefined && !this.#follows(end)) {
-        await this.#record.append(waiting);
+        await this.#record.append(waiting, vkey);
         waiting = [];
         await this.#record.breakOff();
       }
@@ -63,7 +64,7 @@ export class Acknowledged {
       waiting.push({ epoch: this.#epoch, seq, count: left, index, before, after });
       end = { epoch: this.#epoch, next: this.#next, chain: after };
     }
-    await this.#record.append(waiting);
+    await this.#record.append(waiting, vkey);
   }
 
   /** Whether what comes now stands right behind this place. */

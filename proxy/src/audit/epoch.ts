@@ -4,11 +4,20 @@ import { formatTimestamp, nowMicros } from "./clock.ts";
 import type { SigningKey } from "./keys.ts";
 import { isRelaxed, type RecorderOptions, sealsOf } from "./options.ts";
 import type { RecordBuffer } from "./record.ts";
-import { KIND_CODES, KIND_REFUSED, KIND_SESSION, KIND_STATEMENT, KIND_STOP, type SpoolHead } from "./state.ts";
+import {
+  KIND_CODES,
+  KIND_KEY,
+  KIND_REFUSED,
+  KIND_SESSION,
+  KIND_STATEMENT,
+  KIND_STOP,
+  type SpoolHead,
+} from "./state.ts";
 
 export class Epoch {
   readonly number: number;
-  readonly #key: SigningKey;
+  #key: SigningKey;
+  #nextKey: SigningKey | undefined;
   readonly #chain = new Chain();
   readonly #prefixes = new Map<string, string>();
   #next = 0;
@@ -44,6 +53,16 @@ export class Epoch {
     if (code === KIND_STATEMENT) this.#statements += 1;
     else if (code === KIND_SESSION) this.#sessions += 1;
     else if (code === KIND_REFUSED) this.#refused += 1;
+    else if (code === KIND_KEY) this.#key = this.#nextKey!;
+  }
+
+  /** The members of the `source.key` that has to come next, and brings `next` into force (spec/entry.md). */
+  keyMembers(next: SigningKey): string {
+    const old = this.#key;
+    const text = `vitrine/source-key/v1\n${old.name}\n${this.number}\n${this.#next}\n${old.vkey}\n${next.vkey}\n`;
+    this.#nextKey = next;
+    const proof = `${text}\n${old.signature(text)}${next.signature(text)}`;
+    return `"vkey":${JSON.stringify(next.vkey)},"proof":${JSON.stringify(proof)}`;
   }
 
   /** The `seal` member of the entry that comes next (spec/submission.md, seal). */
@@ -59,6 +78,7 @@ export class Epoch {
   /** Where the spool stands with the entries so far. */
   head({ acknowledged, nextId }: Pick<SpoolHead, "acknowledged" | "nextId">): SpoolHead {
     return {
+      vkey: this.#key.vkey,
       epoch: this.number,
       next: this.#next,
       chain: this.#chain.value,

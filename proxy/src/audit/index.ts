@@ -1,6 +1,6 @@
 export { formatTimestamp, nowMicros } from "./clock.ts";
 export { type Intent, MAX_DISCLOSED_BYTES, MAX_INTENT_BYTES } from "./intents.ts";
-export { readSourceKey } from "./key-file.ts";
+export { KeyFiles, type KeyLines, type KeyStore, makeNextKey } from "./key-file.ts";
 export {
   CRASH_POINTS,
   type CrashPoint,

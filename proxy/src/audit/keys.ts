@@ -1,4 +1,4 @@
-import { createPrivateKey, createPublicKey, hash, type KeyObject, sign } from "node:crypto";
+import { createPrivateKey, createPublicKey, hash, type KeyObject, randomBytes, sign } from "node:crypto";
 import { ProxyError } from "../errors.ts";
 
 const ED25519 = 0x01;
@@ -12,6 +12,8 @@ export interface SigningKey {
   readonly vkey: string;
   /** A signed note with this text, which must end in a newline. */
   note(text: string): string;
+  /** The signature line of such a note, with its newline. */
+  signature(text: string): string;
 }
 
 /**
@@ -35,12 +37,22 @@ export function parseSigningKey(line: string): SigningKey {
   const typed = Buffer.concat([Buffer.of(ED25519), rawPublicKey(key)]);
   const keyId = keyIdOf(name, typed);
   if (keyId.toString("hex") !== id) throw bad("has a key id that is not that of its name and key");
+  const signature = (body: string): string =>
+    `— ${name} ${Buffer.concat([keyId, sign(null, Buffer.from(body), key)]).toString("base64")}\n`;
   return {
     name,
     vkey: `${name}+${id}+${typed.toString("base64")}`,
-    note: (body) =>
-      `${body}\n— ${name} ${Buffer.concat([keyId, sign(null, Buffer.from(body), key)]).toString("base64")}\n`,
+    note: (body) => `${body}\n${signature(body)}`,
+    signature,
   };
+}
+
+/** A new signing key, as the line that {@link parseSigningKey} reads, from the system's generator. */
+export function newSigningKey(name: string): string {
+  const seed = randomBytes(32);
+  const key = createPrivateKey({ key: Buffer.concat([PKCS8_HEAD, seed]), format: "der", type: "pkcs8" });
+  const id = keyIdOf(name, Buffer.concat([Buffer.of(ED25519), rawPublicKey(key)])).toString("hex");
+  return `PRIVATE+KEY+${name}+${id}+${Buffer.concat([Buffer.of(ED25519), seed]).toString("base64")}`;
 }
 
 /**

@@ -1,5 +1,6 @@
 import type { ProxyError } from "../errors.ts";
 import type { Disk } from "./disk.ts";
+import type { KeyStore } from "./key-file.ts";
 
 export type Durability = "before-execute" | "before-result" | "relaxed";
 
@@ -29,6 +30,11 @@ export const CRASH_POINTS = [
   "record.headed",
   "record.away",
   "record.durable",
+  "key.durable",
+  "key.kept",
+  "key.switched",
+  "key.acknowledged",
+  "key.forgotten",
   "stop.stopped",
   "stop.submitted",
 ] as const;
@@ -45,8 +51,8 @@ export interface SealIntervals {
 }
 
 export interface RecorderOptions {
-  /** The source's signing key, one line (spec/checkpoint.md). */
-  readonly key: string;
+  /** The source's signing key, one line (spec/checkpoint.md), or where its keys are kept so that it can change. */
+  readonly key: string | KeyStore;
   readonly spool: {
     readonly dir: string;
     readonly maxBytes: number;
@@ -77,6 +83,8 @@ export interface RecorderOptions {
   readonly hooks?: Hooks;
   /** Also called with `failed` and the reason. May be called before `open` resolves. */
   readonly onState?: (state: SpoolState, error?: ProxyError) => void;
+  /** Told of what became of a change of the key, a line each. */
+  readonly onKey?: (line: string) => void;
   /** The folder to write to; the real one when left out. */
   readonly disk?: (dir: string) => Promise<Disk>;
 }

@@ -28,7 +28,7 @@ export interface SubmittedRange {
 export interface RecordHeader {
   readonly origin: string;
   readonly source: string;
-  /** Of the source. */
+  /** Of the source: the key in force when the file was begun. */
   readonly vkey: string;
 }
 
@@ -41,7 +41,9 @@ export class RecordFile {
   readonly path: string;
   readonly #disk: Disk;
   readonly #name: string;
-  readonly #header: Buffer;
+  readonly #header: RecordHeader;
+  /** In the file at hand. */
+  #vkey: string;
   readonly #maxBytes: number;
   readonly #hooks: Hooks;
   #file: SpoolFile | undefined;
@@ -52,11 +54,11 @@ export class RecordFile {
   #putAwayUpTo = 0;
 
   private constructor(disk: Disk, path: string, header: RecordHeader, maxBytes: number, hooks: Hooks) {
-    const { origin, source, vkey } = header;
     this.path = path;
     this.#disk = disk;
     this.#name = basename(path);
-    this.#header = Buffer.from(`${JSON.stringify({ format: "vitrine/submitted/v1", origin, source, vkey })}\n`);
+    this.#header = header;
+    this.#vkey = header.vkey;
     this.#maxBytes = maxBytes;
     this.#hooks = hooks;
   }
@@ -94,8 +96,10 @@ export class RecordFile {
     return this.#end;
   }
 
-  /** @returns whether a file is one to go on with, and where it ends */
-  async #look(name: string): Promise<{ file: SpoolFile; fits: boolean; end: number; place: ChainPlace | undefined }> {
+  /** @returns whether a file is one to go on with, where it ends, and the key in its header */
+  async #look(
+    name: string,
+  ): Promise<{ file: SpoolFile; fits: boolean; end: number; place: ChainPlace | undefined; vkey: string }> {
     const file = await this.#disk.open(name);
     const head = Buffer.alloc(Math.min(file.size, LINE_BYTES));
     const tail = Buffer.alloc(Math.min(file.size, LINE_BYTES));
@@ -103,14 +107,17 @@ export class RecordFile {
     await file.read(tail, file.size - tail.length);
     const end = file.size - tail.length + tail.lastIndexOf(NEWLINE) + 1;
     const lastLine = tail.subarray(0, tail.lastIndexOf(NEWLINE) + 1);
-    const place = end > this.#header.length ? parseEnd(lastLine) : undefined;
-    const headed = head.subarray(0, this.#header.length).equals(this.#header) && end >= this.#header.length;
-    return { file, fits: headed && (place !== undefined || end === this.#header.length), end, place };
+    // The header may name an earlier key of the source: what was recorded under it was recorded.
+    const vkey = vkeyIn(head.subarray(0, head.indexOf(NEWLINE) + 1), this.#header) ?? "";
+    const header = headerLine({ ...this.#header, vkey });
+    const place = end > header.length ? parseEnd(lastLine) : undefined;
+    const headed = vkey !== "" && end >= header.length;
+    return { file, fits: headed && (place !== undefined || end === header.length), end, place, vkey };
   }
 
   /** @returns false when this is not a file to go on with */
   async #takeUp(): Promise<boolean> {
-    const { file, fits, end, place } = await this.#look(this.#name);
+    const { file, fits, end, place, vkey } = await this.#look(this.#name);
     if (!fits) {
       await file.close();
       return false;
@@ -122,20 +129,23 @@ export class RecordFile {
     this.#file = file;
     this.#size = end;
     this.#end = place;
+    this.#vkey = vkey;
     return true;
   }
 
   /**
    * Adds ranges that follow what is there. When it resolves they are durable.
+   * @param vkey the source's key in force for them; another than that of the file begins a new file
    * @throws ProxyError `spool_failed`, `disk_full`; the record must not be written again then
    */
-  async append(ranges: readonly SubmittedRange[]): Promise<void> {
+  async append(ranges: readonly SubmittedRange[], vkey: string = this.#header.vkey): Promise<void> {
     const last = ranges.at(-1);
     if (last === undefined) return;
     try {
       const bytes = Buffer.from(ranges.map(lineOf).join(""));
-      if (this.#file !== undefined && this.#size + bytes.length > this.#maxBytes) await this.#putAway();
-      if (this.#file === undefined) await this.#begin();
+      const isFull = this.#size + bytes.length > this.#maxBytes;
+      if (this.#file !== undefined && (isFull || vkey !== this.#vkey)) await this.#putAway();
+      if (this.#file === undefined) await this.#begin(vkey);
       await this.#file!.write(bytes, this.#size);
       this.#size += bytes.length;
     } catch (error) {
@@ -176,17 +186,19 @@ export class RecordFile {
     return /^\d{6,15}$/.test(number) ? Number(number) : 0;
   }
 
-  async #begin(): Promise<void> {
+  async #begin(vkey: string): Promise<void> {
     const fresh = `${this.#name}-new`;
     await this.#disk.create(fresh, 0);
     const file = await this.#disk.open(fresh);
     this.#file = file;
-    await file.write(this.#header, 0);
+    const header = headerLine({ ...this.#header, vkey });
+    await file.write(header, 0);
     // CRASH: what is not called the record yet is written anew.
     this.#hooks.at?.("record.headed");
     await this.#disk.rename(fresh, this.#name);
     await this.#disk.syncNames();
-    this.#size = this.#header.length;
+    this.#size = header.length;
+    this.#vkey = vkey;
   }
 
   #failure(error: unknown): ProxyError {
@@ -199,6 +211,21 @@ export class RecordFile {
   async close(): Promise<void> {
     await this.#file?.close();
     this.#file = undefined;
+  }
+}
+
+function headerLine({ origin, source, vkey }: RecordHeader): Buffer {
+  return Buffer.from(`${JSON.stringify({ format: "vitrine/submitted/v1", origin, source, vkey })}\n`);
+}
+
+/** @returns the key in a header like this one; undefined when it is of another source or log, or no header */
+function vkeyIn(line: Buffer, header: RecordHeader): string | undefined {
+  try {
+    const { vkey } = JSON.parse(line.toString("utf8")) as { vkey?: unknown };
+    if (typeof vkey !== "string" || !vkey.startsWith(`${header.source}+`)) return undefined;
+    return headerLine({ ...header, vkey }).equals(line) ? vkey : undefined;
+  } catch {
+    return undefined; // not JSON, or no object: not written by us
   }
 }
 

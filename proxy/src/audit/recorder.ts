@@ -6,6 +6,7 @@ import { nowMicros } from "./clock.ts";
 import { Epoch, startMembers } from "./epoch.ts";
 import { GroupCommit } from "./group-commit.ts";
 import { type Intent, Intents, type OpenIntent } from "./intents.ts";
+import { parseSigningKey, type SigningKey } from "./keys.ts";
 import { type CrashPoint, isRelaxed, type RecorderOptions, type SpoolState, sealsOf } from "./options.ts";
 import { Pruner } from "./pruner.ts";
 import { SpoolReader } from "./reader.ts";
@@ -63,6 +64,8 @@ export class Recorder {
   /** Why nothing goes on any more; if #broken, nothing can be written any more. */
   #failure: ProxyError | undefined;
   #broken = false;
+  #forgetting = false;
+  #keyChange: Promise<unknown> = Promise.resolve();
   readonly #onBroken = new Set<() => void>();
   #commits = 0;
   #commitMs = 0;
@@ -82,18 +85,18 @@ export class Recorder {
   }
 
   private constructor(options: RecorderOptions, ground: Ground) {
-    const { key, head, segments, scan, client, origin, record, unchecked } = ground;
+    const { keys, head, segments, scan, client, origin, record, unchecked } = ground;
     const { spool, durability, hooks = {}, lingerMs = 50 } = options;
     // A lazy intent waits for half a window at most to be written, and what is written for half a window to be synced.
     const halfWindow = Math.max(1, Math.floor(durability.windowMs / 2));
     const start = backlog(ground);
     this.#options = options;
     this.#ground = ground;
-    this.source = key.name;
+    this.source = keys.name;
     this.epoch = head.epoch + 1;
     this.#acknowledged = head.acknowledged;
     this.#unsubmitted = scan?.unacknowledgedEntries ?? 0;
-    this.#entries = new Epoch(key, this.epoch);
+    this.#entries = new Epoch(keys.inForce, this.epoch);
     this.#bounds = new Bounds(spool.maxBytes, spool.maxAgeMs);
     for (const { through, since } of start.waiting) this.#bounds.wrote(through, since);
     this.#commit = new GroupCommit(
@@ -121,7 +124,7 @@ export class Recorder {
     this.#submitter = new Submitter({
       client,
       origin,
-      key,
+      keys,
       reader: new SpoolReader(segments, start),
       acknowledged: head.acknowledged,
       record: record === undefined ? undefined : new Acknowledged(record, start.before),
@@ -203,6 +206,69 @@ export class Recorder {
   }
 
   /**
+   * Brings the next key into force, if there is one, or ends a change that was begun: the entry `source.key` is durable,
+   * and then the files are switched. Entries and seals go on meanwhile.
+   * @returns the verifier key in force if that is another now, else undefined
+   * @throws ProxyError `bad_key`, `shutting_down`, and the failure in `failed`; the key in force is good in any case
+   */
+  changeKey(): Promise<string | undefined> {
+    const change = this.#keyChange.then(() => this.#changeKey());
+    this.#keyChange = change.catch(() => undefined);
+    return change;
+  }
+
+  async #changeKey(): Promise<string | undefined> {
+    const { key: store, hooks = {} } = this.#options;
+    if (typeof store === "string") return undefined;
+    const { keys, ahead } = this.#ground;
+    const { current, next } = await store.read();
+    const inPlace = parseSigningKey(current);
+    // Only where a lost spool had announced it: it has its place already.
+    const waits = ahead !== undefined && ahead.vkey === inPlace.vkey && ahead.vkey !== keys.inForce.vkey;
+    if (!waits && next === undefined) return undefined;
+    const key = waits ? ahead : parseNext(next!, store.path, keys.name);
+    if (key.vkey !== keys.inForce.vkey) {
+      if (inPlace.vkey !== keys.inForce.vkey && !waits)
+        throw new ProxyError("bad_key", `${store.path} is not the key in force, ${keys.inForce.vkey}; restore it`);
+      if (keys.isChanging)
+        throw new ProxyError(
+          "bad_key",
+          "the log has not acknowledged the last change of the key yet; try again when it has",
+        );
+      if (this.#stopping) throw new ProxyError("shutting_down", "the proxy is being stopped");
+      if (this.#failure !== undefined) throw this.#failure;
+      this.#entry("source.key", this.#entries.keyMembers(key), [], 0);
+      keys.change(key, { epoch: this.epoch, next: this.#entries.next });
+    } else if (inPlace.vkey === key.vkey)
+      throw new ProxyError("bad_key", `${store.path}.next is the key in force already; remove it`);
+    await this.#settled();
+    if (this.#broken) throw this.#failure!;
+    // CRASH: the new key is in force and still stands in the file of the next one; the start switches the files.
+    this.#at("key.durable");
+    if (!waits) await store.advance(hooks);
+    // CRASH: the files are switched; the old key signs what is not submitted yet, up to the entry.
+    this.#at("key.switched");
+    // Acknowledged meanwhile, in a change whose files could not be switched at once.
+    if (!keys.isChanging) await store.forget();
+    return key.vkey;
+  }
+
+  /** The log has the entry: the key that it ended has nothing left to sign. */
+  async #forgetKey(): Promise<void> {
+    const { key: store } = this.#options;
+    if (typeof store === "string") return;
+    // Until the mark of it is durable, a start would submit the entry again, signed by that key.
+    await this.#settled();
+    if (this.#broken) return;
+    // CRASH: the old key is there and nothing needs it; the start removes it.
+    this.#at("key.acknowledged");
+    this.#ground.keys.forget();
+    await store.forget();
+    // CRASH: as after any other change of the spool.
+    this.#at("key.forgotten");
+  }
+
+  /**
    * Ends the epoch: writes `source.stop`, waits until everything is durable, then for the log, up to `timeoutMs`. An
    * intent that is still open is recorded as `unknown` by the next start. The recorder is of no use afterwards.
    * @returns how many entries stay in the spool for the next run
@@ -210,6 +276,9 @@ export class Recorder {
   async stop(reason: "shutdown", timeoutMs: number): Promise<{ unsubmitted: number }> {
     if (this.#stopping) throw new Error("the recorder was already stopped");
     this.#stopping = true;
+    const { key } = this.#options;
+    // The files of a change that was begun are switched before the process goes.
+    if (typeof key !== "string") await this.#keyChange;
     if (!this.#broken) this.#intents.writeLazy();
     this.#seals += 1;
     this.#entry("source.stop", `"reason":"${reason}",${this.#entries.seal()}`, [], 0);
@@ -219,6 +288,7 @@ export class Recorder {
     this.#at("stop.stopped");
     await this.#submitter.stop(timeoutMs);
     await this.#pruner.idle();
+    await this.#keyChange;
     await this.#settled();
     // CRASH: as above; the mark of what was acknowledged is durable.
     this.#at("stop.submitted");
@@ -247,12 +317,12 @@ export class Recorder {
 
   /** Writes the first entries of the epoch. */
   async #begin(): Promise<void> {
-    const { key, head, scan } = this.#ground;
+    const { keys, head, scan } = this.#ground;
     try {
       // The first batch belongs to the state before the epoch.
       this.#commit.begin();
       this.#begun = true;
-      this.#entry("source.start", startMembers(this.#options, key, head), [], 0);
+      this.#entry("source.start", startMembers(this.#options, keys.inForce, head), [], 0);
       await this.#settled();
       // CRASH: the epoch has begun; the intents are still open, and known to be of an earlier epoch.
       this.#at("open.started");
@@ -317,6 +387,21 @@ export class Recorder {
     this.#commit.begin().acknowledged(place.epoch, place.next);
     // If the mark is lost, the entries are submitted once more. It is not worth a sync of its own.
     this.#commit.end(undefined, false);
+    const { keys } = this.#ground;
+    if (!keys.acknowledges(place) || this.#forgetting) return;
+    this.#forgetting = true;
+    const forgotten = this.#keyChange.then(() => this.#forgetKey());
+    this.#keyChange = forgotten.then(
+      () => {
+        this.#forgetting = false;
+        this.#options.onKey?.(`the log knows the source by the key ${keys.inForce.vkey}; the one before is removed`);
+      },
+      (error: unknown) => {
+        this.#forgetting = false;
+        if (!(error instanceof ProxyError)) throw error;
+        this.#options.onKey?.(`the key before is still there: ${error.code}: ${error.message}`);
+      },
+    );
   }
 
   #dealtWith(address: number): void {
@@ -375,6 +460,12 @@ export class Recorder {
   #at(point: CrashPoint): void {
     this.#options.hooks?.at?.(point);
   }
+}
+
+function parseNext(line: string, path: string, name: string): SigningKey {
+  const key = parseSigningKey(line);
+  if (key.name === name) return key;
+  throw new ProxyError("bad_key", `${path}.next is a key of ${key.name}, not of ${name}; make one with rotate-key`);
 }
 
 interface Backlog {

@@ -7,8 +7,10 @@ import { batchIsWhole, batchLength, type EntryRecord, formEntryLength, type Inte
 import { TYPE_ACKNOWLEDGED, TYPE_DROP, TYPE_ENTRY, TYPE_INTENT } from "./record.ts";
 import type { ChainPlace } from "./record-file.ts";
 import { decodeSegmentHead, SEGMENT_HEAD, type SegmentHead, segmentName, segmentNumber } from "./segment.ts";
+import type { Handover } from "./source-keys.ts";
 import {
   comparePlaces,
+  KIND_KEY,
   KIND_REFUSED,
   KIND_SESSION,
   KIND_START,
@@ -45,10 +47,12 @@ export interface Scan {
   readonly intents: readonly IntentRecord[];
   readonly unacknowledged: readonly UnacknowledgedBatch[];
   readonly unacknowledgedEntries: number;
+  /** A change of the source's key that the log has not acknowledged. */
+  readonly handover: Handover | undefined;
 }
 
 /**
- * @param source the verifier key of the source
+ * @param source the name of the source
  * @returns undefined when there is no segment
  * @throws ProxyError `spool_corrupt`, `spool_version`
  */
@@ -116,12 +120,23 @@ class History {
   readonly #open = new Map<number, IntentRecord>();
   readonly #batches: EntryBatch[] = [];
   readonly #chain = new Chain();
+  #handover: Handover | undefined;
   #state!: { -readonly [K in keyof SpoolHead]: SpoolHead[K] };
 
   enter(head: SegmentHead, path: string, first: boolean): void {
     const { acknowledged, ...known } = head.state;
     if (!first) {
-      for (const key of ["epoch", "next", "chain", "clean", "lost", "sessions", "statements", "refused"] as const) {
+      for (const key of [
+        "vkey",
+        "epoch",
+        "next",
+        "chain",
+        "clean",
+        "lost",
+        "sessions",
+        "statements",
+        "refused",
+      ] as const) {
         if (this.#here()[key] !== known[key])
           throw corrupt(path, 0, `its head says ${key} ${known[key]}, the segments before it say ${this.#here()[key]}`);
       }
@@ -173,7 +188,11 @@ class History {
     if (first !== undefined && first.last.epoch === this.#state.acknowledged.epoch)
       unacknowledgedEntries -= Math.max(0, this.#state.acknowledged.next - (first.last.next - first.entries));
     const intents = [...this.#open.values()].sort((a, b) => a.id - b.id);
-    return { segments, state: this.#here(), intents, unacknowledged, unacknowledgedEntries };
+    const handover =
+      this.#handover !== undefined && comparePlaces(this.#handover.place, this.#state.acknowledged) > 0
+        ? this.#handover
+        : undefined;
+    return { segments, state: this.#here(), intents, unacknowledged, unacknowledgedEntries, handover };
   }
 
   #here(): SpoolHead {
@@ -197,6 +216,13 @@ class History {
     if (record.kindCode === KIND_SESSION) state.sessions += 1;
     else if (record.kindCode === KIND_STATEMENT) state.statements += 1;
     else if (record.kindCode === KIND_REFUSED) state.refused += 1;
+    else if (record.kindCode === KIND_KEY) {
+      const { vkey } = JSON.parse(record.form.toString("utf8", 2, 2 + formEntryLength(record.form))) as {
+        vkey: string;
+      };
+      this.#handover = { from: state.vkey, place: { epoch: state.epoch, next: state.next } };
+      state.vkey = vkey;
+    }
     this.#open.delete(record.intent);
   }
 }

@@ -17,8 +17,6 @@ const JSON_AT = MAGIC.length + 8;
 export interface SegmentHead {
   /** 1, 2, 3, … without gaps. */
   readonly number: number;
-  /** The verifier key of the source whose spool this is. */
-  readonly source: string;
   readonly nonce: Buffer;
   /** Where the segment before it ends, so that a lost end of an older segment is noticed; 0 for the first. */
   readonly previousEnd: number;
@@ -40,7 +38,9 @@ export function newNonce(): Buffer {
 }
 
 export function encodeSegmentHead(head: SegmentHead): Buffer {
-  const json = Buffer.from(JSON.stringify({ ...head, nonce: head.nonce.toString("hex") }));
+  const { state: whole, ...rest } = head;
+  const { vkey, ...state } = whole;
+  const json = Buffer.from(JSON.stringify({ ...rest, source: vkey, nonce: head.nonce.toString("hex"), state }));
   if (JSON_AT + json.length > SEGMENT_HEAD) throw new Error(`a segment head of ${json.length} bytes`);
   const bytes = Buffer.alloc(SEGMENT_HEAD);
   MAGIC.copy(bytes);
@@ -52,6 +52,7 @@ export function encodeSegmentHead(head: SegmentHead): Buffer {
 
 /**
  * @param bytes the file's first 4,096 bytes, or fewer if it is shorter
+ * @param source the name of the source
  * @throws ProxyError `spool_version` for another version or source, `spool_corrupt` for a damaged head
  */
 export function decodeSegmentHead(bytes: Buffer, path: string, source: string): SegmentHead {
@@ -71,8 +72,9 @@ export function decodeSegmentHead(bytes: Buffer, path: string, source: string): 
     throw corrupt("the segment's head does not match its checksum");
   const head = parseHead(bytes.toString("utf8", JSON_AT, end));
   if (head === undefined) throw corrupt("the segment's head lacks a member");
-  if (head.source !== source)
-    throw new ProxyError("spool_version", `${path}: the spool belongs to the source ${head.source}, not to ${source}`);
+  const { vkey } = head.state;
+  if (vkey.slice(0, vkey.indexOf("+")) !== source)
+    throw new ProxyError("spool_version", `${path}: the spool belongs to the source ${vkey}, not to ${source}`);
   return head;
 }
 
@@ -88,9 +90,8 @@ function parseHead(text: string): SegmentHead | undefined {
   if (typeof clean !== "boolean" || typeof lost !== "boolean" || nonce.length !== NONCE_BYTES * 2) return undefined;
   return {
     number: number as number,
-    source,
     nonce: Buffer.from(nonce, "hex"),
     previousEnd: previousEnd as number,
-    state: state as SpoolHead,
+    state: { ...(state as Omit<SpoolHead, "vkey">), vkey: source },
   };
 }

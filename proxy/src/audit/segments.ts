@@ -21,7 +21,6 @@ export interface Segment {
 
 export class Segments {
   readonly #disk: Disk;
-  readonly #source: string;
   readonly #segmentBytes: number;
   readonly #hooks: Hooks;
   readonly #all: Segment[] = [];
@@ -32,22 +31,15 @@ export class Segments {
   /** One at a time: whatever changes names. */
   #names: Promise<void> = Promise.resolve();
 
-  private constructor(disk: Disk, source: string, segmentBytes: number, hooks: Hooks) {
+  private constructor(disk: Disk, segmentBytes: number, hooks: Hooks) {
     this.#disk = disk;
-    this.#source = source;
     this.#segmentBytes = segmentBytes;
     this.#hooks = hooks;
   }
 
   /** Takes up a scanned spool. Nothing is ever appended to a segment of an earlier run. */
-  static async open(
-    disk: Disk,
-    source: string,
-    segmentBytes: number,
-    scan: Scan | undefined,
-    hooks: Hooks,
-  ): Promise<Segments> {
-    const segments = new Segments(disk, source, segmentBytes, hooks);
+  static async open(disk: Disk, segmentBytes: number, scan: Scan | undefined, hooks: Hooks): Promise<Segments> {
+    const segments = new Segments(disk, segmentBytes, hooks);
     let base = 0;
     const last = scan?.segments.at(-1);
     for (const one of scan?.segments ?? []) {
@@ -126,7 +118,6 @@ export class Segments {
     const before = this.#all.at(-1);
     const head = {
       number: (before?.number ?? 0) + 1,
-      source: this.#source,
       nonce: newNonce(),
       previousEnd: before?.end ?? 0,
       state,

@@ -9,30 +9,36 @@ export interface Standing extends Place {
   readonly chain: string;
 }
 
+/** With the key by which the log knows the source. */
+export interface KnownStanding extends Standing {
+  readonly vkey: string;
+}
+
 export interface SpoolStanding extends Standing {
   readonly acknowledged: Place;
 }
 
 /**
  * Reads an answer of `GET /api/v1/sources`.
+ * @param vkeys those by which it may know the source, the present one first
  * @returns undefined when it could not be had or understood, which may change
  * @throws ProxyError `log_refused` when the log does not know the source, or knows it by another key
  */
-export function standingOf(answer: Answer, name: string, vkey: string): Standing | undefined {
+export function standingOf(answer: Answer, name: string, vkeys: readonly string[]): KnownStanding | undefined {
   if (answer.status === 403) throw new ProxyError("log_refused", `the log refuses this source: ${describe(answer)}`);
   if ("reason" in answer || answer.status !== 200) return undefined;
   const { sources } = (answer.body ?? {}) as { sources?: unknown };
   if (!Array.isArray(sources)) return undefined;
   const found = (sources as Record<string, unknown>[]).find((one) => one?.name === name);
   if (found === undefined)
-    throw new ProxyError("log_refused", `the log does not know the source ${name}; register its key ${vkey}`);
-  if (found.vkey !== vkey)
-    throw new ProxyError("log_refused", `the log knows the source ${name} by the key ${found.vkey}, not ${vkey}`);
-  const { epoch, next, chain } = found;
+    throw new ProxyError("log_refused", `the log does not know the source ${name}; register its key ${vkeys[0]}`);
+  const { vkey, epoch, next, chain } = found;
+  if (typeof vkey !== "string" || !vkeys.includes(vkey))
+    throw new ProxyError("log_refused", `the log knows the source ${name} by the key ${vkey}, not ${vkeys[0]}`);
   if (!isCount(epoch) || !isCount(next)) return undefined;
-  if (epoch === 0) return { epoch, next: 0, chain: EMPTY_CHAIN };
+  if (epoch === 0) return { vkey, epoch, next: 0, chain: EMPTY_CHAIN };
   if (typeof chain !== "string" || decodeBase64(chain)?.length !== 32) return undefined;
-  return { epoch, next, chain };
+  return { vkey, epoch, next, chain };
 }
 
 /**

@@ -1,7 +1,7 @@
 /** What has to be known, and held, before an epoch can begin. */
 import { ProxyError } from "../errors.ts";
 import { type Disk, openDisk } from "./disk.ts";
-import { parseSigningKey, type SigningKey, verifierKeyName } from "./keys.ts";
+import { type SigningKey, verifierKeyName } from "./keys.ts";
 import { type Lock, lockFolder } from "./lock.ts";
 import { describe, LogClient } from "./log-client.ts";
 import type { RecorderOptions } from "./options.ts";
@@ -9,6 +9,7 @@ import { RecordFile } from "./record-file.ts";
 import { type Scan, scanSpool } from "./scan.ts";
 import { SEGMENT_HEAD } from "./segment.ts";
 import { Segments } from "./segments.ts";
+import { FoundKeys, SourceKeys } from "./source-keys.ts";
 import { checkStanding, type SpoolStanding, standingOf } from "./standing.ts";
 import type { SpoolHead } from "./state.ts";
 import { SOURCES_TIMEOUT_MS } from "./submitter.ts";
@@ -17,7 +18,9 @@ const DEFAULT_SEGMENT_BYTES = 16 * 1024 * 1024;
 const MIN_SEGMENT_BYTES = 2 * SEGMENT_HEAD;
 
 export interface Ground {
-  readonly key: SigningKey;
+  readonly keys: SourceKeys;
+  /** In the key's place, while an earlier one is still in force: it has to be announced. */
+  readonly ahead: SigningKey | undefined;
   /** Of the log. */
   readonly origin: string;
   readonly client: LogClient;
@@ -36,7 +39,8 @@ export interface Ground {
 
 /** @throws ProxyError, any of the codes for a start that begin with `bad_`, `spool_` and `log_` */
 export async function prepare(options: RecorderOptions): Promise<Ground> {
-  const key = parseSigningKey(options.key);
+  const found = await FoundKeys.read(options.key);
+  const { name } = found.current;
   const origin = verifierKeyName(options.log.vkey);
   const segmentBytes = checkSizes(options);
   const client = new LogClient(options.log.url);
@@ -53,37 +57,77 @@ export async function prepare(options: RecorderOptions): Promise<Ground> {
     const { dir } = options.spool;
     const disk: Disk = await (options.disk ?? openDisk)(dir);
     lock = await lockFolder(dir);
-    const scan = await scanSpool(disk, key.vkey);
-    const { head, unchecked } = await compare(client, key, scan, dir);
+    const scan = await scanSpool(disk, name);
+    if (scan !== undefined && found.find(scan.state.vkey) === undefined)
+      throw new ProxyError(
+        "spool_version",
+        `the spool ${dir} belongs to the source ${scan.state.vkey}, not to ${found.current.vkey}`,
+      );
+    const { head, unchecked } = await compare(client, found, scan, dir);
+    const keys = keysOf(found, head.vkey, scan);
+    const ahead = await settleFiles(options, found, keys);
     if (options.record !== undefined) {
       const { path, maxBytes } = options.record;
-      const header = { origin, source: key.name, vkey: key.vkey };
+      const header = { origin, source: name, vkey: head.vkey };
       record = await RecordFile.open(path, header, {
         ...(maxBytes === undefined ? {} : { maxBytes }),
         ...(options.disk === undefined ? {} : { disk: options.disk }),
         ...(options.hooks === undefined ? {} : { hooks: options.hooks }),
       });
     }
-    segments = await Segments.open(disk, key.vkey, segmentBytes, scan, options.hooks ?? {});
+    segments = await Segments.open(disk, segmentBytes, scan, options.hooks ?? {});
     await segments.begin(head);
     // CRASH: a segment more, and all as before.
     options.hooks?.at?.("open.segment");
-    return { key, origin, client, segments, scan, head, record, unchecked, close };
+    return { keys, ahead, origin, client, segments, scan, head, record, unchecked, close };
   } catch (error) {
     await close();
     throw error instanceof ProxyError ? error : spoolError(error);
   }
 }
 
+/** @throws ProxyError `bad_key` when an earlier key that is still needed is not there */
+function keysOf(found: FoundKeys, vkey: string, scan: Scan | undefined): SourceKeys {
+  const inForce = found.need(vkey);
+  if (scan?.handover === undefined) return new SourceKeys(inForce);
+  const { from, place } = scan.handover;
+  return new SourceKeys(inForce, { key: found.need(from), place });
+}
+
+/**
+ * Brings the key files to where the spool says that the source stands.
+ * @returns the key in the current one's place, when that is not in force yet
+ */
+async function settleFiles(
+  { key: store, hooks = {} }: RecorderOptions,
+  found: FoundKeys,
+  keys: SourceKeys,
+): Promise<SigningKey | undefined> {
+  if (typeof store === "string") return undefined;
+  const { vkey } = keys.inForce;
+  if (vkey === found.current.vkey) {
+    if (found.hasPrevious && !keys.isChanging) await store.forget();
+    return undefined;
+  }
+  if (found.isPrevious(vkey)) {
+    // A lost spool took the entry with it that had brought the key in the current one's place into force.
+    return found.current;
+  }
+  // The entry was durable, and then the process died.
+  await store.advance(hooks);
+  if (!keys.isChanging) await store.forget();
+  return undefined;
+}
+
 /** Holds the spool against the log, or learns from the log what a lost spool would have known. */
 async function compare(
   client: LogClient,
-  key: SigningKey,
+  found: FoundKeys,
   scan: Scan | undefined,
   dir: string,
 ): Promise<Pick<Ground, "head" | "unchecked">> {
   const answer = await client.sources(SOURCES_TIMEOUT_MS);
-  const log = standingOf(answer, key.name, key.vkey);
+  const log = standingOf(answer, found.current.name, found.vkeys);
   if (scan !== undefined) {
     if (log === undefined) return { head: scan.state, unchecked: scan.state };
     checkStanding(log, scan.state);
@@ -94,8 +138,9 @@ async function compare(
       "log_unreachable",
       `the spool ${dir} is new, and the log at ${client.url} did not say where the source stands (${describe(answer)}); start the log`,
     );
-  const { epoch, next, chain } = log;
+  const { vkey, epoch, next, chain } = log;
   const head = {
+    vkey,
     epoch,
     next,
     chain,

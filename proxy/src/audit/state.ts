@@ -6,12 +6,14 @@ export const KIND_CODES: Readonly<Record<string, number>> = {
   "source.start": 4,
   "source.seal": 5,
   "source.stop": 6,
+  "source.key": 7,
 };
 export const KIND_SESSION = 1;
 export const KIND_STATEMENT = 2;
 export const KIND_REFUSED = 3;
 export const KIND_START = 4;
 export const KIND_STOP = 6;
+export const KIND_KEY = 7;
 
 /** A place in a source's history: `next` is the number of entries of `epoch`. */
 export interface Place {
@@ -26,6 +28,8 @@ export function comparePlaces(a: Place, b: Place): number {
 
 /** Where a spool stands: what a segment's head says about everything before it. Plain data, kept as JSON. */
 export interface SpoolHead extends Place {
+  /** The source's verifier key in force behind the last entry. */
+  readonly vkey: string;
   /** c(next), base64. */
   readonly chain: string;
   /** The last entry is `source.stop`. */

@@ -3,15 +3,15 @@ import { hash } from "node:crypto";
 import { ProxyError } from "../errors.ts";
 import type { Acknowledged, AcknowledgedRange } from "./acknowledged.ts";
 import { leafHash } from "./chain.ts";
-import type { SigningKey } from "./keys.ts";
 import { type Answer, describe, type LogClient } from "./log-client.ts";
 import type { Hooks } from "./options.ts";
 import { formEntryLength } from "./parse.ts";
 import { Pause } from "./pause.ts";
 import { Payload } from "./payload.ts";
 import type { SpoolReader } from "./reader.ts";
+import type { SourceKeys } from "./source-keys.ts";
 import { checkStanding, type SpoolStanding, standingOf } from "./standing.ts";
-import { comparePlaces, type Place } from "./state.ts";
+import { comparePlaces, KIND_KEY, type Place } from "./state.ts";
 
 const MAX_ENTRIES = 4096;
 const MAX_PAYLOAD_BYTES = 1024 * 1024;
@@ -25,7 +25,7 @@ export const SOURCES_TIMEOUT_MS = 5_000;
 export interface SubmitterOptions {
   readonly client: LogClient;
   readonly origin: string;
-  readonly key: SigningKey;
+  readonly keys: SourceKeys;
   readonly reader: SpoolReader;
   readonly acknowledged: Place;
   /** Where what the log acknowledged is recorded. */
@@ -129,10 +129,10 @@ export class Submitter {
 
   /** Once the log answers, what open() would have found out. */
   async #check(spool: SpoolStanding): Promise<void> {
-    const { client, key } = this.#o;
+    const { client, keys } = this.#o;
     for (let attempt = 0; !this.#ended; attempt++) {
       const answer = await client.sources(SOURCES_TIMEOUT_MS);
-      const standing = standingOf(answer, key.name, key.vkey);
+      const standing = standingOf(answer, keys.name, keys.vkeys);
       if (standing !== undefined) return checkStanding(standing, spool);
       await this.#backOff(answer, attempt);
     }
@@ -149,7 +149,7 @@ export class Submitter {
         if (await reader.fill()) continue;
         return through;
       }
-      const { epoch, seq, form } = entry.record;
+      const { epoch, seq, form, kindCode } = entry.record;
       // Acknowledged before the last crash.
       const known = comparePlaces({ epoch, next: seq + 1 }, this.#acknowledged) <= 0;
       if (!known && payload.count > 0) {
@@ -160,6 +160,8 @@ export class Submitter {
       else this.#o.record?.pass(epoch, leafHash(form, 2, 2 + formEntryLength(form)));
       through = entry.through;
       reader.skip();
+      // Signed by the key that it ends, so it is the last of its batch; what follows waits for the answer to it.
+      if (!known && kindCode === KIND_KEY) return through;
     }
   }
 
@@ -169,9 +171,10 @@ export class Submitter {
    * @throws ProxyError when the log refuses them for good
    */
   async #send(payload: Payload, from: number, to: number): Promise<boolean> {
-    const { client, key, hooks } = this.#o;
+    const { client, keys, hooks } = this.#o;
     const first = payload.first + from;
     const count = to - from;
+    const key = keys.keyFor({ epoch: payload.epoch, next: first + count });
     const bytes = payload.slice(from, to);
     const note = Buffer.from(
       key.note(
@@ -189,7 +192,7 @@ export class Submitter {
       if (ranges !== undefined) {
         // CRASH: the log has them and the spool does not know it: as above.
         hooks.at?.("submit.acknowledged");
-        await this.#o.record?.add(payload, from, ranges);
+        await this.#o.record?.add(payload, from, ranges, key.vkey);
         // CRASH: they are recorded, and the spool does not know that the log has them: they are submitted again, and
         // not recorded again.
         hooks.at?.("record.durable");

@@ -2,13 +2,14 @@
  * The process that crash.test.ts kills: node crash-child.js <options as JSON>. Runs statements, says on standard output
  * what it knows to be durable, and kills itself with SIGKILL at the n-th time that it comes to a point.
  */
-import { writeSync } from "node:fs";
+import { existsSync, writeSync } from "node:fs";
 import { join } from "node:path";
-import { type CrashPoint, type Intent, Recorder } from "../../src/audit/index.ts";
+import { type CrashPoint, type Intent, KeyFiles, makeNextKey, Recorder } from "../../src/audit/index.ts";
 import { durable, statement } from "./help.ts";
 
 export interface ChildOptions {
   readonly dir: string;
+  /** The file of the source's key. */
   readonly key: string;
   readonly url: string;
   readonly logKey: string;
@@ -23,7 +24,7 @@ const say = (what: string): void => {
 };
 let times = 0;
 const recorder = await Recorder.open({
-  key,
+  key: new KeyFiles(key),
   // A file for every few lines, so that many are put away.
   record: { path: join(dir, "submitted"), maxBytes: 1500 },
   spool: { dir, maxBytes: 64 * 1024 * 1024, maxAgeMs: 900_000, segmentBytes: 8192 },
@@ -63,7 +64,20 @@ const session = async (number: number): Promise<void> => {
     }
   }
 };
-await Promise.all([session(0), session(1), session(2)]);
+/** As soon as there was no change under way any more, by this run or the one before it. */
+const rotate = async (): Promise<void> => {
+  const limit = Date.now() + 2000;
+  for (;;) {
+    try {
+      if (!existsSync(`${key}.next`)) await makeNextKey(key);
+      if ((await recorder.changeKey()) !== undefined) return;
+    } catch (error) {
+      if ((error as { code?: string }).code !== "bad_key" || Date.now() > limit) throw error;
+    }
+    await new Promise((resolve) => setTimeout(resolve, 2));
+  }
+};
+await Promise.all([session(0), session(1), session(2), rotate()]);
 const end = Date.now() + 2000;
 while (recorder.stats().unsubmitted > 0 && Date.now() < end) await new Promise((resolve) => setTimeout(resolve, 5));
 const { unsubmitted } = await recorder.stop("shutdown", 5000);

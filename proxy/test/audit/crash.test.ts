@@ -1,8 +1,9 @@
 import { spawn } from "node:child_process";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import t, { type Test } from "tap";
-import { CRASH_POINTS, type CrashPoint } from "../../src/audit/index.ts";
+import { CRASH_POINTS, type CrashPoint, KeyFiles } from "../../src/audit/index.ts";
 import type { ChildOptions } from "./crash-child.ts";
 import { type Bench, run, setUp } from "./help.ts";
 import { differences, gaps, readRecord } from "./record.ts";
@@ -16,12 +17,19 @@ interface Outcome {
 
 type Death = { readonly point: CrashPoint; readonly time: number } | { readonly afterMs: number };
 
+/** Beside the segments, which do not mind. */
+function keyFile(bench: Bench): string {
+  const file = join(bench.dir, "source.key");
+  if (!existsSync(file)) writeFileSync(file, `${bench.keys.skey}\n`, { mode: 0o600 });
+  return file;
+}
+
 /** @param death where the child kills itself, or how long after its epoch began it is killed from outside */
 function runChild(bench: Bench, name: string, death: Death): Promise<Outcome> {
   const { point, time } = "point" in death ? death : { point: "batch.before" as const, time: 0 };
   const options: ChildOptions = {
     dir: bench.dir,
-    key: bench.keys.skey,
+    key: keyFile(bench),
     url: bench.log.url,
     logKey: bench.log.vkey,
     name,
@@ -41,11 +49,12 @@ function runChild(bench: Bench, name: string, death: Death): Promise<Outcome> {
 }
 
 /** Points that a run may come to only once. */
-const ONCE = /^(open|stop|spare|record\.(away|headed)$)\.?/;
+const ONCE = /^(open|stop|key|spare|record\.(away|headed)$)\.?/;
 
 /** Opens what is left, and holds what reached the log against what the killed processes had said. */
 async function check(t: Test, bench: Bench, said: readonly string[], kills: number): Promise<void> {
   const recorder = await bench.open({
+    key: new KeyFiles(keyFile(bench)),
     spool: { ...bench.options().spool, segmentBytes: 8192 },
     record: { path: join(bench.dir, "submitted"), maxBytes: 1500 },
   });
@@ -53,6 +62,10 @@ async function check(t: Test, bench: Bench, said: readonly string[], kills: numb
   t.same(await recorder.stop("shutdown", 5000), { unsubmitted: 0 });
   t.same(bench.log.violations, []);
   t.equal(bench.log.epoch, recorder.epoch);
+  const key = readFileSync(keyFile(bench), "utf8").trim();
+  const wanted = bench.log.sourceKey.split("+");
+  t.equal(key.split("+").slice(2, 4).join("+"), `${wanted[0]}+${wanted[1]}`, "the key in its place is the log's");
+  t.notOk(existsSync(`${keyFile(bench)}.previous`), "and the one before is gone");
   // Everything that the log has is in the record, once and where it is; nobody died so that a file had to be broken off.
   const files = readRecord(bench.dir);
   t.same(gaps(files.flat()), []);

@@ -3,7 +3,8 @@ import { chmod, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import t from "tap";
 import { Chain, leafHash } from "../../src/audit/chain.ts";
-import { formatTimestamp, nowMicros, readSourceKey, sealValue } from "../../src/audit/index.ts";
+import { formatTimestamp, nowMicros, sealValue } from "../../src/audit/index.ts";
+import { readSourceKey } from "../../src/audit/key-file.ts";
 import { parseSigningKey, verifierKeyName } from "../../src/audit/keys.ts";
 import { newKeys, tempDir } from "./help.ts";
 

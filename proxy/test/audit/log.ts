@@ -24,7 +24,10 @@ export class TestLog {
   readonly origin: string = "log.example/test";
   readonly vkey: string;
   readonly sourceName: string;
-  readonly sourceKey: string;
+  /** The key in force. */
+  sourceKey: string;
+  /** Keys before it, with the place behind the entry that ended each. */
+  ended: { vkey: string; epoch: number; next: number }[] = [];
   /** In the order of the log. */
   entries: LoggedEntry[] = [];
   epoch = 0;
@@ -112,7 +115,8 @@ export class TestLog {
       return this.#no(415, "unsupported_media_type", "");
     if (body.length > this.maxBody) return { status: 413, body: { error: { code: "body_too_large", message: "" } } };
     const noteEnd = 4 + body.readUInt32BE(0);
-    const lines = this.#open(body.toString("utf8", 4, noteEnd));
+    const note = body.toString("utf8", 4, noteEnd);
+    const lines = this.#signedFor(note);
     if (lines === undefined) return this.#no(403, "bad_signature", "the note's signature is wrong");
     const payload = body.subarray(noteEnd);
     const [title, origin, source, epochText, firstText, countText, digest, ...more] = lines;
@@ -159,6 +163,10 @@ export class TestLog {
       if (!fits) return refuse("epoch_conflict");
     } else if (epoch > this.epoch || (epoch === this.epoch && first > this.next)) return refuse("sequence_gap");
     const indexes: number[] = [];
+    const changes = entries.findIndex(({ json }) => json.kind === "source.key");
+    const isNew = first + entries.length > this.next || epoch > this.epoch;
+    if (changes !== -1 && changes !== entries.length - 1 && isNew)
+      return this.#no(400, "bad_entry", "a source.key in the middle");
     for (const [i, entry] of entries.entries()) {
       const known = this.entries.findIndex(({ json }) => json.epoch === epoch && json.seq === first + i);
       if (known !== -1) {
@@ -173,12 +181,16 @@ export class TestLog {
         this.chain = Buffer.alloc(32);
         this.#counts = { sessions: 0, statements: 0, refused: 0 };
       }
-      const wrong = this.#wrongSeal(entry);
+      const wrong = this.#wrongSeal(entry) ?? this.#wrongKey(entry);
       if (wrong !== undefined) return this.#no(400, "bad_seal", wrong);
       indexes.push(this.entries.length);
       this.entries.push(entry);
       this.next++;
       this.#extend(entry.text);
+      if (entry.json.kind === "source.key") {
+        this.ended.push({ vkey: this.sourceKey, epoch, next: this.next });
+        this.sourceKey = entry.json.vkey as string;
+      }
       if (entry.json.kind === "session.start") this.#counts.sessions++;
       if (entry.json.kind === "statement") this.#counts.statements++;
       if (entry.json.kind === "access.refused") this.#counts.refused++;
@@ -231,12 +243,39 @@ export class TestLog {
       : `seal ${lines?.join("|")}, not ${expected.join("|")}`;
   }
 
+  /** spec/submission.md, keys. */
+  #signedFor(note: string): string[] | undefined {
+    const lines = this.#open(note);
+    if (lines !== undefined) return lines;
+    for (const { vkey, epoch, next } of this.ended) {
+      const old = this.#open(note, vkey);
+      if (old === undefined) continue;
+      const [at, end] = [Number(old[3]), Number(old[4]) + Number(old[5])];
+      return at < epoch || (at === epoch && end <= next) ? old : undefined;
+    }
+    return undefined;
+  }
+
+  #wrongKey({ json }: LoggedEntry): string | undefined {
+    if (json.kind === "source.start" && json.vkey !== this.sourceKey) return `start with the key ${json.vkey}`;
+    if (json.kind !== "source.key") return undefined;
+    const text = `vitrine/source-key/v1\n${this.sourceName}\n${json.epoch}\n${json.seq}\n${this.sourceKey}\n${json.vkey}\n`;
+    const lines = (json.proof as string).slice(text.length + 1).match(/.*\n/g) ?? [];
+    const used = [this.sourceKey, ...this.ended.map(({ vkey }) => vkey)];
+    const good =
+      !used.includes(json.vkey as string) &&
+      lines.length === 2 &&
+      this.#open(`${text}\n${lines[0]}`) !== undefined &&
+      this.#open(`${text}\n${lines[1]}`, json.vkey as string) !== undefined;
+    return good && (json.proof as string).startsWith(`${text}\n`) ? undefined : `proof ${json.proof}`;
+  }
+
   /** The lines of a note that the source signed; undefined for a wrong signature. */
-  #open(note: string): string[] | undefined {
+  #open(note: string, vkey: string = this.sourceKey): string[] | undefined {
     const split = note.lastIndexOf("\n\n");
     const text = note.slice(0, split + 1);
     const [, name, blob] = /^— ([^ ]+) ([^ ]+)\n$/.exec(note.slice(split + 2)) ?? [];
-    const [, id, base64] = /^[^+]+\+([0-9a-f]{8})\+(.+)$/.exec(this.sourceKey) ?? [];
+    const [, id, base64] = /^[^+]+\+([0-9a-f]{8})\+(.+)$/.exec(vkey) ?? [];
     const signature = Buffer.from(blob ?? "", "base64");
     if (name !== this.sourceName || signature.length !== 68 || signature.toString("hex", 0, 4) !== id) return undefined;
     const der = Buffer.concat([
