@@ -82,13 +82,17 @@ export class RecordFile {
     for (const name of names) record.#putAwayUpTo = Math.max(record.#putAwayUpTo, record.#numberOf(name));
     if (names.includes(record.#name)) {
       if (!(await record.#takeUp())) await record.#putAway();
-    } else if (record.#putAwayUpTo > 0) {
-      // A crash came between putting one away and beginning the next, which goes on where that one ends.
-      const { file, fits, place } = await record.#look(record.#awayName(record.#putAwayUpTo));
-      await file.close();
-      if (fits) record.#end = place;
-    }
+      else if (record.#end === undefined) await record.#goOn();
+    } else await record.#goOn();
     return record;
+  }
+
+  /** A crash came between putting one away and the first line of the next, which goes on where that one ends. */
+  async #goOn(): Promise<void> {
+    if (this.#putAwayUpTo === 0) return;
+    const { file, fits, place } = await this.#look(this.#awayName(this.#putAwayUpTo));
+    await file.close();
+    if (fits) this.#end = place;
   }
 
   /** Behind the last range; undefined when there is none yet. */
