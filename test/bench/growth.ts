@@ -4,7 +4,7 @@ import { Agent, get } from "node:http";
 import { join } from "node:path";
 import { BATCH, Load } from "./load.ts";
 import { LogProcess, ORIGIN } from "./log-process.ts";
-import { describeMachine, peakMemory, percentile, residentMemory, table } from "./machine.ts";
+import { cpuSeconds, describeMachine, percentile, residentMemory, table } from "./machine.ts";
 import { plotGrowth } from "./plot.ts";
 import { BenchSource } from "./source.ts";
 
@@ -30,19 +30,25 @@ export interface Sample {
   readonly proof: Latency;
   readonly proofUnderLoad: Latency;
   readonly search: Latency;
-  /** MiB, resident: now, and at most since the start. */
-  readonly memory: number;
-  readonly peakMemory: number;
+  /** MiB, resident: the process's own, and the files that it has mapped. */
+  readonly memory: { readonly own: number; readonly files: number };
   /** Bytes an entry, by folder. */
   readonly disk: Readonly<Record<string, number>>;
+}
+
+export interface Tenth {
+  /** Entries a second. */
+  readonly rate: number;
+  /** Processor time of the log-server, µs an entry: what others do on the machine changes it least. */
+  readonly cpu: number;
 }
 
 export interface Growth {
   readonly machine: string;
   readonly date: string;
   readonly entries: number;
-  /** Entries a second in each tenth of the entries, as fast as the log acknowledged them. */
-  readonly tenths: readonly number[];
+  /** Of each tenth of the entries, as fast as the log acknowledged them. */
+  readonly tenths: readonly Tenth[];
   readonly samples: readonly Sample[];
 }
 
@@ -125,16 +131,16 @@ async function sample(log: LogProcess, load: Load, asker: Asker, rate: number): 
     asker.proofs(entries, leaves, () => loading),
   ]);
   const submission = { ...latency(times), rate: rate / 2 };
-  const memory = { memory: residentMemory(log.pid), peakMemory: peakMemory(log.pid) };
-  return { entries, submission, proof, proofUnderLoad, search, ...memory, disk };
+  return { entries, submission, proof, proofUnderLoad, search, memory: residentMemory(log.pid), disk };
 }
 
 async function grow(entries: number): Promise<Growth> {
+  const machine = describeMachine();
   const sources = Array.from({ length: SOURCES }, (_, i) => new BenchSource(ORIGIN, i));
   const log = await LogProcess.start(sources.map(({ vkey }) => vkey));
   const load = new Load(log.url, sources);
   const asker = new Asker(log);
-  const tenths: number[] = [];
+  const tenths: Tenth[] = [];
   const samples: Sample[] = [];
   const marks = new Set([entries / 100, entries / 10, entries]);
   try {
@@ -142,19 +148,22 @@ async function grow(entries: number): Promise<Growth> {
     for (let tenth = 1; tenth <= TENTHS; tenth += 1) {
       let took = 0;
       let seconds = 0;
+      let cpu = 0;
       for (const mark of [...marks, (entries * tenth) / TENTHS].sort((a, b) => a - b)) {
         if (load.total >= mark || mark > (entries * tenth) / TENTHS) continue;
         const began = performance.now();
+        const used = cpuSeconds(log.pid);
         took += await load.run(mark - load.total);
         seconds += (performance.now() - began) / 1000;
+        cpu += cpuSeconds(log.pid) - used;
         if (!marks.has(mark)) continue;
         samples.push(await sample(log, load, asker, took / seconds));
       }
       // A small log is past its next tenths after a sample.
-      if (took > 0) tenths.push(took / seconds);
+      if (took > 0) tenths.push({ rate: took / seconds, cpu: (cpu * 1e6) / took });
     }
     const date = new Date().toISOString().slice(0, 10);
-    return { machine: describeMachine(), date, entries: load.total, tenths, samples };
+    return { machine, date, entries: load.total, tenths, samples };
   } finally {
     asker.close();
     load.close();
@@ -184,13 +193,17 @@ function report({ tenths, samples }: Growth): string {
     ["inclusion proof, p50 / p99 ms", ...samples.map((one) => ms(one.proof))],
     ["inclusion proof at half rate, p50 / p99 ms", ...samples.map((one) => ms(one.proofUnderLoad))],
     ["search, p50 / p99 ms", ...samples.map((one) => ms(one.search))],
-    ["resident memory, MiB", ...samples.map(({ memory }) => memory.toFixed(0))],
-    ["peak memory, MiB", ...samples.map((one) => one.peakMemory.toFixed(0))],
+    ["memory of its own, MiB", ...samples.map(({ memory }) => memory.own.toFixed(0))],
+    ["files it has mapped, MiB", ...samples.map(({ memory }) => memory.files.toFixed(0))],
     ["store, bytes/entry", ...samples.map(({ disk }) => disk.store!.toFixed(0))],
     ["hash index, bytes/entry", ...samples.map(({ disk }) => disk.index!.toFixed(0))],
     ["search index, bytes/entry", ...samples.map(({ disk }) => disk.search!.toFixed(1))],
   ];
-  const ratio = tenths.at(-1)! / tenths[0]!;
-  const rates = tenths.map((rate) => rate.toFixed(0)).join(" ");
-  return `${table(rows)}\nentries/s by tenths: ${rates}; the last is ${ratio.toFixed(2)} of the first`;
+  const ratio = tenths.at(-1)!.rate / tenths[0]!.rate;
+  const steps = [
+    ["by tenths of the entries", ...tenths.map((_, i) => String(i + 1))],
+    ["entries/s", ...tenths.map(({ rate }) => rate.toFixed(0))],
+    ["CPU of the log, µs/entry", ...tenths.map(({ cpu }) => cpu.toFixed(1))],
+  ];
+  return `${table(rows)}\n\n${table(steps)}\nthe last rate is ${ratio.toFixed(2)} of the first`;
 }

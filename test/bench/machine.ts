@@ -1,7 +1,7 @@
 /** What a figure was measured on. */
 import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
-import { cpus, release, totalmem } from "node:os";
+import { cpus, loadavg, release, totalmem } from "node:os";
 
 export function version(command: string, ...args: string[]): string | undefined {
   try {
@@ -17,7 +17,7 @@ export function describeMachine(): string {
   const [first] = cpus();
   return [
     `machine   ${first?.model ?? "unknown CPU"}, ${cpus().length} cores, ${Math.round(totalmem() / 2 ** 30)} GiB`,
-    `system    Linux ${release()}, Node ${process.version}`,
+    `system    Linux ${release()}, Node ${process.version}; load average before: ${loadavg()[0]!.toFixed(1)}`,
     `tools     ${version("pgbench", "--version") ?? "pgbench: not installed"}; ${version("pgbouncer", "--version") ?? "PgBouncer: not installed"}`,
   ].join("\n");
 }
@@ -39,9 +39,12 @@ export function peakMemory(pid: number): number {
   return statusMiB(pid, "VmHWM");
 }
 
-/** Resident memory of a process in MiB. */
-export function residentMemory(pid: number): number {
-  return statusMiB(pid, "VmRSS");
+/**
+ * Resident memory of a process in MiB: its own, and that of files which it has mapped, such as LevelDB's tables. The
+ * latter is the system's cache of these files, which it takes back when it needs to.
+ */
+export function residentMemory(pid: number): { readonly own: number; readonly files: number } {
+  return { own: statusMiB(pid, "RssAnon"), files: statusMiB(pid, "RssFile") };
 }
 
 export function median(values: readonly number[]): number {

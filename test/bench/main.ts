@@ -46,7 +46,6 @@ const entries = Number(values.entries ?? (values.smoke ? 10_000 : 100_000));
 const only = new Set(positionals.length > 0 ? positionals : values.only.split(","));
 
 console.log(describeMachine());
-const folder = temporaryFolder("bench");
 if (only.has("log")) await benchLog({ entries, submitters: 8 });
 if (only.has("audit")) await benchAudit({ entries, rounds });
 if (only.has("export")) await benchExport({ entries, rounds });
@@ -57,6 +56,7 @@ if (only.has("growth")) {
 if (only.has("search")) await benchSearch({ entries, rounds: values.smoke ? 5 : 100 });
 if (only.has("witness")) await benchWitness({ logs: values.smoke ? 20 : 200, requests: values.smoke ? 500 : 10_000 });
 if (only.has("pgbench") || only.has("copy")) {
+  const folder = temporaryFolder("bench");
   const database = await startDatabase(folder);
   try {
     if (only.has("pgbench")) await benchPgbench(database, { seconds, rounds, clients: Number(values.clients) });

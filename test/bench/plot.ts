@@ -91,11 +91,11 @@ export function plotGrowth({ tenths, samples, entries }: Growth): string {
     {
       title: "taken in, acknowledged when durable",
       unit: "entries/s",
-      lines: [{ name: "rate", points: tenths.map((rate, i) => [((i + 0.5) / tenths.length) * entries, rate]) }],
+      lines: [{ name: "rate", points: tenths.map(({ rate }, i) => [((i + 0.5) / tenths.length) * entries, rate]) }],
       logarithmic: false,
     },
     {
-      title: "latency, 99 of 100 below",
+      title: "latency, p99",
       unit: "ms",
       lines: [
         { name: "proof, at rest", points: samples.map((one) => [one.entries, one.proof.p99]) },
@@ -107,7 +107,10 @@ export function plotGrowth({ tenths, samples, entries }: Growth): string {
     {
       title: "memory of the log-server",
       unit: "MiB",
-      lines: [{ name: "resident", points: samples.map((one) => [one.entries, one.memory]) }],
+      lines: [
+        { name: "its own", points: samples.map((one) => [one.entries, one.memory.own]) },
+        { name: "mapped files", points: samples.map((one) => [one.entries, one.memory.files]) },
+      ],
       logarithmic: true,
     },
     {
