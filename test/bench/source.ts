@@ -147,7 +147,7 @@ export class BenchSource {
 
   #start(time: string): string {
     const durability = '"durability":{"reads":"before-result","others":"before-execute","window_ms":0}';
-    const seals = `"seals":{"every_entries":${SEAL_EVERY},"every_ms":10000,"idle_ms":60000}`;
+    const seals = `"seals":{"every_entries":${SEAL_EVERY},"every_ms":10000,"idle_ms":3600000}`;
     const software = '"software":{"name":"bench","version":"1"}';
     const config = `"config":"${"0".repeat(64)}"`;
     const members = `"vkey":"${this.vkey}",${software},${config},${durability},${seals},"previous":null`;
