@@ -180,9 +180,14 @@ export async function benchGrowth(options: {
   console.log(`\ngrowth to ${growth.entries} entries; the load shares the machine\n${report(growth)}`);
   if (options.out === undefined) return;
   mkdirSync(options.out, { recursive: true });
-  writeFileSync(join(options.out, "growth.json"), `${JSON.stringify(growth, undefined, 2)}\n`);
+  writeFileSync(join(options.out, "growth.json"), `${JSON.stringify(growth, rounded, 2)}\n`);
   writeFileSync(join(options.out, "growth.svg"), plotGrowth(growth));
   console.log(`written: ${join(options.out, "growth.json")}, growth.svg`);
+}
+
+/** A replacer: no figure here is good for more than three decimals. */
+function rounded(_: string, value: unknown): unknown {
+  return typeof value === "number" ? Number(value.toFixed(3)) : value;
 }
 
 function report({ tenths, samples }: Growth): string {

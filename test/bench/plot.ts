@@ -125,8 +125,9 @@ export function plotGrowth({ tenths, samples, entries }: Growth): string {
   ];
   const body = panels.map((panel, i) => draw(panel, (i % 2) * WIDTH, Math.floor(i / 2) * HEIGHT));
   const size = `viewBox="0 0 ${2 * WIDTH} ${2 * HEIGHT}" width="${2 * WIDTH}" height="${2 * HEIGHT}"`;
+  const title = `Ingest, latency, memory and disk of a log as it grows to ${entries} entries`;
   const style = 'font-family="system-ui, sans-serif" font-size="11" fill="#222"';
-  return `<svg xmlns="http://www.w3.org/2000/svg" ${size} ${style}>\n<rect width="100%" height="100%" fill="#fff"/>\n${body.join("\n")}\n</svg>\n`;
+  return `<svg xmlns="http://www.w3.org/2000/svg" ${size} ${style}>\n<title>${escaped(title)}</title>\n<rect width="100%" height="100%" fill="#fff"/>\n${body.join("\n")}\n</svg>\n`;
 }
 
 if (process.argv[1] !== undefined && import.meta.url.endsWith("/plot.js") && process.argv[1].endsWith("/plot.js")) {
