@@ -19,7 +19,10 @@ async function until(isReady: () => boolean | Promise<boolean>, what: string): P
   throw new Error(`${what} is not ready after 10 s`);
 }
 
-export async function startLitewitness(folder: string, logs: readonly BenchLog[]): Promise<BenchedWitness | undefined> {
+export async function startLitewitness(
+  folder: string,
+  logs: readonly Pick<BenchLog, "origin" | "vkey">[],
+): Promise<BenchedWitness | undefined> {
   if (!["litewitness", "ssh-agent", "ssh-add", "ssh-keygen", "sqlite3"].every(isInstalled)) return undefined;
   const [key, socket, database] = [join(folder, "id"), join(folder, "agent"), join(folder, "litewitness.db")];
   execFileSync("ssh-keygen", ["-q", "-t", "ed25519", "-N", "", "-f", key]);
