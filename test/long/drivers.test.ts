@@ -10,7 +10,7 @@ import type pg from "pg";
 import copy from "pg-copy-streams";
 import postgres from "postgres";
 import t, { type Test } from "tap";
-import { schemaErrors } from "./support/schema.ts";
+import { schemaErrors } from "../support/schema.ts";
 import {
   type CommandResult,
   DATABASE,
@@ -22,7 +22,7 @@ import {
   TOKEN,
   temporaryFolder,
   VITRINE,
-} from "./support/stack.ts";
+} from "../support/stack.ts";
 
 const folder = temporaryFolder("drivers");
 let database: Postgres;

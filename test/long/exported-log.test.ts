@@ -5,7 +5,7 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import t from "tap";
-import { LoneLog } from "./support/lone-log.ts";
+import { LoneLog } from "../support/lone-log.ts";
 
 async function serveFiles(root: string): Promise<{ url: string; close: () => void }> {
   const server = createServer((request, response) => {

@@ -2,8 +2,8 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import t from "tap";
-import { LoneLog } from "./support/lone-log.ts";
-import { ROOT, runNode } from "./support/stack.ts";
+import { LoneLog } from "../support/lone-log.ts";
+import { ROOT, runNode } from "../support/stack.ts";
 
 const VERIFIER = join(ROOT, "verifier/bin/vitrine-verifier.js");
 

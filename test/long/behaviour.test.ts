@@ -3,9 +3,9 @@ import { rmSync } from "node:fs";
 import { connect } from "node:net";
 import type { Postgres } from "@vitrine/cli";
 import t from "tap";
-import { errorField, type Message, RawClient, send, startupPacket } from "./support/raw-client.ts";
-import { login, openSockets, pause, RAW, recorded, told, trust, until } from "./support/sessions.ts";
-import { DATABASE, Stack, startDatabase, statements, temporaryFolder } from "./support/stack.ts";
+import { errorField, type Message, RawClient, send, startupPacket } from "../support/raw-client.ts";
+import { login, openSockets, pause, RAW, recorded, told, trust, until } from "../support/sessions.ts";
+import { DATABASE, Stack, startDatabase, statements, temporaryFolder } from "../support/stack.ts";
 
 const folder = temporaryFolder("behaviour");
 let database: Postgres;

@@ -1,8 +1,8 @@
 import { readFileSync } from "node:fs";
 import path from "node:path";
 import t from "tap";
-import { isAlive } from "../src/processes.ts";
-import { folder, lockOf, pidOf, query, Up } from "./up.ts";
+import { isAlive } from "../../src/processes.ts";
+import { folder, lockOf, pidOf, query, Up } from "../up.ts";
 
 t.setTimeout(90_000);
 

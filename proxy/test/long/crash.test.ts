@@ -4,11 +4,11 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import t, { type Test } from "tap";
 import { CRASH_POINTS, type CrashPoint, KeyFiles } from "../../src/audit/index.ts";
-import type { ChildOptions } from "./crash-child.ts";
-import { type Bench, run, setUp } from "./help.ts";
-import { differences, gaps, readRecord } from "./record.ts";
+import type { ChildOptions } from "../audit/crash-child.ts";
+import { type Bench, run, setUp } from "../audit/help.ts";
+import { differences, gaps, readRecord } from "../audit/record.ts";
 
-const CHILD = fileURLToPath(new URL("crash-child.js", import.meta.url));
+const CHILD = fileURLToPath(new URL("../audit/crash-child.js", import.meta.url));
 
 interface Outcome {
   readonly signal: string | null;

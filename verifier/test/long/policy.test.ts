@@ -4,11 +4,11 @@ import { join } from "node:path";
 import t from "tap";
 import { readCommandLine } from "../../cli/args.ts";
 import type { VerifierError } from "../../src/errors.ts";
+import { testKey } from "../cli/support/keys.ts";
+import { TestLog, vectorLog, vectors } from "../cli/support/log.ts";
+import { run, temporaryFolder } from "../cli/support/run.ts";
+import { serve } from "../cli/support/server.ts";
 import { testCosigner } from "../support/keys.ts";
-import { testKey } from "./support/keys.ts";
-import { TestLog, vectorLog, vectors } from "./support/log.ts";
-import { run, temporaryFolder } from "./support/run.ts";
-import { serve } from "./support/server.ts";
 
 const cosigners = ["w1", "w2", "w3"].map((name) => testCosigner(`witness.example/${name}`));
 const now = Math.floor(Date.now() / 1000);
