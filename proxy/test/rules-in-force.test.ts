@@ -26,7 +26,12 @@ class SlowRecorder {
   }
 }
 
-const turn = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 20));
+/** Waits until so much is recorded: reading a file takes its time. */
+async function recorded(recorder: SlowRecorder, count: number): Promise<void> {
+  const deadline = Date.now() + 10_000;
+  while (recorder.recorded.length < count && Date.now() < deadline)
+    await new Promise((resolve) => setTimeout(resolve, 5));
+}
 
 t.test("a change decides once it is durable, and changes come one after another", async (t) => {
   const path = join(t.testdir({ "rules.yaml": text("one") }), "rules.yaml");
@@ -42,7 +47,7 @@ t.test("a change decides once it is durable, and changes come one after another"
   writeFileSync(path, text("two"));
   const first = rules.reload();
   const second = rules.reload();
-  await turn();
+  await recorded(recorder, 2);
   t.equal(recorder.recorded.length, 2, "the second reload waits for the first");
   t.equal(access.set.rules[0]?.name, "one", "not durable yet");
   recorder.durable();
