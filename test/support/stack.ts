@@ -188,6 +188,7 @@ export class Stack {
   readonly sourceKey: string;
   readonly sourceVkey: string;
   readonly #database: Postgres;
+  readonly #entries: Entry[] = [];
 
   static async create(database: Postgres, options: StackOptions = {}): Promise<Stack> {
     return new Stack(database, options, await freePort(), await freePort());
@@ -299,20 +300,29 @@ export class Stack {
     return runNode(VERIFIER, [command, ...args, ...common, "--vkey", join(this.folder, "log.vkey")]);
   }
 
-  /** Every entry that a checkpoint covers, in order. */
+  /** Every entry that a checkpoint covers, in order. What was read is kept: the log holds it to a rate. */
   async entries(): Promise<Entry[]> {
-    const sth = (await (await fetch(`${this.logUrl}/ct/v1/get-sth`)).json()) as { tree_size: number };
-    const entries: Entry[] = [];
-    while (entries.length < sth.tree_size) {
-      const range = `start=${entries.length}&end=${sth.tree_size - 1}`;
-      const answer = (await (await fetch(`${this.logUrl}/ct/v1/get-entries?${range}`)).json()) as {
-        entries: { leaf_input: string }[];
-      };
-      for (const { leaf_input } of answer.entries) {
-        entries.push(JSON.parse(Buffer.from(leaf_input, "base64").toString()) as Entry);
+    const { tree_size: size } = (await this.#read("/ct/v1/get-sth")) as { tree_size: number };
+    // A log that was put back to an earlier state begins anew there.
+    if (this.#entries.length > size) this.#entries.length = 0;
+    while (this.#entries.length < size) {
+      const range = `start=${this.#entries.length}&end=${size - 1}`;
+      const { entries } = (await this.#read(`/ct/v1/get-entries?${range}`)) as { entries: { leaf_input: string }[] };
+      for (const { leaf_input } of entries) {
+        this.#entries.push(JSON.parse(Buffer.from(leaf_input, "base64").toString()) as Entry);
       }
     }
-    return entries;
+    return [...this.#entries];
+  }
+
+  async #read(path: string): Promise<unknown> {
+    for (;;) {
+      const answer = await fetch(`${this.logUrl}${path}`);
+      if (answer.status === 200) return answer.json();
+      const text = await answer.text();
+      if (answer.status !== 429) throw new Error(`${path}: ${answer.status}: ${text}`);
+      await new Promise((resolve) => setTimeout(resolve, Number(answer.headers.get("retry-after")) * 1000));
+    }
   }
 
   /** Waits until the log has everything that the proxy recorded so far, and a checkpoint covers it. */
