@@ -1,43 +1,30 @@
-import { cancelUpstream, type UpstreamAddress } from "./upstream.ts";
-
-interface Key {
-  readonly pid: number;
-  readonly key: Buffer;
-}
+import type { Backend, BackendKey } from "./backend.ts";
 
 /**
  * The keys of the live sessions. A cancel request is passed on only for one of these: the proxy is not a way to reach
  * sessions that others opened.
  */
 export class CancelKeys {
-  readonly #keys = new Set<string>();
-  readonly #upstream: UpstreamAddress;
-  readonly #timeoutMs: number;
+  readonly #backends = new Map<string, Backend>();
 
-  constructor(upstream: UpstreamAddress, timeoutMs: number) {
-    this.#upstream = upstream;
-    this.#timeoutMs = timeoutMs;
+  add(key: BackendKey, backend: Backend): void {
+    this.#backends.set(nameOf(key), backend);
   }
 
-  add(key: Key): void {
-    this.#keys.add(nameOf(key));
-  }
-
-  delete(key: Key): void {
-    this.#keys.delete(nameOf(key));
+  delete(key: BackendKey): void {
+    this.#backends.delete(nameOf(key));
   }
 
   /** Like the server, says nothing about whether the key was good or the request arrived. */
-  async cancel(pid: number, key: Buffer): Promise<void> {
-    if (!this.#keys.has(nameOf({ pid, key }))) return;
+  async cancel(key: BackendKey): Promise<void> {
     try {
-      await cancelUpstream(this.#upstream, pid, key, this.#timeoutMs);
+      await this.#backends.get(nameOf(key))?.cancel(key);
     } catch {
       // The server cannot be reached: there is nobody to tell.
     }
   }
 }
 
-function nameOf({ pid, key }: Key): string {
+function nameOf({ pid, key }: BackendKey): string {
   return `${pid}:${key.toString("latin1")}`;
 }

@@ -1,4 +1,6 @@
 import type { Socket } from "node:net";
+import type { Duplex } from "node:stream";
+import type { Backend, ClientEnd, OpenBackend } from "./backend.ts";
 import type { CancelKeys } from "./cancel.ts";
 import { ProxyError, toldAs } from "./errors.ts";
 import { HeldQueue } from "./held.ts";
@@ -8,14 +10,11 @@ import type { Execution } from "./session/execution.ts";
 import { FrontendSide } from "./session/frontend-side.ts";
 import { type EndReason, Session, type Shared } from "./session/session.ts";
 import { Splice } from "./session/splice.ts";
-import { cancelUpstream, connectUpstream, type UpstreamAddress } from "./upstream.ts";
 import { Framer } from "./wire/framer.ts";
 import { StartupReader } from "./wire/startup.ts";
 import { errorResponse, TERMINATE } from "./wire/write.ts";
 
 export interface ConnectionSettings {
-  readonly upstream: UpstreamAddress;
-  readonly connectTimeoutMs: number;
   readonly loginTimeoutMs: number;
   readonly statementBytes: number;
   /** How many clients may have sessions; the admission sees to it. */
@@ -25,6 +24,7 @@ export interface ConnectionSettings {
 export interface ConnectionContext {
   readonly shared: Shared;
   readonly settings: ConnectionSettings;
+  readonly open: OpenBackend;
   readonly keys: CancelKeys;
   readonly metrics: Metrics;
   readonly nextSessionId: () => string;
@@ -55,7 +55,9 @@ export class Connection {
   readonly #reader = new StartupReader();
   #refusedEncryption = new Set<"ssl" | "gssenc">();
   #loginTimer: NodeJS.Timeout | undefined;
-  #server: Socket | undefined;
+  #backend: Backend | undefined;
+  /** The backend's stream. */
+  #server: Duplex | undefined;
   #session: Session | undefined;
   #fromClient: Framer | undefined;
   #fromServer: Framer | undefined;
@@ -179,7 +181,7 @@ export class Connection {
         clearTimeout(this.#loginTimer);
         // Whatever else it sends is not heard.
         this.#failing = true;
-        this.#context.keys.cancel(packet.pid, packet.key).finally(() => {
+        this.#context.keys.cancel(packet).finally(() => {
           this.#endClientWhenReleased();
           this.#finish();
         });
@@ -192,7 +194,9 @@ export class Connection {
         const refusal = this.#refusal(packet.startup.parameters);
         if (refusal !== undefined) throw refusal;
         this.#client.pause();
-        this.#connect(packet.raw).catch((error: unknown) => this.#guardError(error));
+        this.#connect({ startup: packet.startup, raw: packet.raw, address: addressOf(this.#client) }).catch(
+          (error: unknown) => this.#guardError(error),
+        );
       }
     }
   }
@@ -205,14 +209,16 @@ export class Connection {
     return this.#context.admission();
   }
 
-  async #connect(startup: Buffer): Promise<void> {
-    const { settings, shared } = this.#context;
-    const server = await connectUpstream(settings.upstream, settings.connectTimeoutMs);
+  async #connect(end: ClientEnd): Promise<void> {
+    const { open, settings, shared } = this.#context;
+    const backend = await open(end);
+    const server = backend.stream;
     if (this.#failing || this.#clientGone) {
       server.destroy();
       this.#finish();
       return;
     }
+    this.#backend = backend;
     this.#server = server;
     const session = this.#session!;
     this.#toServer = new HeldQueue(shared.recorder, server, () => this.#afterServerRelease());
@@ -237,7 +243,6 @@ export class Connection {
     server.on("error", () => server.destroy());
     server.on("close", () => this.#onServerClose());
     server.on("end", () => server.end());
-    server.write(startup);
     this.#client.resume();
   }
 
@@ -263,7 +268,7 @@ export class Connection {
 
   #onReady(session: Session): void {
     clearTimeout(this.#loginTimer);
-    if (session.key !== undefined) this.#context.keys.add(session.key);
+    if (session.key !== undefined) this.#context.keys.add(session.key, this.#backend!);
   }
 
   #discard(bytes: number): void {
@@ -275,9 +280,8 @@ export class Connection {
     const key = this.#session?.key;
     if (this.#cancelled || key === undefined) return;
     this.#cancelled = true;
-    const { upstream, connectTimeoutMs } = this.#context.settings;
     // Nobody waits for this answer; if the cancel does not arrive the statement runs to its end.
-    cancelUpstream(upstream, key.pid, key.key, connectTimeoutMs).catch(() => undefined);
+    this.#backend!.cancel(key).catch(() => undefined);
   }
 
   /**
@@ -288,8 +292,7 @@ export class Connection {
     setTimeout(() => {
       const key = this.#session?.key;
       if (execution.ended || this.#finished || key === undefined) return;
-      const { upstream, connectTimeoutMs } = this.#context.settings;
-      cancelUpstream(upstream, key.pid, key.key, connectTimeoutMs).catch(() => undefined);
+      this.#backend!.cancel(key).catch(() => undefined);
     }, EXCEEDED_MS).unref();
   }
 
@@ -318,7 +321,7 @@ export class Connection {
     flow(this.#server, ending || this.#clientGone || (!this.#client.writableNeedDrain && this.#toClient.empty));
   }
 
-  #takesMore(server: Socket): boolean {
+  #takesMore(server: Duplex): boolean {
     const executing = this.#session!.tracker.executing;
     return !server.writableNeedDrain && this.#toServer!.heldBytes < HELD_LIMIT && executing < EXECUTING_LIMIT;
   }
@@ -415,7 +418,7 @@ export class Connection {
   }
 }
 
-function flow(socket: Socket, on: boolean): void {
+function flow(socket: Duplex, on: boolean): void {
   if (on !== socket.isPaused()) return;
   if (on) socket.resume();
   else socket.pause();

@@ -6,6 +6,7 @@ import type { ProxyConfig } from "./config.ts";
 import { ProxyError } from "./errors.ts";
 import { KeyInForce } from "./key-in-force.ts";
 import { Metrics } from "./metrics.ts";
+import { relayTo } from "./relay.ts";
 import { RulesInForce } from "./rules-in-force.ts";
 import { ProxyServer } from "./server.ts";
 import { Policy } from "./session/policy.ts";
@@ -72,8 +73,9 @@ export async function startProxy(config: ProxyConfig, hooks: ProxyHooks = {}): P
       clock: formatTimestamp,
       access,
     },
-    settings: { upstream: config.upstream, ...limits },
-    keys: new CancelKeys(config.upstream, limits.connectTimeoutMs),
+    settings: limits,
+    open: relayTo(config.upstream, limits.connectTimeoutMs),
+    keys: new CancelKeys(),
     metrics,
     nextSessionId: () => `${recorder.epoch}.${++sessions}`,
     admission: () => {

@@ -3,6 +3,7 @@ import { formatTimestamp, type Recorder } from "../src/audit/index.ts";
 import { CancelKeys } from "../src/cancel.ts";
 import type { ProxyError } from "../src/errors.ts";
 import { Metrics } from "../src/metrics.ts";
+import { relayTo } from "../src/relay.ts";
 import { ProxyServer } from "../src/server.ts";
 import { Policy } from "../src/session/policy.ts";
 import { SEALABLE, Values } from "../src/session/values.ts";
@@ -55,13 +56,12 @@ export async function rig(
       clock: formatTimestamp,
     },
     settings: {
-      upstream: target,
-      connectTimeoutMs: 1000,
       loginTimeoutMs: options.login ?? 5000,
       statementBytes: 1 << 20,
       clients: options.clients ?? 100,
     },
-    keys: new CancelKeys(target, 1000),
+    open: relayTo(target, 1000),
+    keys: new CancelKeys(),
     metrics,
     nextSessionId: () => `1.${++sessions}`,
     admission: () => undefined,

@@ -1,0 +1,40 @@
+import type { Duplex } from "node:stream";
+import type { Startup } from "./wire/startup.ts";
+
+/** What a CancelRequest names: the process id and secret of a BackendKeyData message. */
+export interface BackendKey {
+  readonly pid: number;
+  readonly key: Buffer;
+}
+
+/** What is known of a client when it asks for a session. */
+export interface ClientEnd {
+  readonly startup: Startup;
+  /** The startup packet as it came. */
+  readonly raw: Buffer;
+  /** `host:port`. */
+  readonly address: string;
+}
+
+/**
+ * Who answers a client: the database server's own socket, or what stands for it. Above it nothing knows which: records,
+ * access rules and the order of bytes are the same for all.
+ */
+export interface Backend {
+  /**
+   * Frontend messages are written to it, backend messages are read from it, from the first request for authentication
+   * on. It follows the laws of a socket with `allowHalfOpen`: "end" and "close" say that the server's side ended.
+   */
+  readonly stream: Duplex;
+  /**
+   * Asks that what runs under this key be cancelled. Says nothing about success, as PostgreSQL does not.
+   * @throws ProxyError `upstream_unreachable`
+   */
+  cancel(key: BackendKey): Promise<void>;
+}
+
+/**
+ * @returns the backend for this client, once it can take messages; the startup packet is its own affair
+ * @throws ProxyError when there is none for it
+ */
+export type OpenBackend = (client: ClientEnd) => Promise<Backend>;
