@@ -5,7 +5,7 @@ import { isMap, isScalar, LineCounter, parseDocument, type YAMLMap } from "yaml"
 import { ProxyError } from "./errors.ts";
 import { DURABILITIES, type Durability } from "./session/policy.ts";
 import { SEALABLE, type SealableName } from "./session/values.ts";
-import type { UpstreamAddress } from "./upstream.ts";
+import type { UpstreamAddress } from "./upstream/index.ts";
 
 export interface ProxyConfig {
   readonly listen: { readonly host: string; readonly port: number };

@@ -1,5 +1,5 @@
 import type { OpenBackend } from "./backend.ts";
-import { cancelUpstream, connectUpstream, type UpstreamAddress } from "./upstream.ts";
+import { cancelUpstream, connectUpstream, type UpstreamAddress } from "./upstream/index.ts";
 
 /** Each client gets a server connection of its own, and both authenticate each other through it. */
 export function relayTo(upstream: UpstreamAddress, connectTimeoutMs: number): OpenBackend {

@@ -1,6 +1,6 @@
 import { connect, type Socket } from "node:net";
-import { ProxyError } from "./errors.ts";
-import { cancelRequest } from "./wire/write.ts";
+import { ProxyError } from "../errors.ts";
+import { cancelRequest } from "../wire/write.ts";
 
 export interface UpstreamAddress {
   readonly host: string;

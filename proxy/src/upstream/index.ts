@@ -1,0 +1,2 @@
+/** How the database server is reached. */
+export { cancelUpstream, connectUpstream, type UpstreamAddress } from "./connect.ts";
