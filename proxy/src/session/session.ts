@@ -25,7 +25,11 @@ export type EndReason =
   | "server-closed"
   | "shutdown"
   | "protocol-error"
-  | "spool-full";
+  | "spool-full"
+  | "idle-timeout"
+  | "transaction-timeout"
+  | "statement-timeout"
+  | "killed";
 
 /** What all sessions of a proxy share. */
 export interface Shared {

@@ -72,7 +72,7 @@ func entryVectors() M {
 	for _, a := range []string{"trust", "password", "md5", "scram-sha-256-plus", "other:7"} {
 		good("session.start, auth "+a, sess.with("actor", o("login", "alice", "auth", a)))
 	}
-	for _, r := range []string{"client-closed", "server-closed", "shutdown", "protocol-error", "spool-full"} {
+	for _, r := range []string{"client-closed", "server-closed", "shutdown", "protocol-error", "spool-full", "idle-timeout", "transaction-timeout", "statement-timeout", "killed"} {
 		good("session.end, reason "+r, e["session.end"].with("reason", r))
 	}
 	good("access.refused by the proxy, in the clear", e["access.refused"].with("by", "proxy", "sqlstate", "0A000", "error", "replication", "client", o("address", "/run/s", "tls", true)))
