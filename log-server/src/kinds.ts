@@ -65,8 +65,9 @@ const table: Readonly<Record<string, Members>> = {
     actor,
     database: text,
     client: clientAtStart,
-    server: object({ "version?": text, "pid?": count }),
+    server: object({ "version?": text, "pid?": count, "host?": text }),
     protocol: text,
+    "attempts?": atLeast(2),
   },
   "session.end": {
     session,
@@ -131,6 +132,7 @@ const table: Readonly<Record<string, Members>> = {
     "bytes_in?": count,
     "bytes_out?": count,
     "error?": sealable("error"),
+    "attempts?": atLeast(2),
     "recovered?": object({ epoch }),
   },
   "config.change": { config: sha256Hex, previous_config: sha256Hex },

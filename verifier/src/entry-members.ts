@@ -7,6 +7,7 @@ import {
   isDigest,
   isPositive,
   isSession,
+  isSeveral,
   isText,
   type Member,
   type Members,
@@ -45,6 +46,7 @@ const clientAtStart: Member = must(
   object([address, application, must("tls", "a boolean", isBoolean)]),
 );
 const sqlstate: Check = matching(/^[0-9A-Z]{5}$/, "[0-9A-Z]{5}");
+const attempts: Member = may("attempts", "an integer from 2", isSeveral);
 const durabilities = ["before-execute", "before-result", "relaxed"];
 const seal: Member = must("seal", "a string", isText);
 
@@ -144,8 +146,13 @@ const kinds: ReadonlyMap<string, readonly Member[]> = new Map<string, readonly M
       actor,
       database,
       clientAtStart,
-      must("server", "an object of version and pid", object([may("version", "", isText), may("pid", "", isCount)])),
+      must(
+        "server",
+        "an object of version, pid and host",
+        object([may("version", "", isText), may("pid", "", isCount), may("host", "", isText)]),
+      ),
       must("protocol", "a string", isText),
+      attempts,
     ],
   ],
   [
@@ -227,6 +234,7 @@ const kinds: ReadonlyMap<string, readonly Member[]> = new Map<string, readonly M
       may("bytes_in", "an integer", isCount),
       may("bytes_out", "an integer", isCount),
       may("error", "a sealable string", sealableError),
+      attempts,
       may("recovered", "an object with epoch", object([must("epoch", "", isPositive)])),
     ],
   ],

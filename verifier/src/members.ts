@@ -6,6 +6,7 @@ import {
   patternOf,
   positivePattern,
   sealedPattern,
+  severalPattern,
   textPattern,
   timestampPattern,
   written,
@@ -104,6 +105,8 @@ function sealable(isClear: Check): Check {
 export const isText: Check = written((value) => typeof value === "string", textPattern);
 export const isBoolean: Check = written((value) => typeof value === "boolean", "(?:true|false)");
 export const isPositive: Check = written((value) => isCount(value) && value >= 1, positivePattern);
+/** An integer from 2. */
+export const isSeveral: Check = written((value) => isCount(value) && value >= 2, severalPattern);
 export const isDigest: Check = matching(/^[0-9a-f]{64}$/, "[0-9a-f]{64}");
 export const isSession: Check = written(
   (value) => typeof value === "string" && parseSessionId(value) !== undefined,

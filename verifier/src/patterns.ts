@@ -33,6 +33,7 @@ export const textPattern: string = `"${plainCharacter}*(?:\\\\["\\\\bfnrt]${plai
 /** Integers of up to 15 digits: all of these are below 2^53. */
 export const countPattern = "(?:0|[1-9][0-9]{0,14})";
 export const positivePattern = "(?:[1-9][0-9]{0,14})";
+export const severalPattern = "(?:[2-9]|[1-9][0-9]{1,14})";
 
 /** Timestamps of every day but 29 February. */
 export const timestampPattern: string = (() => {
