@@ -27,6 +27,10 @@ export interface ProxyConfig {
     readonly loginTimeoutMs: number;
     readonly connectTimeoutMs: number;
     readonly drainTimeoutMs: number;
+    readonly logins: number;
+    readonly idleTimeoutMs: number;
+    readonly idleInTransactionMs: number;
+    readonly statementTimeoutMs: number;
   };
   /** Hex SHA-256 of the effective configuration; keys are named in it by path and never by content. */
   readonly digest: string;
@@ -41,6 +45,9 @@ export interface ConfigKey {
   readonly required?: true;
   readonly minimum?: number;
 }
+
+/** What Node's timers can count. */
+const MAX_TIMER_MS = 2_147_483_647;
 
 /** Every key of the configuration file: the manual's table is held against this list by a test. */
 export const CONFIG_KEYS: readonly ConfigKey[] = [
@@ -65,6 +72,10 @@ export const CONFIG_KEYS: readonly ConfigKey[] = [
   { path: "limits.login_timeout_ms", kind: "integer", default: 60_000, minimum: 1 },
   { path: "limits.connect_timeout_ms", kind: "integer", default: 10_000, minimum: 1 },
   { path: "limits.drain_timeout_ms", kind: "integer", default: 10_000, minimum: 0 },
+  { path: "limits.logins", kind: "integer", default: 1000, minimum: 1 },
+  { path: "limits.idle_timeout_ms", kind: "integer", default: 0, minimum: 0 },
+  { path: "limits.idle_in_transaction_ms", kind: "integer", default: 0, minimum: 0 },
+  { path: "limits.statement_timeout_ms", kind: "integer", default: 0, minimum: 0 },
 ];
 
 /**
@@ -138,6 +149,10 @@ async function build(values: ReadonlyMap<string, unknown>, path: string): Promis
       loginTimeoutMs: get<number>("limits.login_timeout_ms"),
       connectTimeoutMs: get<number>("limits.connect_timeout_ms"),
       drainTimeoutMs: get<number>("limits.drain_timeout_ms"),
+      logins: get<number>("limits.logins"),
+      idleTimeoutMs: get<number>("limits.idle_timeout_ms"),
+      idleInTransactionMs: get<number>("limits.idle_in_transaction_ms"),
+      statementTimeoutMs: get<number>("limits.statement_timeout_ms"),
     },
     digest: createHash("sha256").update(effective).digest("hex"),
   });
@@ -173,6 +188,7 @@ function convert(key: ConfigKey, value: unknown, where: string): unknown {
       if (typeof value !== "number" || !Number.isSafeInteger(value) || value < (key.minimum ?? 0)) {
         throw wrong(`a whole number of at least ${key.minimum ?? 0}`);
       }
+      if (key.path.endsWith("_ms") && value > MAX_TIMER_MS) throw wrong(`at most ${MAX_TIMER_MS}, which is 24 days`);
       return value;
     case "address": {
       const match = typeof value === "string" ? /^(\[[0-9a-f:.]+\]|[^\s:[\]]+):([0-9]{1,5})$/i.exec(value) : null;

@@ -2,34 +2,52 @@ import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import type { Backend, ClientEnd, OpenBackend } from "./backend.ts";
 import type { CancelKeys } from "./cancel.ts";
+import { reasonOf } from "./end-reason.ts";
 import { ProxyError, toldAs } from "./errors.ts";
 import { HeldQueue } from "./held.ts";
+import { Linger } from "./linger.ts";
 import type { Metrics } from "./metrics.ts";
 import { BackendSide } from "./session/backend-side.ts";
-import type { Execution } from "./session/execution.ts";
 import { FrontendSide } from "./session/frontend-side.ts";
 import { type EndReason, Session, type Shared } from "./session/session.ts";
 import { Splice } from "./session/splice.ts";
+import { SessionCancel } from "./session-cancel.ts";
+import { type TimeoutLimits, Timeouts } from "./timeouts.ts";
 import { Framer } from "./wire/framer.ts";
 import { StartupReader } from "./wire/startup.ts";
-import { errorResponse, TERMINATE } from "./wire/write.ts";
+import { errorResponse, noticeResponse, TERMINATE } from "./wire/write.ts";
 
-export interface ConnectionSettings {
+export interface ConnectionSettings extends TimeoutLimits {
   readonly loginTimeoutMs: number;
   readonly statementBytes: number;
   /** How many clients may have sessions; the admission sees to it. */
   readonly clients: number;
+  /** How many connections there may be that have none yet. */
+  readonly logins: number;
 }
 
 export interface ConnectionContext {
   readonly shared: Shared;
+  /** Read each time it is needed: it may be another while a session lives. */
   readonly settings: ConnectionSettings;
   readonly open: OpenBackend;
   readonly keys: CancelKeys;
   readonly metrics: Metrics;
+  /**
+   * A client is logged in.
+   * @returns its session's name
+   * @throws ProxyError `too_many_connections`
+   */
   readonly nextSessionId: () => string;
   /** Why no new session is taken in now; undefined when one is. */
   readonly admission: () => ProxyError | undefined;
+}
+
+/** Told to who keeps the connections. */
+export interface ConnectionEvents {
+  loggedIn(): void;
+  /** Its record is closed; its socket may be open for a while. */
+  over(): void;
 }
 
 /** Held client bytes beyond which the client is not read any further. */
@@ -40,18 +58,16 @@ const HELD_LIMIT = 1 << 18;
  * and without a Sync it sends no part of it.
  */
 const EXECUTING_LIMIT = 4096;
-/** How long an execution that returns too much may take to end by itself. */
-const EXCEEDED_MS = 20;
 /** Bytes of answer that a vanished client may leave unread before its statement is cancelled, as a failed send would. */
 const UNREAD_LIMIT = 1 << 20;
-/** How long a client that was told the end may take nothing more and not close either. */
-const LINGER_MS = 30_000;
+/** How long a server has for the cancel of what nobody wants any more; then its connection is closed. */
+const CANCELLED_MS = 2_000;
 
 /** One client and its server connection: sockets, back-pressure, and the order in which either may see bytes. */
 export class Connection {
   readonly #client: Socket;
   readonly #context: ConnectionContext;
-  readonly #onClose: () => void;
+  readonly #events: ConnectionEvents;
   readonly #reader = new StartupReader();
   #refusedEncryption = new Set<"ssl" | "gssenc">();
   #loginTimer: NodeJS.Timeout | undefined;
@@ -70,17 +86,19 @@ export class Connection {
   #clientEnded = false;
   #clientGone = false;
   #unreadBytes = 0;
-  #cancelled = false;
+  #cancels: SessionCancel | undefined;
+  #timeouts: Timeouts | undefined;
   #endClient = false;
-  #linger: NodeJS.Timeout | undefined;
+  readonly #linger: Linger;
   #failing = false;
   #draining = false;
   #finished = false;
 
-  constructor(client: Socket, context: ConnectionContext, onClose: () => void) {
+  constructor(client: Socket, context: ConnectionContext, events: ConnectionEvents) {
     this.#client = client;
     this.#context = context;
-    this.#onClose = onClose;
+    this.#events = events;
+    this.#linger = new Linger(client);
     this.#toClient = new HeldQueue(context.shared.recorder, client, () => this.#afterClientRelease());
     this.#loginTimer = setTimeout(
       () => this.fail(new ProxyError("protocol_violation", "the login took too long")),
@@ -103,7 +121,19 @@ export class Connection {
   /** Stop now. A statement under way is cancelled, as the server's own shutdown would do. */
   stop(): void {
     this.fail(new ProxyError("shutting_down", "terminating connection: the proxy is being stopped"));
-    if (this.#session?.phase === "ready" && !this.#session.tracker.idle) this.#cancel();
+    this.#cancelBusy();
+  }
+
+  /** Ends it now, with a word to the client. A server that does not stop for that either is left. */
+  expire(error: ProxyError): void {
+    this.fail(error);
+    this.#cancelBusy();
+    if (!this.#finished) setTimeout(() => this.#server?.destroy(), CANCELLED_MS).unref();
+  }
+
+  /** The limits may be others now. */
+  limitsChanged(): void {
+    this.#timeouts?.changed();
   }
 
   /** Ends it now, whatever the peers do: when this returns its record is closed. */
@@ -123,6 +153,7 @@ export class Connection {
     }
     this.#failing = true;
     clearTimeout(this.#loginTimer);
+    this.#timeouts?.stop();
     this.#context.metrics.errors.inc({ code: error.code });
     this.#reason = reasonOf(error);
     // What stands before a bad message in the same read goes its way, as if it had come alone.
@@ -159,6 +190,7 @@ export class Connection {
     }
     this.#fromClient.feed(chunk);
     this.#toServer!.flush();
+    this.#timeouts?.seen();
     this.#updateFlow();
   }
 
@@ -237,7 +269,13 @@ export class Connection {
     );
     if (session.access !== undefined) this.#splice = new Splice(new BackendSide(session), session);
     this.#fromServer = new Framer(this.#splice ?? new BackendSide(session));
-    session.onExceeded = (execution) => this.#cancelExceeding(execution);
+    const cancels = new SessionCancel(
+      backend,
+      () => (this.#finished ? undefined : session.key),
+      () => this.#updateFlow(),
+    );
+    this.#cancels = cancels;
+    session.onExceeded = (execution) => cancels.exceeding(execution);
     server.on("data", (chunk: Buffer) => this.#guard(() => this.#onServerData(chunk)));
     server.on("drain", () => this.#updateFlow());
     server.on("error", () => server.destroy());
@@ -253,6 +291,7 @@ export class Connection {
     const wasReady = session.phase === "ready";
     this.#fromServer!.feed(chunk);
     if (!wasReady && session.phase === "ready") this.#onReady(session);
+    this.#timeouts?.seen();
     this.#context.metrics.bytesOut.inc(chunk.length);
     const pieces = this.#splice?.take();
     if (this.#failing || this.#clientGone) {
@@ -269,31 +308,34 @@ export class Connection {
   #onReady(session: Session): void {
     clearTimeout(this.#loginTimer);
     if (session.key !== undefined) this.#context.keys.add(session.key, this.#backend!);
+    this.#events.loggedIn();
+    const { tracker } = session;
+    this.#timeouts = new Timeouts(
+      () => this.#context.settings,
+      () => ({ idle: tracker.idle, tx: tracker.tx, statements: tracker.ledger.totals.statements }),
+      { cancel: (afterMs) => this.#cancelLate(afterMs), expire: (error) => this.expire(error) },
+    );
   }
 
   #discard(bytes: number): void {
     this.#unreadBytes += bytes;
-    if (this.#unreadBytes >= UNREAD_LIMIT) this.#cancel();
+    if (this.#unreadBytes >= UNREAD_LIMIT) this.#cancels?.forGood();
   }
 
-  #cancel(): void {
-    const key = this.#session?.key;
-    if (this.#cancelled || key === undefined) return;
-    this.#cancelled = true;
-    // Nobody waits for this answer; if the cancel does not arrive the statement runs to its end.
-    this.#backend!.cancel(key).catch(() => undefined);
+  #cancelBusy(): void {
+    if (this.#session?.phase === "ready" && !this.#session.tracker.idle) this.#cancels?.forGood();
   }
 
-  /**
-   * A cancel that arrives late would hit the next statement, so what ends by itself in a moment is left alone. What it
-   * returns in the meantime is not passed on.
-   */
-  #cancelExceeding(execution: Execution): void {
-    setTimeout(() => {
-      const key = this.#session?.key;
-      if (execution.ended || this.#finished || key === undefined) return;
-      this.#backend!.cancel(key).catch(() => undefined);
-    }, EXCEEDED_MS).unref();
+  /** The server will say that the statement was cancelled on request; by whom, only the proxy knows. */
+  #cancelLate(afterMs: number): void {
+    if (this.#failing || this.#serverClosed) return;
+    if (this.#toClient.atBoundary && !this.#clientGone) {
+      const message = `canceling statement due to statement timeout of the proxy (${afterMs} ms)`;
+      this.#toClient.push(noticeResponse("statement_timeout", message), this.#session!.gate, true);
+      this.#toClient.flush();
+    }
+    this.#cancels!.now();
+    this.#updateFlow();
   }
 
   // --- flow --------------------------------------------------------------------------------------------------------
@@ -323,6 +365,7 @@ export class Connection {
 
   #takesMore(server: Duplex): boolean {
     const executing = this.#session!.tracker.executing;
+    if (this.#cancels!.underWay) return false;
     return !server.writableNeedDrain && this.#toServer!.heldBytes < HELD_LIMIT && executing < EXECUTING_LIMIT;
   }
 
@@ -346,7 +389,7 @@ export class Connection {
 
   #onClientClose(): void {
     clearTimeout(this.#loginTimer);
-    clearInterval(this.#linger);
+    this.#linger.stop();
     this.#clientGone = true;
     this.#toClient.clear();
     if (this.#server === undefined) {
@@ -383,14 +426,8 @@ export class Connection {
 
   #endClientWhenReleased(): void {
     this.#endClient = true;
-    if (this.#clientGone || !this.#toClient.empty || this.#linger !== undefined) return;
-    this.#client.end();
-    let left = this.#client.writableLength;
-    this.#linger = setInterval(() => {
-      const before = left;
-      left = this.#client.writableLength;
-      if (left === 0 || left === before) this.#client.destroy();
-    }, LINGER_MS).unref();
+    if (this.#clientGone || !this.#toClient.empty) return;
+    this.#linger.begin();
   }
 
   /** No more answers can come: the session's record is closed. */
@@ -398,10 +435,11 @@ export class Connection {
     if (this.#finished) return;
     this.#finished = true;
     clearTimeout(this.#loginTimer);
+    this.#timeouts?.stop();
     const key = this.#session?.key;
     if (key !== undefined) this.#context.keys.delete(key);
     this.#session?.end(this.#reason);
-    this.#onClose();
+    this.#events.over();
   }
 
   #guard(work: () => void): void {
@@ -422,22 +460,6 @@ function flow(socket: Duplex, on: boolean): void {
   if (on !== socket.isPaused()) return;
   if (on) socket.resume();
   else socket.pause();
-}
-
-function reasonOf(error: ProxyError): EndReason {
-  switch (error.code) {
-    case "shutting_down":
-      return "shutdown";
-    case "spool_full":
-    case "spool_failed":
-    case "disk_full":
-      return "spool-full";
-    case "upstream_lost":
-      return "server-closed";
-    default:
-      // The log's refusals: nothing can be recorded there any more.
-      return toldAs(error) === error.code ? "protocol-error" : "spool-full";
-  }
 }
 
 function addressOf(client: Socket): string {

@@ -14,6 +14,10 @@ export const SQLSTATE = {
   spool_failed: "58030",
   disk_full: "53100",
   shutting_down: "57P01",
+  killed: "57P01",
+  idle_timeout: "57P05",
+  idle_in_transaction_timeout: "25P03",
+  statement_timeout: "57014",
 } as const;
 
 export const STARTUP_CODES = [

@@ -2,6 +2,7 @@ import { createServer, type Server, type Socket } from "node:net";
 import { Connection, type ConnectionContext } from "./connection.ts";
 import type { ProxyError } from "./errors.ts";
 
+/** Sockets of sessions that ended, and whose clients are slow to notice. */
 const SPARE_SOCKETS = 100;
 /** How long a session that was told to stop has for it: until the server has cancelled and rolled back. */
 const STOPPED_MS = 2_000;
@@ -11,19 +12,34 @@ export class ProxyServer {
   readonly #context: ConnectionContext;
   readonly #server: Server;
   readonly #connections = new Set<Connection>();
+  /** Those of them that are logged in. */
+  readonly #sessions = new Set<Connection>();
   #onEmpty: (() => void) | undefined;
 
   constructor(context: ConnectionContext) {
     this.#context = context;
     const options = { allowHalfOpen: true, noDelay: true, keepAlive: true };
     this.#server = createServer(options, (client) => this.#accept(client));
-    // Those above the limit are told so, up to a point: the descriptors that the spool needs must not go to silent ones.
-    this.#server.maxConnections = 2 * context.settings.clients + SPARE_SOCKETS;
+    this.limitsChanged();
     this.#server.on("drop", () => context.metrics.acceptErrors.inc());
   }
 
+  /** Connections that are not over yet. */
   get clients(): number {
     return this.#connections.size;
+  }
+
+  /** How many of them are logged in. */
+  get sessions(): number {
+    return this.#sessions.size;
+  }
+
+  /** The limits may be others now. */
+  limitsChanged(): void {
+    const { clients, logins } = this.#context.settings;
+    // The descriptors that the spool needs must not go to silent ones.
+    this.#server.maxConnections = clients + logins + SPARE_SOCKETS;
+    for (const connection of this.#connections) connection.limitsChanged();
   }
 
   /** How many client sockets are open; also those whose session has ended, and whose client was slow to notice. */
@@ -79,9 +95,19 @@ export class ProxyServer {
       client.resetAndDestroy();
       return;
     }
-    const connection: Connection = new Connection(client, this.#context, () => {
-      this.#connections.delete(connection);
-      if (this.#connections.size === 0) this.#onEmpty?.();
+    if (this.#connections.size - this.#sessions.size >= this.#context.settings.logins) {
+      // Nobody is named yet, so there is nobody to record and no promise that an answer would be understood.
+      this.#context.metrics.acceptErrors.inc();
+      client.resetAndDestroy();
+      return;
+    }
+    const connection: Connection = new Connection(client, this.#context, {
+      loggedIn: () => this.#sessions.add(connection),
+      over: () => {
+        this.#sessions.delete(connection);
+        this.#connections.delete(connection);
+        if (this.#connections.size === 0) this.#onEmpty?.();
+      },
     });
     this.#connections.add(connection);
   }

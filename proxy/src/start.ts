@@ -64,6 +64,11 @@ export async function startProxy(config: ProxyConfig, hooks: ProxyHooks = {}): P
   const nextKey = new KeyInForce(recorder, notice);
   let sessions = 0;
   const { limits } = config;
+  // Asked when a client comes, and again when it is logged in: many may be on their way at a time.
+  const fullHouse = (): ProxyError | undefined =>
+    server!.sessions < limits.clients
+      ? undefined
+      : new ProxyError("too_many_connections", `the proxy's limit of ${limits.clients} clients is reached`);
   server = new ProxyServer({
     shared: {
       recorder,
@@ -77,14 +82,15 @@ export async function startProxy(config: ProxyConfig, hooks: ProxyHooks = {}): P
     open: relayTo(config.upstream, limits.connectTimeoutMs),
     keys: new CancelKeys(),
     metrics,
-    nextSessionId: () => `${recorder.epoch}.${++sessions}`,
+    nextSessionId: () => {
+      const refusal = fullHouse();
+      if (refusal !== undefined) throw refusal;
+      return `${recorder.epoch}.${++sessions}`;
+    },
     admission: () => {
       if (recorder.state === "failed") return spoolError ?? SPOOL_FAILED;
       if (recorder.state !== "open") return SPOOL_FULL;
-      if (server!.clients > limits.clients) {
-        return new ProxyError("too_many_connections", `the proxy's limit of ${limits.clients} clients is reached`);
-      }
-      return undefined;
+      return fullHouse();
     },
   });
   const running = server;

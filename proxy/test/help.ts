@@ -1,7 +1,8 @@
 import { connect, type Socket } from "node:net";
 import { formatTimestamp, type Recorder } from "../src/audit/index.ts";
 import { CancelKeys } from "../src/cancel.ts";
-import type { ProxyError } from "../src/errors.ts";
+import type { ConnectionSettings } from "../src/connection.ts";
+import { ProxyError } from "../src/errors.ts";
 import { Metrics } from "../src/metrics.ts";
 import { relayTo } from "../src/relay.ts";
 import { ProxyServer } from "../src/server.ts";
@@ -31,7 +32,7 @@ export interface Rig {
 /** The proxy's own parts, with a disk that can be held and a database that does what it is told. */
 export async function rig(
   t: { teardown(f: () => unknown): unknown },
-  options: { login?: number; disclosureBytes?: number; clients?: number } = {},
+  options: { login?: number; disclosureBytes?: number; clients?: number; limits?: Partial<ConnectionSettings> } = {},
 ): Promise<Rig> {
   const bench = await setUp(t);
   const disk = new WatchedDisk();
@@ -59,11 +60,20 @@ export async function rig(
       loginTimeoutMs: options.login ?? 5000,
       statementBytes: 1 << 20,
       clients: options.clients ?? 100,
+      logins: 100,
+      idleTimeoutMs: 0,
+      idleInTransactionMs: 0,
+      statementTimeoutMs: 0,
+      ...options.limits,
     },
     open: relayTo(target, 1000),
     keys: new CancelKeys(),
     metrics,
-    nextSessionId: () => `1.${++sessions}`,
+    nextSessionId: () => {
+      const { clients = 100 } = options;
+      if (running.sessions >= clients) throw new ProxyError("too_many_connections", `${clients} are the limit`);
+      return `1.${++sessions}`;
+    },
     admission: () => undefined,
   });
   const running = proxy;

@@ -192,8 +192,8 @@ export class Session {
       this.tracker.readyForQuery(status);
       return;
     }
-    this.phase = "ready";
     this.id = this.#nextId();
+    this.phase = "ready";
     this.#start = this.#shared.clock();
     this.#startedAt = performance.now();
     const server = `"server":${JSON.stringify({ version: this.#serverVersion, pid: this.#key?.pid })}`;

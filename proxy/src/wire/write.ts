@@ -25,6 +25,15 @@ export function errorResponse(
   return frame(BACKEND.errorResponse, body);
 }
 
+/** A NoticeResponse of the proxy's own: a WARNING, with the SQLSTATE of this code. */
+export function noticeResponse(code: ClientErrorCode, message: string): Buffer {
+  const fields = ["SWARNING", "VWARNING", `C${SQLSTATE[code]}`, `M${message}`, "Rvitrine"];
+  return frame(
+    BACKEND.noticeResponse,
+    Buffer.from(`${fields.map((field) => field.replaceAll("\0", "")).join("\0")}\0\0`),
+  );
+}
+
 export function frame(type: number, body: Buffer): Buffer {
   const message = Buffer.allocUnsafe(5 + body.length);
   message[0] = type;
