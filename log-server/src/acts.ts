@@ -1,5 +1,5 @@
 import { hash, randomBytes } from "node:crypto";
-import type { CheckedSubmission, Effect } from "./check.ts";
+import type { CheckedSubmission, EffectOf } from "./check.ts";
 import { checkDisclosures, disclosureDigest, makeBlock } from "./disclosure.ts";
 import { parseEntry } from "./entry.ts";
 import { LogServerError } from "./errors.ts";
@@ -24,7 +24,7 @@ export interface Act {
   readonly members: Readonly<Record<string, unknown>>;
   /** Is sealed. */
   readonly reason?: string;
-  readonly effect?: (index: number) => Effect;
+  readonly effect?: EffectOf;
 }
 
 export interface ActsOptions {

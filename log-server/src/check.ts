@@ -23,6 +23,8 @@ export interface Effect {
   readonly erasure?: { readonly order: number; readonly record: ErasureRecord };
 }
 
+export type EffectOf = (index: number, source: (name: string) => SourceRecord | undefined) => Effect;
+
 /** A submission for which everything holds that can be told without knowing where its source stands. */
 export interface CheckedSubmission {
   readonly payload: Buffer;
@@ -36,8 +38,8 @@ export interface CheckedSubmission {
   readonly vkey: string;
   /** The key in force behind it, when its last entry is a new `source.key`. */
   readonly newKey?: string;
-  /** Of the log's own entry in it, by the index that it gets. */
-  readonly effect?: (index: number) => Effect;
+  /** Of the log's own entry in it, by the index that it gets, and by what is known of a source just before it. */
+  readonly effect?: EffectOf;
   readonly epoch: number;
   readonly seq: number;
   readonly count: number;

@@ -26,12 +26,22 @@ export class HashIndex {
   #target = 0;
   #running: Promise<void> | undefined;
   #closed = false;
+  /** Whether entries that come now may be the same as earlier ones. */
+  readonly #repeats: boolean;
+  /** Below this index entries may be the same in any case: what the log took when they came is not known. */
+  #old = 0;
 
-  constructor(path: string, origin: string, reader: TreeReader, warn: (message: string) => void) {
-    const meta = Buffer.from(JSON.stringify({ index: "leaf hashes", layout: 1, origin }));
+  /**
+   * @param repeats whether the log takes entries without a source, of which the same bytes may come twice; those of
+   * sources never do
+   */
+  constructor(path: string, origin: string, reader: TreeReader, warn: (message: string) => void, repeats: boolean) {
+    // Layout 1 had the last of several entries with one leaf hash.
+    const meta = Buffer.from(JSON.stringify({ index: "leaf hashes", layout: 2, origin }));
     this.#folder = { path, what: "hash index", meta, warn };
     this.#reader = reader;
     this.#warn = warn;
+    this.#repeats = repeats;
   }
 
   /** Entries indexed. */
@@ -42,7 +52,7 @@ export class HashIndex {
   /** Indexes the tree up to this size, in the background. */
   follow(size: number): void {
     this.#target = Math.max(this.#target, size);
-    this.#running ??= this.#run();
+    if (!this.#closed) this.#running ??= this.#run();
   }
 
   /** Waits until the index has reached what it was asked for, or given up for now. */
@@ -50,7 +60,10 @@ export class HashIndex {
     await this.#running;
   }
 
-  /** @param size of the tree to look into */
+  /**
+   * @param size of the tree to look into
+   * @returns the index of the first entry with this leaf hash
+   */
   async lookup(hash: Buffer, size: number): Promise<Lookup> {
     const value = await this.#read(hash);
     const index = value?.length === 8 ? readU64(value, 0) : undefined;
@@ -73,6 +86,8 @@ export class HashIndex {
   }
 
   async #run(): Promise<void> {
+    // Where there is nothing to do it would end before `follow` has kept its promise, and seem to run ever after.
+    await undefined;
     try {
       this.#db ??= await this.#open();
       while (this.#position < this.#target && !this.#closed) await this.#advance(this.#db);
@@ -88,15 +103,16 @@ export class HashIndex {
   async #advance(db: IndexDatabase): Promise<void> {
     const start = this.#position;
     const end = Math.min(this.#target, (Math.floor(start / TILE_WIDTH) + STRIDE) * TILE_WIDTH);
-    const batch = db.batch();
+    const leaves: Buffer[] = [];
     for (let first = start; first < end; ) {
       const next = Math.min(end, (Math.floor(first / TILE_WIDTH) + 1) * TILE_WIDTH);
       const hashes = await this.#reader.leafHashes(first, next);
-      for (let i = 0; first + i < next; i += 1) {
-        batch.put(hashes.subarray(i * HASH_BYTES, (i + 1) * HASH_BYTES), u64(first + i));
-      }
+      for (let at = 0; at < hashes.length; at += HASH_BYTES) leaves.push(hashes.subarray(at, at + HASH_BYTES));
       first = next;
     }
+    const known = this.#repeats || start < this.#old ? await firsts(db, leaves) : undefined;
+    const batch = db.batch();
+    for (const [i, leaf] of leaves.entries()) if (known?.has(i) !== true) batch.put(leaf, u64(start + i));
     batch.put(POSITION_KEY, u64(end));
     await batch.write();
     this.#position = end;
@@ -110,6 +126,7 @@ export class HashIndex {
       return stored !== undefined;
     });
     this.#position = position;
+    this.#old = this.#target;
     return db;
   }
 
@@ -117,11 +134,12 @@ export class HashIndex {
   async #stored(db: IndexDatabase): Promise<number | undefined> {
     const value = await db.get(POSITION_KEY);
     if (value === undefined) return 0;
+    if (value.length !== 8) return undefined;
     const position = readU64(value, 0);
     if (position === 0 || position > this.#target) return position === 0 ? 0 : undefined;
     const last = await this.#reader.leafHashes(position - 1, position);
     const index = await db.get(Buffer.from(last));
-    return index !== undefined && readU64(index, 0) === position - 1 ? position : undefined;
+    return index?.length === 8 && readU64(index, 0) < position ? position : undefined;
   }
 
   /** Throws the index away, and builds it again in the background. */
@@ -152,6 +170,22 @@ export class HashIndex {
     await this.#db?.close();
     this.#db = undefined;
   }
+}
+
+/**
+ * @returns the places of the leaf hashes that the index has, or that stand further in front. A tree of any size has the
+ * first of several that are the same, if it has one of them.
+ */
+async function firsts(db: IndexDatabase, leaves: readonly Buffer[]): Promise<Set<number>> {
+  const stored = await db.getMany([...leaves]);
+  const seen = new Set<string>();
+  const repeated = new Set<number>();
+  for (const [i, leaf] of leaves.entries()) {
+    const text = leaf.toString("latin1");
+    if (stored[i] !== undefined || seen.has(text)) repeated.add(i);
+    seen.add(text);
+  }
+  return repeated;
 }
 
 function u64(value: number): Buffer {

@@ -79,8 +79,8 @@ export class Registry {
         kind: "source.retired",
         members: { retired, by },
         reason,
-        // As it is then: the source may have changed its key meanwhile.
-        effect: () => ({ source: { ...recordOf(this.#sources.get(name)!), retired: true } }),
+        // As it is then: the source may have changed its key meanwhile, in the very turn that this is written in.
+        effect: (_, source) => ({ source: { ...source(name)!, retired: true } }),
       });
       return { changed: true, source: this.#sources.get(name)! };
     });

@@ -101,10 +101,13 @@ export function buildServer(context: ServerContext): FastifyInstance {
   });
   app.removeAllContentTypeParsers();
   app.setErrorHandler((error, request, reply) => sendError(context, error, request, reply));
-  app.setNotFoundHandler((request, reply) => {
-    const error = new LogServerError("not_found", `there is nothing at ${request.method} ${request.url}`);
-    return sendError(context, error, request, reply);
+  const notFound = ({ method, url }: FastifyRequest): LogServerError =>
+    new LogServerError("not_found", `there is nothing at ${method} ${url}`);
+  // Before a byte of a body is read: nobody counts what is received here.
+  app.addHook("onRequest", async (request) => {
+    if (request.is404) throw notFound(request);
   });
+  app.setNotFoundHandler((request, reply) => sendError(context, notFound(request), request, reply));
   limitRequests(app, context);
   tileRoutes(app, context);
   ctRoutes(app, context);

@@ -233,7 +233,7 @@ async function run(parts: Parts): Promise<RunningLogServer> {
   const metrics = new Metrics();
   const reader = new TreeReader(store);
   const sequencer = new Sequencer(store, state, hooks, (turn) => metrics.turn(turn), onFatal);
-  const index = new HashIndex(config.index, config.origin, reader, (message) => hooks.log("warn", message));
+  const index = new HashIndex(config.index, config.origin, reader, (message) => hooks.log("warn", message), config.add);
   const search = new SearchIndex(config.searchIndex, config.origin, reader, hooks);
   const followers = [index, search];
   const onPublished = ({ size }: SignedCheckpoint): void => {

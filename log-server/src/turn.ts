@@ -134,7 +134,7 @@ export class Turn {
       const former = [...before.former, { vkey: before.vkey, epoch, seq: next - 1 }];
       this.#records.set(source, { ...before, vkey, former });
     }
-    const change = effect?.(index);
+    const change = effect?.(index, (name) => this.source(name));
     if (change?.source !== undefined) this.#records.set(change.source.name, change.source);
     if (change?.erasure !== undefined) this.#erasures.set(change.erasure.order, change.erasure.record);
     this.positions.set(source, { epoch, next, chain: Buffer.from(chain.subarray(0, HASH_BYTES)), vkey });

@@ -17,7 +17,7 @@ const hashOf = (index: number): Buffer => leafHash(entryBytes(index));
 interface Bench {
   path: string;
   warnings: string[];
-  open(origin?: string, from?: MemoryStore): HashIndex;
+  open(origin?: string, from?: MemoryStore, repeats?: boolean): HashIndex;
 }
 
 async function bench(t: Test): Promise<Bench> {
@@ -27,8 +27,8 @@ async function bench(t: Test): Promise<Bench> {
   return {
     path,
     warnings,
-    open: (origin = "o", from = store) =>
-      new HashIndex(path, origin, new TreeReader(from), (line) => warnings.push(line)),
+    open: (origin = "o", from = store, repeats = false) =>
+      new HashIndex(path, origin, new TreeReader(from), (line) => warnings.push(line), repeats),
   };
 }
 
@@ -53,6 +53,55 @@ t.test("it follows the tree, finds every entry, and goes on where it was", async
   t.equal(await index.lookup(Buffer.alloc(32), SIZE), "unknown");
   await index.close();
   t.same(warnings, []);
+});
+
+t.test("it goes on after it was asked for nothing new", async (t) => {
+  const { open } = await bench(t);
+  const index = open();
+  index.follow(100);
+  await index.settled();
+  // As when a checkpoint of the same size is signed again, by other keys.
+  index.follow(100);
+  await index.settled();
+  index.follow(200);
+  await index.settled();
+  t.equal(index.position, 200);
+  await index.close();
+});
+
+t.test("of entries with the same bytes, every tree has the first one that it has", async (t) => {
+  const { open, warnings } = await bench(t);
+  const same = new MemoryStore();
+  const edge = newEdge();
+  const bytesOf = (index: number): Buffer => entryBytes(index % 300);
+  await grow(same, edge, 1000, [300], bytesOf);
+  const looked = async (index: HashIndex): Promise<unknown[]> => [
+    await index.lookup(hashOf(7), 8),
+    await index.lookup(hashOf(7), 1000),
+    await index.lookup(hashOf(7), 7),
+    await index.lookup(hashOf(99), 1000),
+  ];
+  const expected = [{ index: 7 }, { index: 7 }, "unknown", { index: 99 }];
+  let index = open("o", same, true);
+  index.follow(500);
+  await index.settled();
+  index.follow(1000);
+  await index.settled();
+  t.same(await looked(index), expected);
+  await index.close();
+  // The last entry is one that came before.
+  index = open("o", same, true);
+  index.follow(1000);
+  await index.settled();
+  t.same(await looked(index), expected);
+  await index.close();
+  t.same(warnings, [], "it was not built again");
+
+  const rebuilt = (await bench(t)).open("o", same);
+  rebuilt.follow(1000);
+  await rebuilt.settled();
+  t.same(await looked(rebuilt), expected, "also where such entries are not taken any more");
+  await rebuilt.close();
 });
 
 t.test("one of another log, or ahead of the tree, or of another tree, is built again", async (t) => {

@@ -194,6 +194,39 @@ t.test(
   },
 );
 
+t.test("a change of key that becomes durable together with the source's retirement is not lost", async (t) => {
+  let hold: (() => void) | undefined;
+  let held: Promise<void> | undefined;
+  const source = new TestSource("s").start().fill(2);
+  const acting = await actingLog(t, [source.key.vkey], {
+    at: async (point) => {
+      if (point === "append:before") await held;
+    },
+  });
+  const { url } = acting.log;
+  // The first act begins an epoch of the log's own; the next ones are an entry each.
+  await post(url, "/api/v1/sources", { vkey: createKey("other").vkey, reason: "x" });
+  const old = rotate(source);
+  const { key } = source;
+  Object.assign(source, { key: old });
+  held = new Promise((resolve) => {
+    hold = resolve;
+  });
+  const first = submit(url, source.submission(ORIGIN, 0, 1));
+  const rotated = submit(url, source.submission(ORIGIN, 1));
+  while (!(await get(url, "/metrics")).body.includes("vitrine_log_waiting_submissions 2\n"));
+  const retiring = post(url, "/api/v1/sources/s/retire", { reason: "x" });
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  hold!();
+  t.same([(await first).status, (await rotated).status, (await retiring).status], [200, 200, 200]);
+  const { log } = await acting.restart();
+  t.match((await get(log.url, "/api/v1/sources")).json().sources.at(-1), { name: "s", vkey: key.vkey, retired: true });
+  t.equal((await post(log.url, "/api/v1/sources", { vkey: key.vkey, reason: "again" })).status, 201);
+  Object.assign(source, { key });
+  t.equal((await submit(log.url, source.fill(1).submission(ORIGIN, 4))).status, 200);
+  await log.close();
+});
+
 t.test("a log that changes its keys says so", async (t) => {
   const acting = await actingLog(t);
   const more = `${acting.folder.path}/more.key`;

@@ -227,6 +227,13 @@ const script: Line[] = [
   { ask: "GET /checkpoint/", status: 404, error: { code: "not_found" } },
   { ask: "GET /api/v1/entries/1", status: 404, error: { code: "not_found" } },
   { ask: "POST /nowhere", headers: { "content-type": "text/plain" }, status: 404, error: { code: "not_found" } },
+  {
+    // Answered before the body comes.
+    ask: "POST /nowhere",
+    headers: { "content-type": "application/octet-stream", "content-length": "67108864" },
+    status: 404,
+    error: { code: "not_found" },
+  },
   { ask: "POST /checkpoint", status: 405, error: { code: "method_not_allowed" }, with: { allow: "GET, HEAD" } },
   { ask: "DELETE /tile/0/000", status: 405, error: { code: "method_not_allowed" } },
   { ask: "GET /api/v1/submissions", status: 405, error: { code: "method_not_allowed" }, with: { allow: "POST" } },
