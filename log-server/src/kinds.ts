@@ -26,7 +26,12 @@ const session = matching(/^(?:0|[1-9][0-9]*)\.(?:0|[1-9][0-9]*)$/);
 const sqlstate = matching(/^[0-9A-Z]{5}$/);
 const auth = anyOf(oneOf("trust", "password", "md5", "scram-sha-256", "scram-sha-256-plus"), matching(/^other:.+$/s));
 const actor = object({ login: text, auth });
-const clientAtStart = object({ address: sealable("client.address"), "application?": text, tls: flag });
+const clientAtStart = object({
+  address: sealable("client.address"),
+  "application?": text,
+  tls: flag,
+  "certificate?": sha256Hex,
+});
 const nameAndKey = object({ name: (value) => typeof value === "string" && isKeyName(value), vkey: text });
 const scope = object({ "index?": count, "login?": text, "before?": timestamp });
 const SCOPES = ["index", "login", "before"];
@@ -65,7 +70,7 @@ const table: Readonly<Record<string, Members>> = {
     actor,
     database: text,
     client: clientAtStart,
-    server: object({ "version?": text, "pid?": count, "host?": text }),
+    server: object({ "version?": text, "pid?": count, "host?": text, "tls?": flag }),
     protocol: text,
     "attempts?": atLeast(2),
   },

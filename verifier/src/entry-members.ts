@@ -43,7 +43,7 @@ const application: Member = may("application", "a string", isText);
 const clientAtStart: Member = must(
   "client",
   "an object with address and tls",
-  object([address, application, must("tls", "a boolean", isBoolean)]),
+  object([address, application, must("tls", "a boolean", isBoolean), may("certificate", "a hex SHA-256", isDigest)]),
 );
 const sqlstate: Check = matching(/^[0-9A-Z]{5}$/, "[0-9A-Z]{5}");
 const attempts: Member = may("attempts", "an integer from 2", isSeveral);
@@ -148,8 +148,13 @@ const kinds: ReadonlyMap<string, readonly Member[]> = new Map<string, readonly M
       clientAtStart,
       must(
         "server",
-        "an object of version, pid and host",
-        object([may("version", "", isText), may("pid", "", isCount), may("host", "", isText)]),
+        "an object of version, pid, host and tls",
+        object([
+          may("version", "", isText),
+          may("pid", "", isCount),
+          may("host", "", isText),
+          may("tls", "", isBoolean),
+        ]),
       ),
       must("protocol", "a string", isText),
       attempts,

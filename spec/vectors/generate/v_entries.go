@@ -69,6 +69,10 @@ func entryVectors() M {
 	client := sess.get("client").(M)
 	good("session.start, the address in the clear", sess.with("client", client.with("address", "192.0.2.10:40001")))
 	good("session.start without application, server version and pid", sess.with("client", client.without("application"), "server", o()))
+	for _, encrypted := range []bool{true, false} {
+		good(fmt.Sprintf("session.start, encrypted to the server: %t", encrypted), sess.with("server", o("version", "18.1", "tls", encrypted)))
+	}
+	good("session.start, the client showed a certificate", sess.with("client", client.with("tls", true).with("certificate", hexOf(sum([]byte("a certificate"))))))
 	for _, a := range []string{"trust", "password", "md5", "scram-sha-256-plus", "other:7"} {
 		good("session.start, auth "+a, sess.with("actor", o("login", "alice", "auth", a)))
 	}
@@ -197,7 +201,7 @@ func entryVectors() M {
 		{"statement: attempts 1", st, []any{"attempts", 1}}, {"statement: attempts a string", st, []any{"attempts", "2"}}, {"session.start: attempts 0", sess, []any{"attempts", 0}}, {"session.start: attempts null", sess, []any{"attempts", nil}}, {"session.start: host a number", sess, []any{"server", o("host", 5432)}},
 		{"rules.change: rules of 63 digits", e["rules.change"], []any{"rules", hexOf(sum())[1:]}}, {"rules.change: previous_rules null", e["rules.change"], []any{"previous_rules", nil}},
 		{"log.keys: none", keys, []any{"keys", []any{}}}, {"log.keys: a string", keys, []any{"keys", "x"}}, {"log.keys: a number in it", keys, []any{"keys", []any{1}}},
-		{"source.seal: seal null", e["source.seal"], []any{"seal", nil}}, {"source.stop: reason not in the list", e["source.stop"], []any{"reason", "crash"}}, {"session.start: tls a string", sess, []any{"client", client.with("tls", "no")}}, {"session.start: pid a string", sess, []any{"server", o("pid", "1")}}, {"session.start: version null", sess, []any{"server", o("version", nil)}}, {"session.start: protocol a number", sess, []any{"protocol", 3}}, {"session.end: reason not in the list", e["session.end"], []any{"reason", "bored"}}, {"access.refused: by not in the list", e["access.refused"], []any{"by", "firewall"}}, {"access.refused: error an array", e["access.refused"], []any{"error", []any{}}}, {"config.change: previous_config null", e["config.change"], []any{"previous_config", nil}},
+		{"source.seal: seal null", e["source.seal"], []any{"seal", nil}}, {"source.stop: reason not in the list", e["source.stop"], []any{"reason", "crash"}}, {"session.start: tls a string", sess, []any{"client", client.with("tls", "no")}}, {"session.start: pid a string", sess, []any{"server", o("pid", "1")}}, {"session.start: tls of the server a string", sess, []any{"server", o("tls", "yes")}}, {"session.start: certificate in upper case", sess, []any{"client", client.with("certificate", strings.ToUpper(hexOf(sum([]byte("a certificate")))))}}, {"session.start: certificate of 31 bytes", sess, []any{"client", client.with("certificate", hexOf(sum()[:31]))}}, {"session.start: certificate null", sess, []any{"client", client.with("certificate", nil)}}, {"session.start: version null", sess, []any{"server", o("version", nil)}}, {"session.start: protocol a number", sess, []any{"protocol", 3}}, {"session.end: reason not in the list", e["session.end"], []any{"reason", "bored"}}, {"access.refused: by not in the list", e["access.refused"], []any{"by", "firewall"}}, {"access.refused: error an array", e["access.refused"], []any{"error", []any{}}}, {"config.change: previous_config null", e["config.change"], []any{"previous_config", nil}},
 	} {
 		bad("E2", c.desc, compact(c.m.with(c.set...)))
 	}
