@@ -77,8 +77,10 @@ export class Connection {
   #session: Session | undefined;
   #fromClient: Framer | undefined;
   #fromServer: Framer | undefined;
-  /** Where access rules are: what of the server's bytes the client is sent. */
+  /** Where access rules are, or once the proxy itself was asked: what of the server's bytes the client is sent. */
   #splice: Splice | undefined;
+  /** There is to be one from the server's next message on. */
+  #spliceWanted = false;
   #toServer: HeldQueue | undefined;
   #toClient: HeldQueue;
   #reason: EndReason = "client-closed";
@@ -276,6 +278,9 @@ export class Connection {
     );
     this.#cancels = cancels;
     session.onExceeded = (execution) => cancels.exceeding(execution);
+    session.onShows = () => {
+      this.#spliceWanted = this.#splice === undefined;
+    };
     server.on("data", (chunk: Buffer) => this.#guard(() => this.#onServerData(chunk)));
     server.on("drain", () => this.#updateFlow());
     server.on("error", () => server.destroy());
@@ -289,7 +294,8 @@ export class Connection {
   #onServerData(chunk: Buffer): void {
     const session = this.#session!;
     const wasReady = session.phase === "ready";
-    this.#fromServer!.feed(chunk);
+    const begun = this.#spliceWanted ? this.#spliceFrom(session, chunk) : 0;
+    this.#fromServer!.feed(begun === 0 ? chunk : chunk.subarray(begun));
     if (!wasReady && session.phase === "ready") this.#onReady(session);
     this.#timeouts?.seen();
     this.#context.metrics.bytesOut.inc(chunk.length);
@@ -298,11 +304,29 @@ export class Connection {
       this.#discard(chunk.length);
     } else {
       if (pieces === undefined) this.#toClient.push(chunk, session.gate, this.#fromServer!.atBoundary);
-      else for (const { bytes, whole } of pieces) this.#toClient.push(bytes, session.gate, whole);
+      else {
+        if (begun > 0) this.#toClient.push(chunk.subarray(0, begun), session.gate, this.#splice !== undefined);
+        for (const { bytes, whole } of pieces) this.#toClient.push(bytes, session.gate, whole);
+      }
       this.#toClient.flush();
       this.#updateFlow();
     }
     if (this.#draining) this.#closeIfDrained();
+  }
+
+  /**
+   * The message that is passing by was begun without a splice, and goes its way without. What the proxy answers itself
+   * comes later, for it was asked only now.
+   * @returns how many bytes of the chunk belong to that message
+   */
+  #spliceFrom(session: Session, chunk: Buffer): number {
+    const begun = this.#fromServer!.finish(chunk);
+    if (this.#fromServer!.atBoundary) {
+      this.#spliceWanted = false;
+      this.#splice = new Splice(new BackendSide(session), session);
+      this.#fromServer = new Framer(this.#splice);
+    }
+    return begun;
   }
 
   #onReady(session: Session): void {

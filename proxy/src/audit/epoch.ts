@@ -21,6 +21,7 @@ export class Epoch {
   readonly #chain = new Chain();
   readonly #prefixes = new Map<string, string>();
   #next = 0;
+  #leaf = "";
   #clean = false;
   #sessions = 0;
   #statements = 0;
@@ -36,6 +37,11 @@ export class Epoch {
     return this.#next;
   }
 
+  /** The leaf hash of the last one, as a latin1 string. */
+  get leaf(): string {
+    return this.#leaf;
+  }
+
   /**
    * Adds an entry.
    * @param into where it is written
@@ -47,7 +53,8 @@ export class Epoch {
     const code = KIND_CODES[kind] ?? 0;
     const micros = nowMicros();
     const text = `${this.#prefix(kind)}${this.#next},"time":"${formatTimestamp(micros)}",${members}}`;
-    this.#chain.add(into.entry(this.number, this.#next, intent, micros, code, text, disclosures));
+    this.#leaf = into.entry(this.number, this.#next, intent, micros, code, text, disclosures);
+    this.#chain.add(this.#leaf);
     this.#next += 1;
     this.#clean = code === KIND_STOP;
     if (code === KIND_STATEMENT) this.#statements += 1;

@@ -10,11 +10,12 @@ import { parseSigningKey, type SigningKey } from "./keys.ts";
 import { type CrashPoint, isRelaxed, type RecorderOptions, type SpoolState, sealsOf } from "./options.ts";
 import { Pruner } from "./pruner.ts";
 import { SpoolReader } from "./reader.ts";
+import { receipt } from "./receipt.ts";
 import type { ChainPlace } from "./record-file.ts";
 import { Sealer } from "./sealer.ts";
 import { SEGMENT_HEAD } from "./segment.ts";
 import { type Ground, prepare, spoolError } from "./start.ts";
-import type { Place } from "./state.ts";
+import { comparePlaces, type Place } from "./state.ts";
 import { Submitter, type SubmitterStats } from "./submitter.ts";
 
 /** How long records for which nobody waits stay in memory at most. */
@@ -203,6 +204,25 @@ export class Recorder {
   record(kind: string, members: string, disclosures: readonly Uint8Array[]): number {
     if (this.#stopping) throw new Error(`the entry ${kind} came after the recorder was stopped`);
     return this.#entry(kind, members, disclosures, 0);
+  }
+
+  /** What was written last: its sequence in this epoch, and its leaf hash as a latin1 string. */
+  get written(): { readonly seq: number; readonly leaf: string } {
+    return { seq: this.#entries.next - 1, leaf: this.#entries.leaf };
+  }
+
+  /**
+   * A receipt for an entry of this epoch (spec/receipt.md), signed with the key in force. It must not be given away
+   * before the entry is durable.
+   * @param leaf its leaf hash, as {@link written} gave it
+   * @returns JSON on one line
+   */
+  receipt(seq: number, leaf: string): string {
+    const { origin, keys } = this.#ground;
+    const { epoch } = this;
+    const acknowledged = comparePlaces({ epoch, next: seq + 1 }, this.#acknowledged) <= 0;
+    const index = acknowledged ? this.#submitter.indexOf(epoch, seq) : undefined;
+    return receipt(keys.inForce, { origin, epoch, seq, leaf, acknowledged, index });
   }
 
   /**

@@ -9,6 +9,7 @@ import { formEntryLength } from "./parse.ts";
 import { Pause } from "./pause.ts";
 import { Payload } from "./payload.ts";
 import type { SpoolReader } from "./reader.ts";
+import { RecentIndexes } from "./recent-indexes.ts";
 import type { SourceKeys } from "./source-keys.ts";
 import { checkStanding, type SpoolStanding, standingOf } from "./standing.ts";
 import { comparePlaces, KIND_KEY, type Place } from "./state.ts";
@@ -54,6 +55,7 @@ export interface SubmitterStats {
 export class Submitter {
   readonly #o: SubmitterOptions;
   readonly #pause = new Pause();
+  readonly #indexes = new RecentIndexes();
   #acknowledged: Place;
   #draining = false;
   #ended = false;
@@ -102,6 +104,11 @@ export class Submitter {
       lastIndex: this.#lastIndex,
       trouble: this.#trouble,
     };
+  }
+
+  /** @returns the log's index of an entry that this run submitted, as far as it is remembered */
+  indexOf(epoch: number, seq: number): number | undefined {
+    return this.#indexes.find(epoch, seq);
   }
 
   #end(): void {
@@ -199,6 +206,7 @@ export class Submitter {
         this.#trouble = undefined;
         const last = ranges.at(-1)!;
         this.#lastIndex = last.index + last.count - 1;
+        this.#indexes.add(payload.epoch, ranges);
         this.#acknowledged = { epoch: payload.epoch, next: first + count };
         this.#o.onAcknowledged(this.#acknowledged, count);
         return true;

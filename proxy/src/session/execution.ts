@@ -1,5 +1,6 @@
 import type { Decision } from "../access/index.ts";
 import type { Intent } from "../audit/index.ts";
+import type { Shown } from "../receipts/index.ts";
 import type { Statement } from "../statements/index.ts";
 import type { Judged } from "./gate.ts";
 import type { Member } from "./values.ts";
@@ -20,6 +21,8 @@ export interface Prepared {
   readonly segment: number;
   /** Whether the session's settings were known for certain when its text was read. */
   readonly settled: boolean;
+  /** The proxy itself answers it; the server has empty text under the name. */
+  readonly shown: Shown | undefined;
   /** What the access rules are asked about: all that its text holds. One that can be executed holds one, or none. */
   readonly judged: readonly Judged[];
 }
@@ -41,6 +44,8 @@ export interface Portal {
   bytes: number;
   /** The execution that PortalSuspended left open. */
   suspended: Execution | undefined;
+  /** The proxy itself answers it, with the result format asked for; the server has no such portal. */
+  readonly shown?: { readonly what: Shown; readonly format: number; done: boolean };
 }
 
 /** Rows that one execution may return (spec/access.md, `limits.rows`). */

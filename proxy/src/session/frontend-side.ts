@@ -10,6 +10,7 @@ import {
   parseParameters,
   parseParse,
   parseQuery,
+  parseResultFormat,
   parseTarget,
 } from "../wire/frontend.ts";
 import { FRONTEND_NAMES, type FrontendName, showType } from "../wire/messages.ts";
@@ -137,7 +138,8 @@ export class FrontendSide implements FrameSink {
       }
       case "bind": {
         const { portal, statement, block } = parseBindNames(head);
-        return tracker.bind(portal, statement, this.#parameters("Bind", head, block, size), size);
+        const format = tracker.isShown(statement) ? parseResultFormat(head, block) : 0;
+        return tracker.bind(portal, statement, this.#parameters("Bind", head, block, size), size, format);
       }
       case "functionCall": {
         const { oid, block } = parseFunctionCall(head);

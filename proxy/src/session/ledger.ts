@@ -1,6 +1,7 @@
 import { type Decision, denialText } from "../access/index.ts";
 import type { Recorder } from "../audit/index.ts";
 import { SQLSTATE } from "../errors.ts";
+import type { Shown } from "../receipts/index.ts";
 import type { Analyzer } from "../statements/index.ts";
 import { rowsOf } from "../wire/backend.ts";
 import {
@@ -34,6 +35,19 @@ export interface Surroundings {
   readonly gate: Gate | undefined;
   /** Cancels the execution unless it ends by itself in a moment. */
   cancel(execution: Execution): void;
+  /** The client is about to ask the proxy itself for the first time: its answers are to take the place of the server's. */
+  shows(): void;
+  /** What SHOW of it returns; undefined: NULL. @param last the session's entry written last */
+  show(what: Shown, last: Written | undefined): string | undefined;
+}
+
+/** A `statement` entry of the session's. */
+export interface Written {
+  readonly seq: number;
+  /** Its leaf hash, as a latin1 string. */
+  readonly leaf: string;
+  /** Of the entry in the spool. */
+  readonly position: number;
 }
 
 export interface Totals {
@@ -51,6 +65,7 @@ export class Ledger {
   tx = "I";
   readonly #around: Surroundings;
   #gate = 0;
+  #last: Written | undefined;
   /** How the statement that is turned away for its size was sent. */
   #oversized: "simple" | "extended" = "simple";
 
@@ -130,11 +145,25 @@ export class Ledger {
     const outcome = outcomeMembers(totals.statements, this.tx, execution, result, rows, performance.now());
     const errorDisclosure = result.error?.disclosure;
     if (execution.intent !== undefined) {
-      return recorder.complete(execution.intent, outcome, errorDisclosure === undefined ? [] : [errorDisclosure]);
+      return this.#wrote(
+        recorder.complete(execution.intent, outcome, errorDisclosure === undefined ? [] : [errorDisclosure]),
+      );
     }
     const { members, disclosures } = this.#intentText(execution);
     if (errorDisclosure !== undefined) disclosures.push(errorDisclosure);
-    return recorder.record("statement", `${members},${outcome}`, disclosures);
+    return this.#wrote(recorder.record("statement", `${members},${outcome}`, disclosures));
+  }
+
+  /** @param position 0 when nothing was written: the recorder is stopped */
+  #wrote(position: number): number {
+    if (position > 0) this.#last = { ...this.#around.recorder.written, position };
+    return position;
+  }
+
+  /** What SHOW returns. A receipt must not be seen before the entry is durable. @returns undefined: NULL */
+  show(what: Shown): string | undefined {
+    if (what === "vitrine.receipt" && this.#last !== undefined) this.hold(this.#last.position);
+    return this.#around.show(what, this.#last);
   }
 
   /** What was intended did not happen. Does nothing when its end is known. */

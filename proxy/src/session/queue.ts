@@ -1,4 +1,5 @@
 import type { Decision } from "../access/index.ts";
+import type { Shown } from "../receipts/index.ts";
 import type { Execution, Portal, Prepared } from "./execution.ts";
 
 /**
@@ -16,6 +17,8 @@ export type Pending =
       readonly wait: number;
       readonly unsettles: boolean;
       readonly denial?: Decision;
+      /** The proxy itself answers it, and the server's EmptyQueryResponse stands for the answer. */
+      readonly shown?: Shown;
     }
   | { readonly kind: "parse"; readonly name: string; readonly prepared: Prepared; readonly denial?: Decision }
   | { readonly kind: "bind"; readonly name: string; readonly statement: string; readonly portal: Portal }
@@ -45,6 +48,8 @@ export type Pending =
       readonly denial?: Decision;
     }
   | { readonly kind: "sync"; failed: boolean }
+  /** The proxy itself answers it, in the place of the server's CloseComplete. */
+  | { readonly kind: "shown"; readonly answer: () => Buffer }
   /** CopyDone or CopyFail sent before the server was seen to enter COPY; it has no answer of its own. */
   | { readonly kind: "copy-end" };
 

@@ -1,6 +1,7 @@
 import { type Access, SessionAccess } from "../access/index.ts";
 import type { Recorder } from "../audit/index.ts";
 import { ProxyError, SQLSTATE, toldAs } from "../errors.ts";
+import type { Shown } from "../receipts/index.ts";
 import type { Analyzer } from "../statements/index.ts";
 import {
   type AuthenticationRequest,
@@ -14,6 +15,7 @@ import {
 import { MAX_NAME_BYTES, type Startup } from "../wire/startup.ts";
 import type { Execution } from "./execution.ts";
 import { Gate } from "./gate.ts";
+import type { Written } from "./ledger.ts";
 import type { Policy } from "./policy.ts";
 import type { Phase } from "./table.ts";
 import { Tracker } from "./tracker.ts";
@@ -53,6 +55,8 @@ export class Session {
   readonly access: SessionAccess | undefined;
   /** An execution has returned more than it may, and is to be cancelled. */
   onExceeded: ((execution: Execution) => void) | undefined;
+  /** The proxy itself is asked to show something: from here on some of its answers stand in place of the server's. */
+  onShows: (() => void) | undefined;
   #key: { readonly pid: number; readonly key: Buffer } | undefined;
   readonly #shared: Shared;
   readonly #nextId: () => string;
@@ -106,6 +110,8 @@ export class Session {
       standardStrings: () => this.#standardStrings,
       gate: this.access === undefined ? undefined : new Gate(this.access),
       cancel: (execution) => this.onExceeded?.(execution),
+      shows: () => this.onShows?.(),
+      show: (what, last) => this.#show(what, last),
     });
   }
 
@@ -252,6 +258,19 @@ export class Session {
         `,"rows":${rows},"bytes_in":${bytesIn},"bytes_out":${bytesOut},"reason":"${reason}"`,
       [],
     );
+  }
+
+  #show(what: Shown, last: Written | undefined): string | undefined {
+    const { recorder } = this.#shared;
+    if (what === "vitrine.receipt") return last === undefined ? undefined : recorder.receipt(last.seq, last.leaf);
+    const { user, database } = this.startup;
+    return JSON.stringify({
+      session: this.id,
+      source: recorder.source,
+      epoch: recorder.epoch,
+      login: user,
+      database,
+    });
   }
 
   #subject(): string {

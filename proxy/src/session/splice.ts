@@ -20,9 +20,17 @@ const ASYNCHRONOUS: ReadonlySet<number> = new Set([
   BACKEND.readyForQuery,
 ]);
 
+/** Besides those that are read whole anyway. Each is as short as a header, but for its length. */
+const REPLACED: ReadonlySet<number> = new Set([
+  BACKEND.portalSuspended,
+  BACKEND.emptyQueryResponse,
+  BACKEND.closeComplete,
+  BACKEND.noData,
+]);
+
 /**
- * Stands before the backend side of a session with access rules: puts the proxy's own ErrorResponse in the place of the
- * server's where a statement was denied, and keeps back the rows beyond what a statement may return. A message is passed
+ * Stands before the backend side of a session with access rules, or of one that has asked the proxy itself: puts the proxy's own ErrorResponse in the place of the
+ * server's where a statement was denied, its own answers where it was asked itself, and keeps back the rows beyond what a statement may return. A message is passed
  * on as soon as its header is complete, and an ErrorResponse when all of it is.
  */
 export class Splice implements FrameSink {
@@ -45,7 +53,7 @@ export class Splice implements FrameSink {
     const keep = this.#inner.begin(type, size);
     this.#left = size;
     // What may have to be replaced is not passed on before it was read.
-    this.#whole = keep >= size || type === BACKEND.portalSuspended;
+    this.#whole = keep >= size || REPLACED.has(type);
     const { tracker, phase } = this.#session;
     const beyond =
       phase === "ready" &&
@@ -66,9 +74,10 @@ export class Splice implements FrameSink {
     const data = type === BACKEND.dataRow || type === BACKEND.copyData;
     if (!(data && this.#keptBack && !this.#muted)) this.#inner.end(type, size, head);
     if (type === BACKEND.readyForQuery) this.#muted = false;
+    const shown = this.#session.tracker.takeShown();
     const refusal = this.#session.tracker.takeRefusal();
     if (refusal === undefined) {
-      if (this.#whole && !this.#keptBack) this.#pieces.push({ bytes: head, whole: true });
+      if (this.#whole && !this.#keptBack) this.#pieces.push({ bytes: shown ?? head, whole: true });
       return;
     }
     if (this.#muted) return;

@@ -1,5 +1,17 @@
 import type { Decision } from "../access/index.ts";
 import { ProxyError } from "../errors.ts";
+import {
+  BIND_COMPLETE,
+  COMPLETE,
+  closePortal,
+  EMPTY_QUERY,
+  emptyParse,
+  PLACEHOLDER,
+  row,
+  rowDescription,
+  type Shown,
+  shownBy,
+} from "../receipts/index.ts";
 import type { Statement } from "../statements/index.ts";
 import type { ServerError } from "../wire/backend.ts";
 import type { BackendName } from "../wire/messages.ts";
@@ -43,6 +55,9 @@ export class Tracker {
   #fatal = false;
   #instead: Buffer | undefined;
   #refusal: Decision | undefined;
+  /** The proxy itself was asked to show something. */
+  #shows = false;
+  #shown: Buffer | undefined;
 
   constructor(around: Surroundings) {
     this.#around = around;
@@ -88,6 +103,18 @@ export class Tracker {
     return refusal;
   }
 
+  /** What the client must be sent in place of the backend message told last: the proxy's own answer. Asked for once. */
+  takeShown(): Buffer | undefined {
+    const shown = this.#shown;
+    this.#shown = undefined;
+    return shown;
+  }
+
+  /** Whether the proxy itself answers what the client has prepared under this name. */
+  isShown(statement: string): boolean {
+    return this.#shows && this.#sent.prepared.get(statement)?.shown !== undefined;
+  }
+
   // --- frontend messages -------------------------------------------------------------------------------------------
 
   query(text: Buffer, size: number): number {
@@ -95,6 +122,8 @@ export class Tracker {
     const { settled } = this.#queue;
     const statements = this.#analyze(text);
     const { gate } = this.#around;
+    const shown = shownBy(statements);
+    if (shown !== undefined) return this.#queryShown(shown, text);
     const judged = gate?.query(gate.reading(text, statements));
     gate?.asked();
     const executions: Execution[] = [];
@@ -147,8 +176,13 @@ export class Tracker {
     const subject: Subject = { protocol: "extended", statement: only, sql, functionOid: undefined };
     const { gate } = this.#around;
     const judged = gate?.reading(own, statements) ?? statements;
-    const prepared: Prepared = { subject, segment: this.#segment, settled: this.#queue.settled, judged };
-    const decided = gate?.parse(judged);
+    const shown = shownBy(statements);
+    const prepared: Prepared = { subject, segment: this.#segment, settled: this.#queue.settled, judged, shown };
+    if (shown !== undefined) {
+      this.#show();
+      this.#instead = emptyParse(name);
+    }
+    const decided = shown === undefined ? gate?.parse(judged) : undefined;
     if (decided?.allowed === false) {
       this.#instead = rejectedParse(name);
       if (name === "") this.#sent.prepared.delete("");
@@ -161,11 +195,22 @@ export class Tracker {
     return 0;
   }
 
-  bind(portalName: string, statement: string, parameters: Parameters | undefined, size: number): number {
+  /** @param format of the first column of the result; matters only to what the proxy itself answers */
+  bind(
+    portalName: string,
+    statement: string,
+    parameters: Parameters | undefined,
+    size: number,
+    format: number = 0,
+  ): number {
     if (this.#skipping) return 0;
+    const prepared = this.#sent.prepared.get(statement);
+    // With parameters it is the server that says that there are none.
+    if (prepared?.shown !== undefined && parameters === undefined)
+      return this.#bindShown(portalName, statement, prepared, prepared.shown, format);
     const portal: Portal = {
       statement,
-      prepared: this.#sent.prepared.get(statement),
+      prepared,
       segment: this.#segment,
       parameters,
       bytes: size,
@@ -178,7 +223,10 @@ export class Tracker {
   }
 
   describe(what: "statement" | "portal", name: string): number {
-    if (!this.#skipping) this.#queue.push({ kind: "describe", what, name });
+    if (this.#skipping) return 0;
+    const shown = what === "portal" ? this.#sent.portals.get(name)?.shown : undefined;
+    if (shown !== undefined) return this.#stand(PLACEHOLDER, () => rowDescription(shown.what, shown.format));
+    this.#queue.push({ kind: "describe", what, name });
     return 0;
   }
 
@@ -193,6 +241,14 @@ export class Tracker {
   execute(name: string, size: number): number {
     if (this.#skipping) return 0;
     const portal = this.#sent.portals.get(name);
+    const shown = portal?.shown;
+    if (shown !== undefined) {
+      return this.#stand(PLACEHOLDER, () => {
+        if (shown.done) return COMPLETE;
+        shown.done = true;
+        return row(this.ledger.show(shown.what));
+      });
+    }
     const suspended = portal?.suspended;
     const carriedOn = suspended !== undefined;
     const decided = this.#decideExecute(name, portal, carriedOn);
@@ -250,6 +306,61 @@ export class Tracker {
   copyEnd(): void {
     if (this.#copyIn) this.#copyIn = false;
     else if (!this.#queue.empty) this.#queue.push({ kind: "copy-end" });
+  }
+
+  // --- what the proxy itself answers -------------------------------------------------------------------------------
+
+  /**
+   * The server is sent something that succeeds and does nothing, and its answer is replaced. So the proxy's own answer
+   * comes in its turn, and is skipped behind an error as any other. No rule is asked, and nothing is recorded: nothing
+   * was executed.
+   */
+  #stand(message: Buffer, answer: () => Buffer): number {
+    this.#instead = message;
+    this.#queue.push({ kind: "shown", answer });
+    return 0;
+  }
+
+  #queryShown(shown: Shown, text: Buffer): number {
+    this.#show();
+    this.#around.gate?.asked();
+    this.#instead = EMPTY_QUERY;
+    this.#sent.dropUnnamed();
+    this.#queue.push({
+      kind: "query",
+      text,
+      executions: [],
+      next: 0,
+      failed: false,
+      wait: 0,
+      unsettles: false,
+      shown,
+    });
+    return 0;
+  }
+
+  /** The server refuses a Bind of empty text in a failed transaction, so a Close of the same portal stands for it. */
+  #bindShown(name: string, statement: string, prepared: Prepared, what: Shown, format: number): number {
+    const portal: Portal = {
+      statement,
+      prepared,
+      segment: this.#segment,
+      parameters: undefined,
+      bytes: 0,
+      suspended: undefined,
+      shown: { what, format, done: false },
+    };
+    this.#sent.portals.set(name, portal);
+    return this.#stand(closePortal(name), () => {
+      this.#bound(name, statement, portal);
+      return BIND_COMPLETE;
+    });
+  }
+
+  #show(): void {
+    if (this.#shows) return;
+    this.#shows = true;
+    this.#around.shows();
   }
 
   /**
@@ -335,6 +446,11 @@ export class Tracker {
         this.#queue.shift();
         return;
       case "closeComplete":
+        if (head?.kind === "shown") {
+          this.#shown = head.answer();
+          this.#queue.shift();
+          return;
+        }
         if (head?.kind !== "close") break;
         if (head.what === "statement") this.#confirmed.prepared.delete(head.name);
         else this.#endPortal(this.#confirmed.closePortal(head.name));
@@ -348,15 +464,23 @@ export class Tracker {
         if (head?.kind !== "query" || head.failed) break;
         this.#currentOfQuery(head).bytesOut += size;
         return;
-      case "noData":
+      case "noData": {
         if (head?.kind !== "describe") break;
+        const shown = head.what === "statement" ? this.#confirmed.prepared.get(head.name)?.shown : undefined;
+        if (shown !== undefined) this.#shown = rowDescription(shown, 0);
         this.#queue.shift();
         return;
+      }
       case "commandComplete":
         this.#completed(tag);
         return;
       case "emptyQueryResponse":
-        if (head?.kind === "query") return;
+        if (head?.kind === "query") {
+          const { shown } = head;
+          if (shown !== undefined)
+            this.#shown = Buffer.concat([rowDescription(shown, 0), row(this.ledger.show(shown))]);
+          return;
+        }
         // What was suspended has begun, so it was not empty.
         if (head?.kind !== "execute" || this.#confirmed.portals.get(head.name)?.suspended !== undefined) break;
         this.#resolve(head);
@@ -667,6 +791,8 @@ export class Tracker {
         head.answered = true;
         head.failed = true;
         return false;
+      case "shown":
+        return true;
       case "sync":
         if (!head.failed) this.ledger.finish(this.ledger.begin(COMMIT_AT_SYNC, undefined), result());
         head.failed = true;

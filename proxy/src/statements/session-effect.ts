@@ -5,6 +5,9 @@ import { constant, type Nodes } from "./tree.ts";
 /** DECLARE … WITH HOLD in DeclareCursorStmt's options (PostgreSQL's parsenodes.h). */
 const CURSOR_OPT_HOLD = 0x20;
 
+/** How the names of settings begin that the proxy itself may show. */
+const OWN_SETTINGS = "vitrine.";
+
 const VERBS = {
   TRANS_STMT_BEGIN: "begin",
   TRANS_STMT_START: "begin",
@@ -41,6 +44,10 @@ export function sessionEffect(
   if (statement.ExecuteStmt !== undefined) return { kind: "execute", name: statement.ExecuteStmt.name ?? "" };
   if (statement.DeallocateStmt !== undefined) return { kind: "deallocate", ...named(statement.DeallocateStmt.name) };
   if (statement.VariableSetStmt !== undefined) return setting(statement.VariableSetStmt);
+  if (statement.VariableShowStmt !== undefined) {
+    const name = (statement.VariableShowStmt.name ?? "").toLowerCase();
+    return name.startsWith(OWN_SETTINGS) ? { kind: "show", name } : undefined;
+  }
   if (statement.DiscardStmt !== undefined) {
     const what = (statement.DiscardStmt.target ?? "").replace("DISCARD_", "").toLowerCase();
     return { kind: "discard", what: what as "all" | "plans" | "sequences" | "temp" };

@@ -68,6 +68,8 @@ export type SessionEffect =
   | { readonly kind: "listen"; readonly name: string }
   /** No name: all of them. */
   | { readonly kind: "unlisten"; readonly name?: string }
+  /** SHOW of a setting that is the proxy's own; `name` in lower case. */
+  | { readonly kind: "show"; readonly name: string }
   /** set_config(): which setting is changed cannot always be told. */
   | { readonly kind: "set-config" };
 

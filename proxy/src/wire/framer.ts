@@ -75,6 +75,18 @@ export class Framer {
     }
   }
 
+  /**
+   * Feeds no more than the message under way.
+   * @returns how many bytes of the chunk belong to it
+   * @throws ProxyError as {@link feed}
+   */
+  finish(chunk: Buffer): number {
+    let at = 0;
+    while (at < chunk.length && !this.atBoundary)
+      at += this.#missing > 0 ? this.#take(chunk, at) : this.#takeHeader(chunk, at);
+    return at;
+  }
+
   #start(type: number, size: number, keep: number): void {
     this.#type = type;
     this.#size = size;

@@ -88,6 +88,23 @@ export function parseParameters(
   }
 }
 
+/**
+ * The format asked for the first column of a Bind's result: 0 text, 1 binary; 0 as well where the message has
+ * parameters, or is not whole.
+ */
+export function parseResultFormat(head: Buffer, block: number): number {
+  try {
+    const formats = head.readUInt16BE(block);
+    const at = block + 2 + 2 * formats;
+    if (head.readUInt16BE(at) > 0 || head.readUInt16BE(at + 2) === 0) return 0;
+    return head.readUInt16BE(at + 4) === 1 ? 1 : 0;
+  } catch (error) {
+    // A RangeError of Buffer: what is wrong with the message is found when its parameters are read.
+    if (!(error instanceof RangeError)) throw error;
+    return 0;
+  }
+}
+
 /** How many parameters a block has, from the head of a message. */
 export function parseCount(which: "Bind" | "FunctionCall", head: Buffer, block: number): number {
   if (head.length < block + 2) throw violation(which);

@@ -89,6 +89,8 @@ export interface StageOptions {
   readonly loggedIn?: false;
   /** The text of a file of access rules. */
   readonly rules?: string;
+  /** The proxy's own answers are to be seen. */
+  readonly shows?: true;
 }
 
 /** A session between a client and a server that the test plays, with a recorder that it watches. */
@@ -98,7 +100,7 @@ export class Stage {
   /** What may go to the server, with the position each piece waits for. */
   readonly forwarded: { readonly bytes: Buffer; wait: number }[] = [];
   terminated = false;
-  /** With rules: what the client is sent. */
+  /** With rules, or where the proxy's own answers are to be seen: what the client is sent. */
   readonly splice: Splice | undefined;
   readonly #frontend: Framer;
   readonly #backend: Framer;
@@ -135,7 +137,8 @@ export class Stage {
         { statementBytes: options.statementBytes ?? 1 << 26 },
       ),
     );
-    if (options.rules !== undefined) this.splice = new Splice(new BackendSide(this.session), this.session);
+    if (options.rules !== undefined || options.shows)
+      this.splice = new Splice(new BackendSide(this.session), this.session);
     this.#backend = new Framer(this.splice ?? new BackendSide(this.session));
     if (options.loggedIn !== false) this.server(B.auth(0), B.key(77), B.ready());
   }
