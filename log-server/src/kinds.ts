@@ -25,12 +25,16 @@ const epoch = atLeast(1);
 const session = matching(/^(?:0|[1-9][0-9]*)\.(?:0|[1-9][0-9]*)$/);
 const sqlstate = matching(/^[0-9A-Z]{5}$/);
 const auth = anyOf(oneOf("trust", "password", "md5", "scram-sha-256", "scram-sha-256-plus"), matching(/^other:.+$/s));
-const actor = object({ login: text, auth });
+const actor = object({ login: text, auth, "identity?": text, "groups?": listOf(text) });
 const clientAtStart = object({
   address: sealable("client.address"),
   "application?": text,
   tls: flag,
   "certificate?": sha256Hex,
+});
+const claimed = object({
+  "user?": object({ name: text, from: oneOf("application_name", "comment") }),
+  "trace?": object({ id: matching(/^[0-9a-f]{32}$/), span: matching(/^[0-9a-f]{16}$/) }),
 });
 const nameAndKey = object({ name: (value) => typeof value === "string" && isKeyName(value), vkey: text });
 const scope = object({ "index?": count, "login?": text, "before?": timestamp });
@@ -113,6 +117,7 @@ const table: Readonly<Record<string, Members>> = {
     "n?": atLeast(1),
     "role?": text,
     client: object({ address: sealable("client.address"), "application?": text }),
+    "claimed?": claimed,
     protocol: oneOf("simple", "extended", "function"),
     operation: text,
     class: oneOf(...statementClasses),

@@ -34,7 +34,28 @@ const auth: Check = matching(
 const actor: Member = must(
   "actor",
   "an object with login and auth",
-  object([must("login", "a string", isText), must("auth", "a way to authenticate", auth)]),
+  object([
+    must("login", "a string", isText),
+    must("auth", "a way to authenticate", auth),
+    may("identity", "a string", isText),
+    may("groups", "an array of strings", arrayOf(isText)),
+  ]),
+);
+/** What nobody has checked. */
+const claimed: Member = may(
+  "claimed",
+  "an object of user and trace",
+  object([
+    may("user", "", object([must("name", "", isText), must("from", "", oneOf("application_name", "comment"))])),
+    may(
+      "trace",
+      "",
+      object([
+        must("id", "", matching(/^[0-9a-f]{32}$/, "[0-9a-f]{32}")),
+        must("span", "", matching(/^[0-9a-f]{16}$/, "[0-9a-f]{16}")),
+      ]),
+    ),
+  ]),
 );
 const session: Member = must("session", "of the form <epoch>.<n>", isSession);
 const database: Member = must("database", "a string", isText);
@@ -211,6 +232,7 @@ const kinds: ReadonlyMap<string, readonly Member[]> = new Map<string, readonly M
       may("n", "an integer from 1", isPositive),
       may("role", "a string", isText),
       must("client", "an object with address", object([address, application])),
+      claimed,
       must("protocol", "simple, extended or function", oneOf("simple", "extended", "function")),
       must("operation", "a string", isText),
       must(

@@ -88,6 +88,16 @@ func entryVectors() M {
 	good("statement, denied by a rule", failed.with("outcome", "denied", "sqlstate", "42501", "rule", "no-cards"))
 	good("statement, allowed, with a rule on trial", st.with("rule", "default", "would_deny", "trial"))
 	good("statement, sent three times", st.with("attempts", 3))
+	known := o("login", "app", "auth", "scram-sha-256", "identity", "ann@example.org", "groups", []string{"staff", "on-call"})
+	for _, kind := range []string{"session.start", "session.end", "statement"} {
+		good(kind+", identity and groups", e[kind].with("actor", known))
+	}
+	good("statement, identity and no groups", st.with("actor", known.with("groups", []string{})))
+	says, trace := o("name", "ann", "from", "comment"), o("id", strings.Repeat("4b", 16), "span", strings.Repeat("0a", 8))
+	good("statement, claimed user and trace", st.with("claimed", o("user", says, "trace", trace)))
+	good("statement, claimed user alone", st.with("claimed", o("user", says.with("from", "application_name"))))
+	good("statement, claimed trace alone", st.with("claimed", o("trace", trace)))
+	good("statement, claimed, members nobody knows", st.with("claimed", o("user", says.with("future", 1), "future", nil)))
 	good("session.start, one of several hosts, after eleven attempts", sess.with("server", sess.get("server").(M).with("host", "[2001:db8::5]:5433"), "attempts", 11))
 	good("rules.change, the first of an epoch", e["rules.change"].without("previous_rules"))
 	good("statement, denied, without sql", failed.without("sql").with("outcome", "denied", "sqlstate", "54000"))
@@ -197,6 +207,8 @@ func entryVectors() M {
 		{"source.key: proof null", e["source.key"], []any{"proof", nil}}, {"source.key: vkey a number", e["source.key"], []any{"vkey", 1}}, {"source.registered: a string", e["source.registered"], []any{"registered", "proxy-a"}}, {"source.registered: a name with a space", e["source.registered"], []any{"registered", o("name", "a b", "vkey", "x")}}, {"source.registered: without vkey in it", e["source.registered"], []any{"registered", o("name", "a")}}, {"source.retired: by null", e["source.retired"], []any{"by", nil}}, {"source.retired: reason a number", e["source.retired"], []any{"reason", 1}},
 		{"disclosure.read: index a string", read, []any{"index", "7"}}, {"disclosure.read: names a string", read, []any{"names", "sql"}}, {"disclosure.read: names with a number", read, []any{"names", []any{1}}}, {"disclosure.read: reader sealed", read, []any{"reader", x}},
 		{"erasure.ordered: an empty scope", order, []any{"scope", o()}}, {"erasure.ordered: a scope of two", order, []any{"scope", o("login", "alice", "index", 7)}}, {"erasure.ordered: a scope nobody knows", order, []any{"scope", o("table", "a")}}, {"erasure.ordered: before a day", order, []any{"scope", o("before", "2026-11-22")}}, {"erasure.ordered: index a string", order, []any{"scope", o("index", "7")}}, {"erasure.ordered: login null", order, []any{"scope", o("login", nil)}}, {"erasure.ordered: scope an array", order, []any{"scope", []any{}}}, {"erasure.done: values null", e["erasure.done"], []any{"values", nil}},
+		{"statement: claimed a string", st, []any{"claimed", "ann"}}, {"statement: claimed user a string", st, []any{"claimed", o("user", "ann")}}, {"statement: claimed user without from", st, []any{"claimed", o("user", o("name", "ann"))}}, {"statement: claimed user from nowhere known", st, []any{"claimed", o("user", o("name", "ann", "from", "oracle"))}}, {"statement: claimed trace in upper case", st, []any{"claimed", o("trace", o("id", strings.Repeat("4B", 16), "span", strings.Repeat("0a", 8)))}}, {"statement: claimed trace without span", st, []any{"claimed", o("trace", o("id", strings.Repeat("4b", 16)))}},
+		{"statement: identity null", st, []any{"actor", o("login", "app", "auth", "trust", "identity", nil)}}, {"statement: groups a string", st, []any{"actor", o("login", "app", "auth", "trust", "groups", "staff")}},
 		{"statement: rule null", st, []any{"rule", nil}}, {"statement: rule an object", st, []any{"rule", o("name", "x")}}, {"statement: would_deny true", st, []any{"would_deny", true}},
 		{"statement: attempts 1", st, []any{"attempts", 1}}, {"statement: attempts a string", st, []any{"attempts", "2"}}, {"session.start: attempts 0", sess, []any{"attempts", 0}}, {"session.start: attempts null", sess, []any{"attempts", nil}}, {"session.start: host a number", sess, []any{"server", o("host", 5432)}},
 		{"rules.change: rules of 63 digits", e["rules.change"], []any{"rules", hexOf(sum())[1:]}}, {"rules.change: previous_rules null", e["rules.change"], []any{"previous_rules", nil}},
