@@ -4,7 +4,8 @@ import { parseBundle, parseTile, type TileLevel, tilePath, tileWidth } from "./t
 /**
  * How a log is read. Everything that arrives through it is checked; it may lie. What an implementation must keep:
  *
- * - `"missing"` is answered when the log answered and does not have it; then the verdict cannot be PASS.
+ * - `"missing"` is answered when the log answered and does not have it; then the verdict cannot be PASS. It may also throw
+ *   {@link VerifierError} `data_missing`, to say what was answered instead.
  * - When the log did not answer, or broke off, it throws {@link VerifierError} `log_unreachable`.
  * - It bounds what it reads, before buffering it: a checkpoint by `maxNoteLength` + 1 bytes, a tile by
  *   `maxTileLength` + 1, a bundle by `maxBundleLength` + 1. What is cut there is then found to be malformed.
@@ -19,18 +20,32 @@ export interface LogReader {
 }
 
 /**
- * Step T1: reads a tile of the exact width, or the full one in its place (spec/tiles.md).
+ * Step T1: reads a tile of the exact width, or the full one in its place (spec/tiles.md). What answers anything but the
+ * tile is as good as nothing: many a store of files says 403 of what it does not have.
  * @throws VerifierError `data_missing`, `log_unreachable`
  */
 async function readTile(reader: LogReader, level: TileLevel, n: number, width: number): Promise<[Uint8Array, number]> {
-  const exact = await reader.tile(level, n, width);
-  if (exact !== "missing") return [exact, width];
-  if (width < tileWidth) {
-    const full = await reader.tile(level, n, tileWidth);
-    if (full !== "missing") return [full, tileWidth];
-  }
+  const exact = await ask(reader, level, n, width);
+  if (exact instanceof Uint8Array) return [exact, width];
+  const full = width < tileWidth ? await ask(reader, level, n, tileWidth) : "missing";
+  if (full instanceof Uint8Array) return [full, tileWidth];
+  for (const answer of [exact, full]) if (answer instanceof VerifierError) throw answer;
   const where = tilePath(level, n, width);
   throw new VerifierError("data_missing", `the log does not have ${where}, which its checkpoint implies`, { where });
+}
+
+async function ask(
+  reader: LogReader,
+  level: TileLevel,
+  n: number,
+  width: number,
+): Promise<Uint8Array | "missing" | VerifierError> {
+  try {
+    return await reader.tile(level, n, width);
+  } catch (error) {
+    if (error instanceof VerifierError && error.code === "data_missing") return error;
+    throw error;
+  }
 }
 
 /**

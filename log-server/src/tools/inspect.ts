@@ -188,13 +188,25 @@ async function source(store: Store, name: string): Promise<Inspection> {
   if (state === undefined) throw new LogServerError("not_found", `the store has nothing of a source ${name}`);
   const epochs: EpochState[] = [];
   for (let epoch = 1; epoch <= state.epoch; epoch += 1) {
-    const ranges = await store.accepted(name, epoch, 0, Number.MAX_SAFE_INTEGER);
-    const last = ranges.at(-1);
-    if (last === undefined) continue;
-    const entries = last.seq + last.count;
-    epochs.push({ epoch, entries, firstIndex: ranges[0]!.index, lastIndex: last.index + last.count - 1 });
+    const found = await epochState(store, name, epoch);
+    if (found !== undefined) epochs.push(found);
   }
   return { about: "source", ...state, epochs };
+}
+
+/** Sequences whose ranges are looked up at a time: an epoch may have a range for each of its entries. */
+const WINDOW = 65_536;
+
+async function epochState(store: Store, name: string, epoch: number): Promise<EpochState | undefined> {
+  let state: EpochState | undefined;
+  for (let next = 0; ; ) {
+    const ranges = await store.accepted(name, epoch, next, next + WINDOW);
+    const last = ranges.at(-1);
+    if (last === undefined) return state;
+    next = last.seq + last.count;
+    const firstIndex = state?.firstIndex ?? ranges[0]!.index;
+    state = { epoch, entries: next, firstIndex, lastIndex: last.index + last.count - 1 };
+  }
 }
 
 async function disclosures({ store }: StoppedLog, index: number): Promise<Inspection> {

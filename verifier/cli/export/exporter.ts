@@ -95,6 +95,8 @@ export class Exporter {
       }
       await writing;
       await this.#writeAll(waiting);
+      // Of what was passed over nothing is remembered, but by this run: it would read all of it again and again.
+      if (this.#since !== undefined) this.#next = tree.size;
       return true;
     } finally {
       // Whatever ended it, nothing is under way afterwards.

@@ -46,6 +46,32 @@ t.test("a host that does not exist, and one that does not speak HTTP", async (t)
   t.equal(tls.status, 69);
 });
 
+t.test(
+  "what a store of files says of a partial tile that is gone is as good as nothing: the full one does",
+  async (t) => {
+    const isPartial = (path: string): boolean => /^\/tile\/.*\.p\/[0-9]+$/.test(path);
+    const refuse: Hook = (path, response) => {
+      if (!isPartial(path)) return false;
+      response.writeHead(403).end("AccessDenied");
+      return true;
+    };
+    const missing = await audit(t, refuse);
+    t.match([missing.status, missing.json.findings], [2, [{ code: "data_missing", message: /answers 403/ }]]);
+    // The log has grown: where the checkpoint implies partial tiles, there are full ones by now.
+    const earlier = vectorLog(200).checkpoint();
+    const server = await serve(vectorLog(), (path, response, request) => {
+      if (path !== "/checkpoint") return refuse(path, response, request);
+      response.end(earlier);
+      return true;
+    });
+    t.teardown(() => server.close());
+    const state = temporaryFolder(t);
+    const proved = await run(["prove", "--log", server.url, "--vkey", vectors.vkey, "--state", state, "--index", "7"]);
+    t.equal(proved.status, 0, proved.stderr);
+    t.ok(server.paths.some(isPartial));
+  },
+);
+
 t.test("a log that is silent is given up, before its answer and in the middle of it", async (t) => {
   const before = await audit(t, () => true, "--timeout", "0.3");
   t.equal(before.status, 69);

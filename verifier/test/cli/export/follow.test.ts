@@ -57,6 +57,23 @@ t.test("a log is followed as it grows, through what fails on the way", async (t)
   t.match(told, /30 rows written; the next index is 30/);
 });
 
+t.test("what stands before --since is read once", async (t) => {
+  const folder = temporaryFolder(t);
+  const server = await serve(vectorLog());
+  t.teardown(() => server.close());
+  const position = join(folder, "position");
+  const ofLog = ["--log", server.url, "--vkey", vectors.vkey, "--state", join(folder, "state"), "--interval", "0.01"];
+  const output = join(folder, "events.jsonl");
+  const to = ["--format", "ocsf", "--output", output, "--position", position, "--since", "9999-01-01"];
+  const ended = exportWith([...ofLog, ...to]);
+  const count = (name: string): number => server.paths.filter((path) => path.startsWith(name)).length;
+  while (count("/checkpoint") < 8) await sleep(5);
+  process.emit("SIGTERM");
+  t.match(await ended, { status: 0, told: /0 rows written/ });
+  t.equal(count("/tile/entries/000"), 1);
+  t.throws(() => readFileSync(position), { code: "ENOENT" });
+});
+
 t.test("being stopped while the collector refuses loses nothing", async (t) => {
   const folder = temporaryFolder(t);
   const server = await serve(vectorLog());
