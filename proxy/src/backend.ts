@@ -1,4 +1,5 @@
 import type { Duplex } from "node:stream";
+import type { ProxyError } from "./errors.ts";
 import type { Startup } from "./wire/startup.ts";
 
 /** What a CancelRequest names: the process id and secret of a BackendKeyData message. */
@@ -31,6 +32,14 @@ export interface Backend {
    * @throws ProxyError `upstream_unreachable`
    */
   cancel(key: BackendKey): Promise<void>;
+  /** Connections to servers that were tried for it, the one that it got included; left out: one. */
+  readonly attempts?: number;
+  /** The server's `host:port` as configured, where there are several to choose from. */
+  readonly host?: string;
+  /** Told of each parameter that the server reports to the client. */
+  reported?(name: string, value: string): void;
+  /** Asked once, when the server is ready for the first statement: why this client must not have the session. */
+  refusal?(): ProxyError | undefined;
 }
 
 /**

@@ -5,12 +5,14 @@ import { isMap, isScalar, LineCounter, parseDocument, type YAMLMap } from "yaml"
 import { ProxyError } from "./errors.ts";
 import { DURABILITIES, type Durability } from "./session/policy.ts";
 import { SEALABLE, type SealableName } from "./session/values.ts";
-import type { UpstreamAddress } from "./upstream/index.ts";
+import { type BreakerSettings, parseUpstreamUrl, type RetrySettings, type Upstream } from "./upstream/index.ts";
 
 export interface ProxyConfig {
   readonly listen: { readonly host: string; readonly port: number };
   readonly status: { readonly host: string; readonly port: number } | undefined;
-  readonly upstream: UpstreamAddress;
+  readonly upstream: Upstream;
+  readonly retry: RetrySettings;
+  readonly breaker: BreakerSettings;
   readonly log: { readonly url: string; readonly vkey: string };
   readonly source: { readonly key: string };
   readonly spool: { readonly dir: string; readonly maxBytes: number; readonly maxAgeMs: number };
@@ -76,6 +78,16 @@ export const CONFIG_KEYS: readonly ConfigKey[] = [
   { path: "limits.idle_timeout_ms", kind: "integer", default: 0, minimum: 0 },
   { path: "limits.idle_in_transaction_ms", kind: "integer", default: 0, minimum: 0 },
   { path: "limits.statement_timeout_ms", kind: "integer", default: 0, minimum: 0 },
+  { path: "retry.attempts", kind: "integer", default: 3, minimum: 1 },
+  { path: "retry.backoff_ms", kind: "integer", default: 50, minimum: 1 },
+  { path: "retry.max_backoff_ms", kind: "integer", default: 1000, minimum: 1 },
+  { path: "retry.deadline_ms", kind: "integer", default: 10_000, minimum: 1 },
+  { path: "retry.budget_percent", kind: "integer", default: 20, minimum: 0 },
+  { path: "retry.reserve", kind: "integer", default: 10, minimum: 0 },
+  { path: "retry.read_bytes", kind: "integer", default: 65_536, minimum: 0 },
+  { path: "breaker.failures", kind: "integer", default: 5, minimum: 1 },
+  { path: "breaker.open_ms", kind: "integer", default: 1000, minimum: 1 },
+  { path: "breaker.avoid_ms", kind: "integer", default: 10_000, minimum: 0 },
 ];
 
 /**
@@ -119,11 +131,28 @@ async function build(values: ReadonlyMap<string, unknown>, path: string): Promis
   const get = <T>(name: string): T => values.get(name) as T;
   const file = (name: string): string => resolve(dirname(path), get<string>(name));
   const vkey = get<string>("log.vkey");
-  const effective = JSON.stringify([...values].map(([name, value]) => [name, value ?? null]));
+  const effective = JSON.stringify(
+    [...values].map(([name, value]) => [name, value ?? null]),
+    plain,
+  );
   return Object.freeze({
     listen: get<ProxyConfig["listen"]>("listen"),
     status: get<ProxyConfig["status"]>("status"),
-    upstream: get<UpstreamAddress>("upstream"),
+    upstream: get<Upstream>("upstream"),
+    retry: {
+      attempts: get<number>("retry.attempts"),
+      backoffMs: get<number>("retry.backoff_ms"),
+      maxBackoffMs: get<number>("retry.max_backoff_ms"),
+      deadlineMs: get<number>("retry.deadline_ms"),
+      budgetPercent: get<number>("retry.budget_percent"),
+      reserve: get<number>("retry.reserve"),
+      readBytes: get<number>("retry.read_bytes"),
+    },
+    breaker: {
+      failures: get<number>("breaker.failures"),
+      openMs: get<number>("breaker.open_ms"),
+      avoidMs: get<number>("breaker.avoid_ms"),
+    },
     log: {
       url: get<string>("log.url"),
       vkey: vkey.includes("+") ? vkey : await readLine(file("log.vkey"), "log.vkey"),
@@ -156,6 +185,11 @@ async function build(values: ReadonlyMap<string, unknown>, path: string): Promis
     },
     digest: createHash("sha256").update(effective).digest("hex"),
   });
+}
+
+/** JSON has no maps. */
+function plain(_: string, value: unknown): unknown {
+  return value instanceof Map ? [...value] : value;
 }
 
 function flatten(
@@ -211,20 +245,13 @@ function convert(key: ConfigKey, value: unknown, where: string): unknown {
   }
 }
 
-function upstream(value: unknown, wrong: (wanted: string) => ProxyError): UpstreamAddress {
-  const wanted = "postgres://HOST:PORT; login, password and database come from each client";
-  let url: URL;
-  try {
-    url = new URL(String(value));
-  } catch {
-    throw wrong(wanted);
+function upstream(value: unknown, wrong: (wanted: string) => ProxyError): Upstream {
+  const url = parseUpstreamUrl(value, wrong);
+  const tls = url.parameters.get("sslmode");
+  if (tls !== undefined && !["disable", "allow", "prefer"].includes(tls)) {
+    throw wrong(`reached without TLS: sslmode=${/^[a-z-]{1,20}$/.test(tls) ? tls : "..."} is not supported yet`);
   }
-  if (!["postgres:", "postgresql:"].includes(url.protocol) || url.hostname === "") throw wrong(wanted);
-  const tls = url.searchParams.get("sslmode");
-  if (tls !== null && !["disable", "allow", "prefer"].includes(tls)) {
-    throw wrong(`reached without TLS: sslmode=${tls} is not supported yet`);
-  }
-  return { host: url.hostname.replace(/^\[|\]$/g, ""), port: url.port === "" ? 5432 : Number(url.port) };
+  return url;
 }
 
 async function readLine(path: string, key: string): Promise<string> {

@@ -255,6 +255,7 @@ export class Connection {
     this.#backend = backend;
     this.#server = server;
     const session = this.#session!;
+    session.backend = backend;
     this.#toServer = new HeldQueue(shared.recorder, server, () => this.#afterServerRelease());
     this.#fromClient = new Framer(
       new FrontendSide(
@@ -287,6 +288,7 @@ export class Connection {
     server.on("close", () => this.#onServerClose());
     server.on("end", () => server.end());
     this.#client.resume();
+    this.#updateFlow();
   }
 
   // --- the server's bytes ------------------------------------------------------------------------------------------

@@ -19,6 +19,7 @@ export function reasonOf(error: ProxyError): EndReason {
     case "disk_full":
       return "spool-full";
     case "upstream_lost":
+    case "upstream_unfit":
       return "server-closed";
     default:
       // The log's refusals: nothing can be recorded there any more.

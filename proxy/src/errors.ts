@@ -10,6 +10,7 @@ export const SQLSTATE = {
   too_many_connections: "53300",
   upstream_unreachable: "08001",
   upstream_lost: "08006",
+  upstream_unfit: "57P03",
   spool_full: "57P03",
   spool_failed: "58030",
   disk_full: "53100",

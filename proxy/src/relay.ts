@@ -1,11 +1,59 @@
+import type { Socket } from "node:net";
 import type { OpenBackend } from "./backend.ts";
-import { cancelUpstream, connectUpstream, type UpstreamAddress } from "./upstream/index.ts";
+import {
+  cancelUpstream,
+  type Enter,
+  fitOf,
+  type Host,
+  takesSessions,
+  type Upstreams,
+  unfit,
+} from "./upstream/index.ts";
 
-/** Each client gets a server connection of its own, and both authenticate each other through it. */
-export function relayTo(upstream: UpstreamAddress, connectTimeoutMs: number): OpenBackend {
+/**
+ * Each client gets a server connection of its own, and both authenticate each other through it. What the server is, is
+ * known only when the client is logged in; then it is too late to take another one.
+ */
+export function relayTo(upstreams: Upstreams): OpenBackend {
+  const { connectTimeoutMs, hosts } = upstreams;
   return async ({ raw }) => {
-    const stream = await connectUpstream(upstream, connectTimeoutMs);
-    stream.write(raw);
-    return { stream, cancel: ({ pid, key }) => cancelUpstream(upstream, pid, key, connectTimeoutMs) };
+    const enter: Enter<Socket> = async (stream) => {
+      stream.write(raw);
+      const ready = await takesSessions(stream, connectTimeoutMs);
+      return { value: stream, unready: !ready, dispose: () => stream.destroy() };
+    };
+    const { value: stream, host, attempts } = await upstreams.open(enter);
+    // Of several addresses of a name, a cancel request must reach the one where the session is.
+    const { address } = host;
+    const at = stream.remoteAddress === undefined ? address : { ...address, at: stream.remoteAddress };
+    return {
+      stream,
+      attempts,
+      ...(hosts.length > 1 ? { host: host.name } : {}),
+      cancel: ({ pid, key }) => cancelUpstream(at, pid, key, connectTimeoutMs),
+      ...watchRole(upstreams, host),
+    };
+  };
+}
+
+/** Learns from each session what its server is, and refuses one on a server that is not what is asked for. */
+function watchRole(
+  { target }: Upstreams,
+  host: Host,
+): {
+  reported(name: string, value: string): void;
+  refusal(): ReturnType<typeof unfit> | undefined;
+} {
+  const reported = new Map<string, string>();
+  return {
+    reported: (name, value) => {
+      host.reported(name, value);
+      reported.set(name, value);
+    },
+    refusal: () => {
+      const fit = fitOf(target, reported);
+      // One that is only second best was taken because nothing better was known.
+      return fit === "fits" || fit === "second" ? undefined : unfit(host.name, target, fit === "unknown");
+    },
   };
 }

@@ -13,6 +13,7 @@ import { Policy } from "./session/policy.ts";
 import { Values } from "./session/values.ts";
 import { Analyzer } from "./statements/index.ts";
 import { createStatusServer } from "./status.ts";
+import { Retries, UpstreamMetrics, Upstreams } from "./upstream/index.ts";
 
 export interface RunningProxy {
   readonly address: { readonly host: string; readonly port: number };
@@ -69,6 +70,12 @@ export async function startProxy(config: ProxyConfig, hooks: ProxyHooks = {}): P
     server!.sessions < limits.clients
       ? undefined
       : new ProxyError("too_many_connections", `the proxy's limit of ${limits.clients} clients is reached`);
+  const upstreams = new Upstreams(
+    config.upstream,
+    { connectTimeoutMs: limits.connectTimeoutMs, breaker: config.breaker },
+    new Retries(config.retry),
+    new UpstreamMetrics(metrics.registry),
+  );
   server = new ProxyServer({
     shared: {
       recorder,
@@ -79,7 +86,7 @@ export async function startProxy(config: ProxyConfig, hooks: ProxyHooks = {}): P
       access,
     },
     settings: limits,
-    open: relayTo(config.upstream, limits.connectTimeoutMs),
+    open: relayTo(upstreams),
     keys: new CancelKeys(),
     metrics,
     nextSessionId: () => {

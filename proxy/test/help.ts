@@ -9,11 +9,54 @@ import { ProxyServer } from "../src/server.ts";
 import { Policy } from "../src/session/policy.ts";
 import { SEALABLE, Values } from "../src/session/values.ts";
 import { Analyzer } from "../src/statements/index.ts";
+import {
+  Retries,
+  type RetrySettings,
+  type Target,
+  type Upstream,
+  UpstreamMetrics,
+  Upstreams,
+} from "../src/upstream/index.ts";
 import { WatchedDisk } from "./audit/disk.ts";
 import { type Bench, setUp, until } from "./audit/help.ts";
 import { FakePostgres } from "./fake-postgres.ts";
 
 const analyzer = await Analyzer.load();
+
+/** Retries that a test need not wait for. */
+export const QUICK: RetrySettings = {
+  attempts: 2,
+  backoffMs: 5,
+  maxBackoffMs: 10,
+  deadlineMs: 1000,
+  budgetPercent: 20,
+  reserve: 10,
+  readBytes: 65_536,
+};
+
+/** Servers at these ports of this machine. */
+export function upstreamsAt(
+  ports: readonly number[],
+  metrics: Metrics,
+  options: Partial<Upstream> = {},
+  retries: Retries = new Retries(QUICK),
+  random?: () => number,
+): Upstreams {
+  return new Upstreams(
+    {
+      hosts: ports.map((port) => ({ host: "127.0.0.1", port })),
+      target: "any",
+      shuffled: false,
+      connectTimeoutMs: undefined,
+      parameters: new Map(),
+      ...options,
+    },
+    { connectTimeoutMs: 1000, breaker: { failures: 5, openMs: 60, avoidMs: 1000 } },
+    retries,
+    new UpstreamMetrics(metrics.registry),
+    random,
+  );
+}
 
 export interface Rig {
   readonly bench: Bench;
@@ -32,7 +75,15 @@ export interface Rig {
 /** The proxy's own parts, with a disk that can be held and a database that does what it is told. */
 export async function rig(
   t: { teardown(f: () => unknown): unknown },
-  options: { login?: number; disclosureBytes?: number; clients?: number; limits?: Partial<ConnectionSettings> } = {},
+  options: {
+    login?: number;
+    disclosureBytes?: number;
+    clients?: number;
+    limits?: Partial<ConnectionSettings>;
+    target?: Target;
+    /** A server behind the rig's own. */
+    second?: FakePostgres;
+  } = {},
 ): Promise<Rig> {
   const bench = await setUp(t);
   const disk = new WatchedDisk();
@@ -45,8 +96,9 @@ export async function rig(
       if (state === "failed") proxy?.failAll(error as ProxyError);
     },
   });
-  const target = { host: "127.0.0.1", port: upstream.port };
   const metrics = new Metrics();
+  const ports = [upstream.port, ...(options.second === undefined ? [] : [options.second.port])];
+  const upstreams = upstreamsAt(ports, metrics, options.target === undefined ? {} : { target: options.target });
   let sessions = 0;
   proxy = new ProxyServer({
     shared: {
@@ -66,7 +118,7 @@ export async function rig(
       statementTimeoutMs: 0,
       ...options.limits,
     },
-    open: relayTo(target, 1000),
+    open: relayTo(upstreams),
     keys: new CancelKeys(),
     metrics,
     nextSessionId: () => {

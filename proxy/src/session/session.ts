@@ -44,6 +44,14 @@ export interface Shared {
   readonly access?: Access | undefined;
 }
 
+/** What a session is told by, and tells to, whoever stands for its server. */
+export interface ServerEnd {
+  readonly attempts?: number;
+  readonly host?: string;
+  reported?(name: string, value: string): void;
+  refusal?(): ProxyError | undefined;
+}
+
 /** One client's session, seen as messages: who it is, what it asked, how it ended. It knows no sockets. */
 export class Session {
   phase: Phase = "authenticating";
@@ -57,6 +65,8 @@ export class Session {
   onExceeded: ((execution: Execution) => void) | undefined;
   /** The proxy itself is asked to show something: from here on some of its answers stand in place of the server's. */
   onShows: (() => void) | undefined;
+  /** Set before the first of the server's messages. */
+  backend: ServerEnd = {};
   #key: { readonly pid: number; readonly key: Buffer } | undefined;
   readonly #shared: Shared;
   readonly #nextId: () => string;
@@ -164,6 +174,7 @@ export class Session {
 
   parameterStatus(message: Buffer): void {
     const { name, value } = parseParameterStatus(message);
+    this.backend.reported?.(name, value);
     switch (name) {
       case "server_version":
         this.#serverVersion = shortEnough(value);
@@ -198,12 +209,16 @@ export class Session {
       this.tracker.readyForQuery(status);
       return;
     }
+    const refusal = this.backend.refusal?.();
+    if (refusal !== undefined) throw refusal;
     this.id = this.#nextId();
     this.phase = "ready";
     this.#start = this.#shared.clock();
     this.#startedAt = performance.now();
-    const server = `"server":${JSON.stringify({ version: this.#serverVersion, pid: this.#key?.pid })}`;
-    const members = `${this.#subject()},${this.#client()},${server},"protocol":"${this.#protocol}"`;
+    const { attempts = 1, host } = this.backend;
+    const server = `"server":${JSON.stringify({ version: this.#serverVersion, pid: this.#key?.pid, host })}`;
+    const tries = attempts > 1 ? `,"attempts":${attempts}` : "";
+    const members = `${this.#subject()},${this.#client()},${server},"protocol":"${this.#protocol}"${tries}`;
     this.#gate = this.#shared.recorder.record("session.start", members, this.#disclosures);
   }
 

@@ -1,33 +1,14 @@
-import { connect, type Socket } from "node:net";
-import { ProxyError } from "../errors.ts";
+import type { Socket } from "node:net";
 import { cancelRequest } from "../wire/write.ts";
-
-export interface UpstreamAddress {
-  readonly host: string;
-  readonly port: number;
-}
+import type { UpstreamAddress } from "./address.ts";
+import { dial } from "./dial.ts";
 
 /**
  * Opens a connection to the server.
  * @throws ProxyError `upstream_unreachable`
  */
 export function connectUpstream(address: UpstreamAddress, timeoutMs: number): Promise<Socket> {
-  return new Promise((resolve, reject) => {
-    const socket = connect({ ...address, noDelay: true, keepAlive: true, allowHalfOpen: true });
-    const fail = (why: string): void => {
-      clearTimeout(timer);
-      socket.destroy();
-      reject(new ProxyError("upstream_unreachable", `no connection to the database server: ${why}`));
-    };
-    const onError = (error: Error): void => fail((error as NodeJS.ErrnoException).code ?? error.message);
-    const timer = setTimeout(() => fail(`no answer within ${timeoutMs / 1000} s`), timeoutMs);
-    socket.once("error", onError);
-    socket.once("connect", () => {
-      clearTimeout(timer);
-      socket.off("error", onError);
-      resolve(socket);
-    });
-  });
+  return dial(address, timeoutMs);
 }
 
 /** Sends a CancelRequest; the server answers by closing. Like the server, this says nothing about success. */
