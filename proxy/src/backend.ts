@@ -8,6 +8,14 @@ export interface BackendKey {
   readonly key: Buffer;
 }
 
+/** What a client has asked and was not answered yet, for who may have to ask it again. */
+export interface Unanswered {
+  /** Whether all of it may be sent to another server without an effect, if no byte of an answer was passed on. */
+  readonly repeatable: boolean;
+  /** It was sent once more. */
+  repeated(): void;
+}
+
 /** What is known of a client when it asks for a session. */
 export interface ClientEnd {
   readonly startup: Startup;
@@ -15,6 +23,8 @@ export interface ClientEnd {
   readonly raw: Buffer;
   /** `host:port`. */
   readonly address: string;
+  /** Left out: nothing is ever sent again. */
+  readonly unanswered?: Unanswered;
 }
 
 /**

@@ -228,9 +228,8 @@ export class Connection {
         const refusal = this.#refusal(packet.startup.parameters);
         if (refusal !== undefined) throw refusal;
         this.#client.pause();
-        this.#connect({ startup: packet.startup, raw: packet.raw, address: addressOf(this.#client) }).catch(
-          (error: unknown) => this.#guardError(error),
-        );
+        const end = { startup: packet.startup, raw: packet.raw, address: addressOf(this.#client) };
+        this.#connect({ ...end, unanswered: this.#session.tracker }).catch((error: unknown) => this.#guardError(error));
       }
     }
   }

@@ -76,6 +76,8 @@ export interface Execution {
   rows: number;
   bytesIn: number;
   bytesOut: number;
+  /** How often it was sent to a server. */
+  attempts: number;
 }
 
 const NOT_KNOWN =
@@ -148,5 +150,6 @@ export function outcomeMembers(
   }
   text += `,"rows":${rows},"bytes_in":${execution.bytesIn},"bytes_out":${execution.bytesOut}`;
   if (result.error !== undefined) text += `,"error":${result.error.json}`;
+  if (execution.attempts > 1) text += `,"attempts":${execution.attempts}`;
   return text;
 }

@@ -96,6 +96,7 @@ export class Ledger {
       rows: 0,
       bytesIn: 0,
       bytesOut: 0,
+      attempts: 1,
     };
   }
 

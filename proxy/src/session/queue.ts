@@ -84,6 +84,11 @@ export class Queue {
     return this.head === undefined;
   }
 
+  /** Everything that is unanswered, oldest first. */
+  get unanswered(): readonly Pending[] {
+    return this.#items.slice(this.#at);
+  }
+
   shift(): void {
     const item = this.#items[this.#at];
     if (item !== undefined) this.#count(item, -1);

@@ -29,6 +29,7 @@ import { quotaOf } from "./gate.ts";
 import { Ledger, type Surroundings } from "./ledger.ts";
 import { Names } from "./names.ts";
 import { type Pending, Queue } from "./queue.ts";
+import { countRepeated, isRepeatable } from "./repeat.ts";
 
 /**
  * Knows what each backend message answers, and so when an execution began and how it ended.
@@ -77,6 +78,19 @@ export class Tracker {
   /** How many messages that execute something are unanswered. */
   get executing(): number {
     return this.#queue.executing;
+  }
+
+  /**
+   * Whether all that is unanswered may be sent to another server, because doing it twice has no effect. The one who asks
+   * knows that no byte of an answer was passed on.
+   */
+  get repeatable(): boolean {
+    return this.tx === "I" && !this.#skipping && !this.#copyIn && isRepeatable(this.#queue.unanswered);
+  }
+
+  /** All that is unanswered was sent once more. */
+  repeated(): void {
+    countRepeated(this.#queue.unanswered);
   }
 
   /** What the oldest message without an answer is. */

@@ -1,10 +1,10 @@
 /** How the database servers are reached, and which. */
-export { hostPort } from "./address.ts";
 export type { BreakerSettings } from "./breaker.ts";
-export { cancelUpstream, connectUpstream } from "./connect.ts";
+export { cancelUpstream } from "./connect.ts";
 export { takesSessions } from "./first-answer.ts";
 export type { Host } from "./host.ts";
 export { UpstreamMetrics } from "./metrics.ts";
+export { ReadRetry } from "./read-retry.ts";
 export { Retries, type RetrySettings } from "./retries.ts";
 export { fitOf, type Target } from "./target.ts";
 export { type Enter, Upstreams, unfit } from "./upstreams.ts";
