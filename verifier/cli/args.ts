@@ -49,6 +49,8 @@ export type MonitorInvocation = { command: "monitor"; once: boolean; json: boole
 );
 /** `verify --log`: the file is a source's record of what was submitted to that log. */
 export type RecordInvocation = { command: "verify-record"; file: string; sources: readonly string[] } & LogOptions;
+/** `verify --receipt --log`: the file is a source's receipt for one entry of that log. */
+export type ReceiptInvocation = { command: "verify-receipt"; file: string; sources: readonly string[] } & LogOptions;
 export type WitnessInvocation = { command: "witness"; flags: WitnessFlags };
 export type ExportInvocation = { command: "export"; settings: ExportSettings } & LogOptions;
 
@@ -62,6 +64,7 @@ export type Invocation =
   | MonitorInvocation
   | VerifyInvocation
   | RecordInvocation
+  | ReceiptInvocation
   | WitnessInvocation
   | ExportInvocation;
 
@@ -247,7 +250,7 @@ function readMonitor(argv: readonly string[]): Invocation {
 function readVerify(argv: readonly string[]): Invocation {
   const { values, positionals } = parse(
     argv,
-    { ...ofLog, entry: text, checkpoint: flag, source: list },
+    { ...ofLog, entry: text, checkpoint: flag, receipt: flag, source: list },
     "verify",
     true,
   );
@@ -255,11 +258,14 @@ function readVerify(argv: readonly string[]): Invocation {
   if (positionals.length > 1) throw usage(`${positionals.length} files are named; verify takes one at a time`);
   const file = required(positionals[0], "FILE, the evidence bundle,", "verify");
   if (values.log !== undefined) {
-    if (values.entry !== undefined || values.checkpoint) throw usage("--log is for a record; the others need no log");
-    return { command: "verify-record", file, sources: values.source ?? [], ...logOptions(values, "verify") };
+    if (values.entry !== undefined || values.checkpoint)
+      throw usage("--log is for a record or a receipt; the others need no log");
+    const command = values.receipt ? "verify-receipt" : "verify-record";
+    return { command, file, sources: values.source ?? [], ...logOptions(values, "verify") };
   }
+  if (values.receipt) throw usage("--receipt takes a --log as well: name the log that is to have the entry");
   for (const name of ["state", "timeout", "source"] as const) {
-    if (values[name] !== undefined) throw usage(`--${name} is for a record, which takes a --log as well`);
+    if (values[name] !== undefined) throw usage(`--${name} is for a record or a receipt, which take a --log as well`);
   }
   return {
     command: "verify",

@@ -160,11 +160,16 @@ ${trusting}
                    this log hold all of it, unchanged, where it acknowledged it
                    (R1 to R10)? Reads the log; with --source, --state and --timeout
                    as for audit
+  --receipt        FILE is a receipt, what SHOW vitrine.receipt returned to a client:
+                   does the log that --log names hold that entry, unchanged
+                   (Q1 to Q7)? With --source: is it that source's
 ${ending}
 
 Example:
   vitrine-verifier verify evidence.json --vkey log.vkey
   vitrine-verifier verify submitted --log https://log.example/audit --vkey log.vkey
+  vitrine-verifier verify receipt.json --receipt --vkey log.vkey \\
+    --log https://log.example/audit --source proxy.vkey
   vitrine-verifier verify 17.tlog-proof --entry 17.json --policy our.policy
 `,
   compare: `Compares what the log, its mirrors and its witnesses show, and what was kept here:

@@ -25,6 +25,8 @@ async function run(invocation: Invocation): Promise<number> {
       return (await import("./commands/monitor.ts")).runMonitor(invocation);
     case "verify":
       return (await import("./commands/verify.ts")).runVerify(invocation);
+    case "verify-receipt":
+      return (await import("./commands/verify-receipt.ts")).runVerifyReceipt(invocation);
     case "verify-record":
       return (await import("./commands/verify-record.ts")).runVerifyRecord(invocation);
     case "witness":

@@ -40,6 +40,11 @@ export const findingVerdicts = {
   unpublished: "NOT PROVEN",
   submitted_missing: "FAIL",
   submitted_changed: "FAIL",
+  receipt_malformed: "FAIL",
+  receipt_mismatch: "FAIL",
+  receipt_signature: "FAIL",
+  receipt_unpublished: "NOT PROVEN",
+  receipt_broken: "FAIL",
 } as const;
 
 /** The code of a finding. Closed: spec/proof.md lists each with the step that gives it. */

@@ -65,6 +65,7 @@ export {
 export { type ProofReport, verifyProof } from "./proof-file.ts";
 export { type ProveOptions, type ProveReport, proveEntry } from "./prove.ts";
 export { describeShortfall, isQuorumReached } from "./quorum.ts";
+export { maxReceiptLength } from "./receipt.ts";
 export { maxRecordLength } from "./record.ts";
 export { type SavedCheckpointReport, verifySavedCheckpoint } from "./saved-checkpoint.ts";
 export { openSeal, type Seal } from "./seal.ts";
@@ -83,6 +84,7 @@ export {
   tileWidth,
 } from "./tile.ts";
 export { formatTlogProof, parseTlogProof, type TlogProof } from "./tlog-proof.ts";
+export { type ReceiptOptions, type ReceiptReport, verifyReceipt } from "./verify-receipt.ts";
 export { type RecordOptions, type RecordReport, verifyRecord } from "./verify-record.ts";
 export { compareViews, type SeenView, type Split, type View, type ViewsReport } from "./views.ts";
 export { type Round, Watch, type WatchOptions } from "./watch.ts";

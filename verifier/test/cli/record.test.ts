@@ -42,10 +42,12 @@ t.test("a source's record, held against the log", async (t) => {
 t.test("the command line", async (t) => {
   const log = ["--log", "http://127.0.0.1:9"];
   const cases: [string[], RegExp][] = [
-    [["--source", source.vkey], /--source is for a record, which takes a --log as well/],
+    [["--source", source.vkey], /--source is for a record or a receipt, which take a --log as well/],
     [["--state", "x"], /--state is for a record/],
     [[...log, "--checkpoint"], /--log is for a record/],
     [[...log, "--entry", "x"], /--log is for a record/],
+    [["--receipt"], /--receipt takes a --log as well/],
+    [[...log, "--receipt", "--checkpoint"], /--log is for a record or a receipt/],
   ];
   for (const [args, message] of cases) {
     t.throws(() => readCommandLine(["verify", "file", "--vkey", vectors.vkey, ...args]), { code: "usage", message });

@@ -1,0 +1,77 @@
+import { maxReceiptLength, type ReceiptReport, verifyReceipt } from "../../src/index.ts";
+import type { ReceiptInvocation } from "../args.ts";
+import { readBounded } from "../files.ts";
+import { readPins } from "../keys.ts";
+import {
+  headLines,
+  headOptions,
+  type LogSession,
+  openLog,
+  type Saved,
+  savedLines,
+  saveState,
+  sessionJson,
+  statusOf,
+} from "../log-session.ts";
+import { printLines, printResult } from "../output.ts";
+import { printable } from "../printable.ts";
+import { aligned, findingLines, verdictLines } from "../report.ts";
+
+/**
+ * `vitrine-verifier verify FILE --receipt --log`: steps Q1 to Q7 of a source's receipt.
+ * @returns the exit status
+ * @throws VerifierError `usage`, `log_unreachable`
+ */
+export async function runVerifyReceipt(options: ReceiptInvocation): Promise<number> {
+  // A newline and one byte beyond the limit are enough for Q1 to see that the file is too long.
+  const bytes = await readBounded(options.file, maxReceiptLength + 1, "the receipt");
+  const pins = await readPins(options.sources);
+  const session = await openLog(options);
+  try {
+    const report = await verifyReceipt(new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length), session.reader, {
+      ...headOptions(session),
+      pins,
+    });
+    const saved = await saveState(session, report);
+    if (options.json) printResult("verify", receiptJson(session, report, saved, options.file));
+    else printLines(receiptLines(session, report, saved, options.file));
+    return statusOf(report, saved);
+  } finally {
+    session.close();
+  }
+}
+
+function receiptJson(session: LogSession, report: ReceiptReport, saved: Saved, file: string): Record<string, unknown> {
+  const { receipt, leaf, foundAt, pinned } = report;
+  return {
+    ...sessionJson(session, report, saved),
+    file,
+    form: "receipt",
+    receipt: receipt === undefined ? null : { ...receipt, leaf, index: receipt.index ?? null },
+    index: foundAt ?? null,
+    pinned,
+  };
+}
+
+function receiptLines(session: LogSession, report: ReceiptReport, saved: Saved, file: string): string[] {
+  const { receipt, foundAt } = report;
+  const lines: [string, string][] = [["Receipt", file === "-" ? "standard input" : printable(file)]];
+  if (receipt !== undefined) {
+    const { source, epoch, seq, acknowledged, index } = receipt;
+    const at = index === undefined ? "" : ` at index ${index}`;
+    lines.push(
+      ["Source", printable(source)],
+      ["Entry", `epoch ${epoch}, sequence ${seq}`],
+      ["It says", acknowledged ? `acknowledged by the log${at}` : "not yet acknowledged by the log"],
+    );
+    if (foundAt !== undefined) lines.push(["Found", `at index ${foundAt}`]);
+  }
+  return [
+    ...aligned(lines),
+    "",
+    ...headLines(session, report),
+    ...findingLines(report.findings, report.omitted),
+    ...savedLines(saved),
+    ...verdictLines(report.verdict, report.conclusion),
+  ];
+}
