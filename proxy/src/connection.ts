@@ -283,7 +283,7 @@ export class Connection {
     };
     server.on("data", (chunk: Buffer) => this.#guard(() => this.#onServerData(chunk)));
     server.on("drain", () => this.#updateFlow());
-    server.on("error", () => server.destroy());
+    server.on("error", (error) => (error instanceof ProxyError ? this.fail(error) : server.destroy()));
     server.on("close", () => this.#onServerClose());
     server.on("end", () => server.end());
     this.#client.resume();

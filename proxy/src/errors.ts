@@ -11,6 +11,8 @@ export const SQLSTATE = {
   upstream_unreachable: "08001",
   upstream_lost: "08006",
   upstream_unfit: "57P03",
+  pool_timeout: "53300",
+  pool_settings: "55000",
   spool_full: "57P03",
   spool_failed: "58030",
   disk_full: "53100",

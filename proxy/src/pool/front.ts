@@ -1,0 +1,240 @@
+import { Duplex } from "node:stream";
+import type { Backend, BackendKey, ClientEnd } from "../backend.ts";
+import { ProxyError, toldAs } from "../errors.ts";
+import { Framer } from "../wire/framer.ts";
+import { FRONTEND } from "../wire/messages.ts";
+import { errorResponse } from "../wire/write.ts";
+import type { Door, DoorStep } from "./door.ts";
+import type { Lane, LaneOwner } from "./lane.ts";
+import { type Leasing, lease } from "./lease.ts";
+import type { Pool } from "./pool.ts";
+import type { PoolClient, Pools } from "./pools.ts";
+import type { PooledServer } from "./server.ts";
+import { SessionLane } from "./session-lane.ts";
+import { SessionSettings } from "./session-settings.ts";
+import { type PoolKey, poolKey } from "./settings.ts";
+import type { ClientStats } from "./stats.ts";
+import { AUTHENTICATION_OK, backendKeyData, makeKey, negotiate, parameterStatus, readyForQuery } from "./welcome.ts";
+
+/** Of a password message (PG_MAX_AUTH_TOKEN_LENGTH in PostgreSQL). */
+const PASSWORD_BYTES = 65_536;
+/** What may wait in either direction before the other side is read no further. */
+const WATER_MARK = 131_072;
+
+export interface FrontOptions {
+  readonly pools: Pools;
+  readonly door: Door;
+  /** Whom the server is logged in to as, for the client that the door let in. */
+  readonly role?: string;
+  /** Told of errors of the pool's own that the client is told. */
+  readonly onError?: (error: ProxyError) => void;
+}
+
+/**
+ * Plays the database server to the layers above: lets the client in, and then has its messages answered by server
+ * connections of a pool. What it does with them besides is seen by nobody above.
+ */
+export class Front extends Duplex implements Backend, LaneOwner, PoolClient {
+  readonly #client: ClientEnd;
+  readonly #pools: Pools;
+  readonly #door: Door;
+  readonly #key: PoolKey;
+  readonly #onError: ((error: ProxyError) => void) | undefined;
+  readonly #settings: SessionSettings;
+  readonly #connectedAt = new Date();
+  readonly #cancelKey: BackendKey;
+  readonly #negotiation: Buffer | undefined;
+  #pool: Pool | undefined;
+  #lane: Lane | undefined;
+  #leasing: Leasing | undefined;
+  /** Cuts the password messages. */
+  #framer: Framer | undefined;
+  #begun = false;
+  #open = false;
+  #ended = false;
+
+  constructor(client: ClientEnd, { pools, door, role, onError }: FrontOptions) {
+    super({ readableHighWaterMark: WATER_MARK, writableHighWaterMark: WATER_MARK });
+    this.#client = client;
+    this.#pools = pools;
+    this.#door = door;
+    this.#onError = onError;
+    const { startup } = client;
+    this.#key = poolKey(role ?? startup.user, startup.database, startup.parameters);
+    this.#settings = SessionSettings.initial(startup.parameters.get("application_name"));
+    const { minor, message } = negotiate(startup);
+    this.#cancelKey = makeKey(minor);
+    pools.clients.add(this);
+    this.#negotiation = message;
+    this.#framer = new Framer({
+      begin: (type, size) => this.#beginMessage(type, size),
+      pass: () => undefined,
+      end: (type, _size, head) => {
+        if (type === FRONTEND.password && !this.#open) this.#step(() => this.#door.password(head));
+        else if (type === FRONTEND.terminate) this.finished();
+      },
+    });
+  }
+
+  // --- Backend -----------------------------------------------------------------------------------------------------
+
+  get stream(): Duplex {
+    return this;
+  }
+
+  async cancel(): Promise<void> {
+    this.#pools.totals.cancels += 1;
+    await this.#lane?.cancel();
+  }
+
+  // --- PoolClient --------------------------------------------------------------------------------------------------
+
+  get pool(): Pool | undefined {
+    return this.#pool;
+  }
+
+  get server(): PooledServer | undefined {
+    return this.#lane?.server;
+  }
+
+  get stats(): ClientStats {
+    const lane = this.#lane;
+    const since = this.#leasing?.since ?? lane?.waitingSince;
+    return {
+      user: this.#key.user,
+      database: this.#key.database,
+      state:
+        since !== undefined ? "waiting" : lane === undefined ? "login" : lane.server === undefined ? "idle" : "active",
+      address: this.#client.address,
+      connectedAt: this.#connectedAt,
+      pid: this.#cancelKey.pid,
+      waitedMs: since === undefined ? 0 : performance.now() - since,
+      pins: lane?.pins ?? [],
+      preparedStatements: lane?.preparedStatements ?? 0,
+      server: lane?.server?.opened.key?.pid,
+    };
+  }
+
+  kill(error: ProxyError): void {
+    this.fail(error);
+  }
+
+  // --- LaneOwner ---------------------------------------------------------------------------------------------------
+
+  finished(): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    this.push(null);
+    // What is still written is not heard.
+    this.resume();
+  }
+
+  fail(error: ProxyError): void {
+    if (this.#ended || this.destroyed) return;
+    if (this.#lane === undefined) {
+      // Who is above records it as a refusal, and tells the client.
+      this.destroy(error);
+      return;
+    }
+    this.#onError?.(error);
+    this.push(errorResponse("FATAL", toldAs(error), error.message));
+    this.#lane.destroy();
+    this.finished();
+  }
+
+  // --- Duplex ------------------------------------------------------------------------------------------------------
+
+  override _write(chunk: Buffer, _encoding: string, done: (error?: Error | null) => void): void {
+    try {
+      if (this.#ended) done();
+      else if (this.#lane !== undefined) this.#lane.write(chunk, done);
+      else {
+        this.#framer?.feed(chunk);
+        done();
+      }
+    } catch (error) {
+      if (!(error instanceof ProxyError)) throw error;
+      done();
+      this.fail(error);
+    }
+  }
+
+  override _final(done: (error?: Error | null) => void): void {
+    if (this.#lane !== undefined) this.#lane.close();
+    else {
+      this.#leasing?.abandon();
+      this.finished();
+    }
+    done();
+  }
+
+  override _read(): void {
+    if (!this.#begun) {
+      // Not earlier: whoever opened it listens only now.
+      this.#begun = true;
+      if (this.#negotiation !== undefined) this.push(this.#negotiation);
+      this.#step(() => this.#door.begin());
+      return;
+    }
+    this.#lane?.resume();
+  }
+
+  override _destroy(error: Error | null, done: (error: Error | null) => void): void {
+    this.#ended = true;
+    this.#pools.clients.delete(this);
+    this.#leasing?.abandon();
+    this.#lane?.destroy();
+    done(error);
+  }
+
+  // --- letting the client in ---------------------------------------------------------------------------------------
+
+  #beginMessage(type: number, size: number): number {
+    if (type === FRONTEND.password && size > PASSWORD_BYTES) {
+      throw new ProxyError("protocol_violation", `a password message of ${size} bytes`);
+    }
+    return type === FRONTEND.password ? size : 0;
+  }
+
+  #step(ask: () => DoorStep): void {
+    let step: DoorStep;
+    try {
+      step = ask();
+    } catch (error) {
+      if (!(error instanceof ProxyError)) throw error;
+      this.fail(error);
+      return;
+    }
+    for (const message of step.send) this.push(message);
+    if (!step.open) return;
+    this.#open = true;
+    this.push(AUTHENTICATION_OK);
+    this.#pool = this.#pools.pool(this.#key);
+    this.#leasing = lease(
+      this.#pool,
+      this.#settings.text,
+      (server) => this.#welcome(this.#pool!, server),
+      (error) => {
+        this.#leasing = undefined;
+        this.fail(error);
+      },
+    );
+  }
+
+  #welcome(pool: Pool, server: PooledServer): void {
+    this.#leasing = undefined;
+    if (this.#ended || this.destroyed) {
+      pool.release(server, "clean");
+      return;
+    }
+    this.#greet(server.parameters);
+    this.#framer = undefined;
+    this.#lane = new SessionLane(pool, server, this);
+  }
+
+  #greet(parameters: ReadonlyMap<string, string>): void {
+    const messages = [...parameters].map(([name, value]) => parameterStatus(name, value));
+    this.push(Buffer.concat([...messages, backendKeyData(this.#cancelKey), readyForQuery("I")]));
+  }
+}
+

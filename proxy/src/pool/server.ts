@@ -1,0 +1,183 @@
+import type { Duplex } from "node:stream";
+import type { BackendKey } from "../backend.ts";
+import { parseParameterStatus } from "../wire/backend.ts";
+import { Framer, type FrameSink } from "../wire/framer.ts";
+import { BACKEND } from "../wire/messages.ts";
+import { TERMINATE } from "../wire/write.ts";
+import type { Shelf } from "./shelf.ts";
+
+/** A connection that the server let in: it has said its first ReadyForQuery, and nothing was asked yet. */
+export interface OpenedServer {
+  readonly stream: Duplex;
+  /** As the server reported them. */
+  readonly parameters: ReadonlyMap<string, string>;
+  readonly key: BackendKey | undefined;
+  /** `host:port`. */
+  readonly address: string;
+  /**
+   * Asks the server to cancel what runs here; done when the connection that carried the request is closed. By then the
+   * server's process has its signal.
+   * @throws ProxyError `upstream_unreachable`
+   */
+  cancel(): Promise<void>;
+}
+
+/** Who has a server connection: told of its messages as a `FrameSink` is, and of what happens to it. */
+export interface Holder extends FrameSink {
+  /** What has arrived is told. */
+  flush(): void;
+  drained(): void;
+  /** It closed; nothing more is told. */
+  closed(): void;
+}
+
+export type ServerState = "idle" | "active" | "testing" | "cancelling";
+
+/** One server connection of a pool, whoever has it. */
+export class PooledServer {
+  readonly opened: OpenedServer;
+  readonly bornAt: number = performance.now();
+  readonly since: Date = new Date();
+  readonly #onClose: (server: PooledServer) => void;
+  readonly #framer: Framer;
+  /** Whose the message is that is passing by. */
+  #current: FrameSink = IDLE;
+  /** As last reported. */
+  readonly parameters: Map<string, string>;
+  /** Changes whenever a parameter was reported. */
+  reports = 0;
+  holder: Holder | undefined;
+  state: ServerState = "idle";
+  /** When it is too old to be lent again, by the monotonic clock. */
+  expiresAt: number = Number.POSITIVE_INFINITY;
+  idleSince: number = performance.now();
+  /** The pool's generation that it was opened in. */
+  generation = 0;
+  /** Requests to cancel that are on their way to the server. */
+  cancels = 0;
+  /** Told when the last of them has arrived. */
+  onCancelled: (() => void) | undefined;
+  /** What was set since it was opened, as statements; see Settings. */
+  settings = "";
+  /** What is prepared on it. */
+  shelf: Shelf | undefined;
+  closed = false;
+  #asleep = false;
+
+  constructor(opened: OpenedServer, onClose: (server: PooledServer) => void) {
+    this.opened = opened;
+    this.parameters = new Map(opened.parameters);
+    this.#onClose = onClose;
+    this.#framer = new Framer({
+      begin: (type, size) => this.#begin(type, size),
+      pass: (piece) => this.#current.pass(piece),
+      end: (type, size, head) => this.#end(type, size, head),
+    });
+    const { stream } = opened;
+    stream.on("data", (chunk: Buffer) => this.#onData(chunk));
+    stream.on("drain", () => this.holder?.drained());
+    // "close" follows, and says all that matters here.
+    stream.on("error", () => stream.destroy());
+    stream.on("end", () => stream.destroy());
+    stream.on("close", () => this.#closed());
+    if (stream.destroyed || stream.readableEnded) this.#closed();
+    else stream.resume();
+  }
+
+  /** Whether its messages end with a whole one. */
+  get atBoundary(): boolean {
+    return this.#framer.atBoundary;
+  }
+
+  /** @returns whether more can be sent at once; `drained` is told when it can again */
+  send(bytes: readonly Buffer[]): boolean {
+    const { stream } = this.opened;
+    if (this.closed) return true;
+    if (bytes.length === 1) return stream.write(bytes[0]);
+    stream.cork();
+    let more = true;
+    for (const piece of bytes) more = stream.write(piece);
+    stream.uncork();
+    return more;
+  }
+
+  /** Whether the holder takes what comes. */
+  flow(on: boolean): void {
+    if (on !== this.#asleep || this.closed) return;
+    this.#asleep = !on;
+    if (on) this.opened.stream.resume();
+    else this.opened.stream.pause();
+  }
+
+  /** Asks the server to cancel what runs here, and counts it as under way until the request has arrived. */
+  cancel(): Promise<void> {
+    this.cancels += 1;
+    return this.opened.cancel().finally(() => {
+      this.cancels -= 1;
+      if (this.cancels > 0) return;
+      const told = this.onCancelled;
+      this.onCancelled = undefined;
+      told?.();
+    });
+  }
+
+  /** Politely when nothing is under way, else by closing the socket. */
+  close(politely: boolean): void {
+    if (this.closed) return;
+    const { stream } = this.opened;
+    if (politely) {
+      stream.end(TERMINATE);
+      stream.resume();
+    } else stream.destroy();
+    this.#closed();
+  }
+
+  /** Sends nothing more and lets what runs come to its end, as when a client's socket ended. */
+  endInput(): void {
+    this.opened.stream.end();
+  }
+
+  #begin(type: number, size: number): number {
+    this.#current = this.holder ?? IDLE;
+    const keep = this.#current.begin(type, size);
+    return type === BACKEND.parameterStatus ? size : keep;
+  }
+
+  #end(type: number, size: number, head: Buffer): void {
+    if (type === BACKEND.parameterStatus) {
+      const { name, value } = parseParameterStatus(head);
+      this.parameters.set(name, value);
+      this.reports += 1;
+    } else if (this.#current === IDLE && type !== BACKEND.noticeResponse && type !== BACKEND.notificationResponse) {
+      // Nobody asked anything: it says why it closes (57P01), or is out of step.
+      this.close(false);
+      return;
+    }
+    this.#current.end(type, size, head);
+  }
+
+  #onData(chunk: Buffer): void {
+    const before = this.holder;
+    try {
+      this.#framer.feed(chunk);
+    } catch {
+      // Bytes that are no message: nothing that it says can be believed any more.
+      this.close(false);
+      return;
+    }
+    before?.flush();
+    if (this.holder !== before) this.holder?.flush();
+  }
+
+  #closed(): void {
+    if (this.closed) return;
+    this.closed = true;
+    const { holder } = this;
+    this.holder = undefined;
+    this.#onClose(this);
+    holder?.closed();
+    this.onCancelled?.();
+  }
+}
+
+const IDLE: FrameSink = { begin: () => 0, pass: () => undefined, end: () => undefined };
