@@ -3,6 +3,7 @@ import { readFile } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { isMap, isScalar, LineCounter, parseDocument, type YAMLMap } from "yaml";
 import { ProxyError } from "./errors.ts";
+import { POOL_KEYS, type PoolSettings, poolSettings } from "./pool/index.ts";
 import { DURABILITIES, type Durability } from "./session/policy.ts";
 import { SEALABLE, type SealableName } from "./session/values.ts";
 import { type BreakerSettings, parseUpstreamUrl, type RetrySettings, type Upstream } from "./upstream/index.ts";
@@ -13,6 +14,7 @@ export interface ProxyConfig {
   readonly upstream: Upstream;
   readonly retry: RetrySettings;
   readonly breaker: BreakerSettings;
+  readonly pool: PoolSettings;
   readonly log: { readonly url: string; readonly vkey: string };
   readonly source: { readonly key: string };
   readonly spool: { readonly dir: string; readonly maxBytes: number; readonly maxAgeMs: number };
@@ -38,14 +40,15 @@ export interface ProxyConfig {
   readonly digest: string;
 }
 
-type Kind = "string" | "integer" | "address" | "url" | "upstream" | "durability" | "sealed";
+type Kind = "string" | "integer" | "address" | "url" | "upstream" | "durability" | "sealed" | "choice" | "boolean";
 
 export interface ConfigKey {
   readonly path: string;
   readonly kind: Kind;
-  readonly default: string | number | readonly string[] | undefined;
+  readonly default: string | number | boolean | readonly string[] | undefined;
   readonly required?: true;
   readonly minimum?: number;
+  readonly choices?: readonly string[];
 }
 
 /** What Node's timers can count. */
@@ -88,6 +91,7 @@ export const CONFIG_KEYS: readonly ConfigKey[] = [
   { path: "breaker.failures", kind: "integer", default: 5, minimum: 1 },
   { path: "breaker.open_ms", kind: "integer", default: 1000, minimum: 1 },
   { path: "breaker.avoid_ms", kind: "integer", default: 10_000, minimum: 0 },
+  ...POOL_KEYS,
 ];
 
 /**
@@ -153,6 +157,7 @@ async function build(values: ReadonlyMap<string, unknown>, path: string): Promis
       openMs: get<number>("breaker.open_ms"),
       avoidMs: get<number>("breaker.avoid_ms"),
     },
+    pool: poolSettings(get),
     log: {
       url: get<string>("log.url"),
       vkey: vkey.includes("+") ? vkey : await readLine(file("log.vkey"), "log.vkey"),
@@ -236,6 +241,12 @@ function convert(key: ConfigKey, value: unknown, where: string): unknown {
       return upstream(value, wrong);
     case "durability":
       if (!DURABILITIES.includes(value as Durability)) throw wrong(`one of ${DURABILITIES.join(", ")}`);
+      return value;
+    case "choice":
+      if (!key.choices!.includes(value as string)) throw wrong(`one of ${key.choices!.join(", ")}`);
+      return value;
+    case "boolean":
+      if (typeof value !== "boolean") throw wrong("true or false");
       return value;
     case "sealed":
       if (!Array.isArray(value) || !value.every((name) => SEALABLE.includes(name))) {

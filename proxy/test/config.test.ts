@@ -57,6 +57,8 @@ t.test("the digest follows what is configured", async (t) => {
 
 t.test("a mistake is named with its line and column", async (t) => {
   const wrong: [string, RegExp][] = [
+    [`${MINIMAL}pool: { mode: statement }\n`, /"pool\.mode" must be one of session, transaction/],
+    [`${MINIMAL}pool: { pin_unknown: 1 }\n`, /"pool\.pin_unknown" must be true or false/],
     [`${MINIMAL}nonsense: 1\n`, /proxy\.yaml:8:1: there is no key "nonsense"/],
     [`${MINIMAL}limits: { clients: 0 }\n`, /:8:11: "limits\.clients" must be a whole number of at least 1/],
     [`${MINIMAL}limits: { clients: 1.5 }\n`, /"limits\.clients" must be a whole number/],

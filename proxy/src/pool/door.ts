@@ -1,18 +1,21 @@
-/** What the door says to what it was told. */
-export interface DoorStep {
-  /** Authentication messages for the client, in order. */
-  readonly send: readonly Buffer[];
-  /** The client is let in; AuthenticationOk is not among `send`. */
-  readonly open: boolean;
+import type { ProxyError } from "../errors.ts";
+
+/** Somebody who was let in. */
+export interface LetIn {
+  /** What to log in as at the database server. */
+  readonly role: string;
 }
 
-/** Authenticates one client. It knows no sockets. */
-export interface Door {
-  /** What is said before the client has said anything. @throws ProxyError to turn it away */
-  begin(): DoorStep;
-  /**
-   * @param message a whole password message (PasswordMessage, SASLInitialResponse, SASLResponse)
-   * @throws ProxyError to turn the client away
-   */
-  password(message: Buffer): DoorStep;
+/** What to do next. `send` is whole messages for the client. */
+export type DoorStep<A extends LetIn> =
+  | { readonly kind: "continue"; readonly send: Buffer }
+  /** `send` ends with AuthenticationOk. */
+  | { readonly kind: "accepted"; readonly send: Buffer; readonly accepted: A }
+  | { readonly kind: "refused"; readonly error: ProxyError };
+
+/** Authenticates one client. It knows no sockets: it takes messages and gives messages, one call at a time. */
+export interface Door<A extends LetIn> {
+  begin(): Promise<DoorStep<A>>;
+  /** @param message the client's password message, whole, with its header */
+  feed(message: Buffer): Promise<DoorStep<A>>;
 }

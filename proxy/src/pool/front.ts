@@ -4,7 +4,7 @@ import { ProxyError, toldAs } from "../errors.ts";
 import { Framer } from "../wire/framer.ts";
 import { FRONTEND } from "../wire/messages.ts";
 import { errorResponse } from "../wire/write.ts";
-import type { Door, DoorStep } from "./door.ts";
+import type { Door, DoorStep, LetIn } from "./door.ts";
 import type { Lane, LaneOwner } from "./lane.ts";
 import { type Leasing, lease } from "./lease.ts";
 import type { Pool } from "./pool.ts";
@@ -12,20 +12,18 @@ import type { PoolClient, Pools } from "./pools.ts";
 import type { PooledServer } from "./server.ts";
 import { SessionLane } from "./session-lane.ts";
 import { SessionSettings } from "./session-settings.ts";
-import { type PoolKey, poolKey } from "./settings.ts";
+import { poolKey } from "./settings.ts";
 import type { ClientStats } from "./stats.ts";
-import { AUTHENTICATION_OK, backendKeyData, makeKey, negotiate, parameterStatus, readyForQuery } from "./welcome.ts";
+import { backendKeyData, makeKey, negotiate, parameterStatus, readyForQuery } from "./welcome.ts";
 
 /** Of a password message (PG_MAX_AUTH_TOKEN_LENGTH in PostgreSQL). */
 const PASSWORD_BYTES = 65_536;
 /** What may wait in either direction before the other side is read no further. */
 const WATER_MARK = 131_072;
 
-export interface FrontOptions {
-  readonly pools: Pools;
-  readonly door: Door;
-  /** Whom the server is logged in to as, for the client that the door let in. */
-  readonly role?: string;
+export interface FrontOptions<A extends LetIn> {
+  readonly pools: Pools<A>;
+  readonly door: Door<A>;
   /** Told of errors of the pool's own that the client is told. */
   readonly onError?: (error: ProxyError) => void;
 }
@@ -34,33 +32,32 @@ export interface FrontOptions {
  * Plays the database server to the layers above: lets the client in, and then has its messages answered by server
  * connections of a pool. What it does with them besides is seen by nobody above.
  */
-export class Front extends Duplex implements Backend, LaneOwner, PoolClient {
+export class Front<A extends LetIn> extends Duplex implements Backend, LaneOwner, PoolClient<A> {
+  /** Who it is, once that is known. */
+  accepted: A | undefined;
   readonly #client: ClientEnd;
-  readonly #pools: Pools;
-  readonly #door: Door;
-  readonly #key: PoolKey;
+  readonly #pools: Pools<A>;
+  readonly #door: Door<A>;
   readonly #onError: ((error: ProxyError) => void) | undefined;
   readonly #settings: SessionSettings;
   readonly #connectedAt = new Date();
   readonly #cancelKey: BackendKey;
   readonly #negotiation: Buffer | undefined;
-  #pool: Pool | undefined;
+  #pool: Pool<A> | undefined;
   #lane: Lane | undefined;
   #leasing: Leasing | undefined;
   /** Cuts the password messages. */
   #framer: Framer | undefined;
   #begun = false;
-  #open = false;
   #ended = false;
 
-  constructor(client: ClientEnd, { pools, door, role, onError }: FrontOptions) {
+  constructor(client: ClientEnd, { pools, door, onError }: FrontOptions<A>) {
     super({ readableHighWaterMark: WATER_MARK, writableHighWaterMark: WATER_MARK });
     this.#client = client;
     this.#pools = pools;
     this.#door = door;
     this.#onError = onError;
     const { startup } = client;
-    this.#key = poolKey(role ?? startup.user, startup.database, startup.parameters);
     this.#settings = SessionSettings.initial(startup.parameters.get("application_name"));
     const { minor, message } = negotiate(startup);
     this.#cancelKey = makeKey(minor);
@@ -70,7 +67,7 @@ export class Front extends Duplex implements Backend, LaneOwner, PoolClient {
       begin: (type, size) => this.#beginMessage(type, size),
       pass: () => undefined,
       end: (type, _size, head) => {
-        if (type === FRONTEND.password && !this.#open) this.#step(() => this.#door.password(head));
+        if (type === FRONTEND.password) this.#step(this.#door.feed(head));
         else if (type === FRONTEND.terminate) this.finished();
       },
     });
@@ -89,7 +86,7 @@ export class Front extends Duplex implements Backend, LaneOwner, PoolClient {
 
   // --- PoolClient --------------------------------------------------------------------------------------------------
 
-  get pool(): Pool | undefined {
+  get pool(): Pool<A> | undefined {
     return this.#pool;
   }
 
@@ -101,8 +98,8 @@ export class Front extends Duplex implements Backend, LaneOwner, PoolClient {
     const lane = this.#lane;
     const since = this.#leasing?.since ?? lane?.waitingSince;
     return {
-      user: this.#key.user,
-      database: this.#key.database,
+      user: this.#pool?.key.user ?? this.#client.startup.user,
+      database: this.#client.startup.database,
       state:
         since !== undefined ? "waiting" : lane === undefined ? "login" : lane.server === undefined ? "idle" : "active",
       address: this.#client.address,
@@ -173,7 +170,7 @@ export class Front extends Duplex implements Backend, LaneOwner, PoolClient {
       // Not earlier: whoever opened it listens only now.
       this.#begun = true;
       if (this.#negotiation !== undefined) this.push(this.#negotiation);
-      this.#step(() => this.#door.begin());
+      this.#step(this.#door.begin());
       return;
     }
     this.#lane?.resume();
@@ -196,24 +193,27 @@ export class Front extends Duplex implements Backend, LaneOwner, PoolClient {
     return type === FRONTEND.password ? size : 0;
   }
 
-  #step(ask: () => DoorStep): void {
-    let step: DoorStep;
-    try {
-      step = ask();
-    } catch (error) {
-      if (!(error instanceof ProxyError)) throw error;
-      this.fail(error);
+  async #step(asked: Promise<DoorStep<A>>): Promise<void> {
+    const step = await asked;
+    if (this.#ended || this.destroyed) return;
+    if (step.kind === "refused") {
+      this.fail(step.error);
       return;
     }
-    for (const message of step.send) this.push(message);
-    if (!step.open) return;
-    this.#open = true;
-    this.push(AUTHENTICATION_OK);
-    this.#pool = this.#pools.pool(this.#key);
+    this.push(step.send);
+    if (step.kind === "accepted") this.#enter(step.accepted);
+  }
+
+  #enter(accepted: A): void {
+    this.accepted = accepted;
+    const { startup } = this.#client;
+    const pool = this.#pools.pool(poolKey(accepted.role, startup.database, startup.parameters));
+    pool.visitor = accepted;
+    this.#pool = pool;
     this.#leasing = lease(
-      this.#pool,
+      pool,
       this.#settings.text,
-      (server) => this.#welcome(this.#pool!, server),
+      (server) => this.#welcome(pool, server),
       (error) => {
         this.#leasing = undefined;
         this.fail(error);
@@ -221,7 +221,7 @@ export class Front extends Duplex implements Backend, LaneOwner, PoolClient {
     );
   }
 
-  #welcome(pool: Pool, server: PooledServer): void {
+  #welcome(pool: Pool<A>, server: PooledServer): void {
     this.#leasing = undefined;
     if (this.#ended || this.destroyed) {
       pool.release(server, "clean");
@@ -237,4 +237,3 @@ export class Front extends Duplex implements Backend, LaneOwner, PoolClient {
     this.push(Buffer.concat([...messages, backendKeyData(this.#cancelKey), readyForQuery("I")]));
   }
 }
-

@@ -22,7 +22,7 @@ export interface Leasing {
  * @returns how to give up; undefined when either was told already
  */
 export function lease(
-  pool: Pool,
+  pool: Pick<Pool, "take" | "release">,
   settings: string,
   leased: (server: PooledServer) => void,
   failed: (error: ProxyError) => void,

@@ -16,13 +16,13 @@ export interface Wait {
 }
 
 /** What a pool asks of all pools together. */
-export interface Commons {
+export interface Commons<A> {
   readonly settings: PoolSettings;
   /** Whether this pool may open one more; makes room for it by closing an idle connection of another, where that helps. */
-  mayOpen(pool: Pool): boolean;
-  open(pool: Pool): Promise<OpenedServer>;
+  mayOpen(pool: Pool<A>): boolean;
+  open(pool: Pool<A>): Promise<OpenedServer>;
   /** A connection has become free, or is gone, and nobody waits for it here. */
-  freed(pool: Pool): void;
+  freed(pool: Pool<A>): void;
   /** A dead connection was found when it was to be lent, and replaced. */
   replaced(): void;
   waited(ms: number): void;
@@ -37,13 +37,13 @@ const ROLLBACK: readonly Buffer[] = [query("ROLLBACK"), ...RESET];
 const PROBE: readonly Buffer[] = [query("")];
 
 /** The server connections for one user, database and set of startup parameters, and who waits for them. */
-export class Pool {
+export class Pool<A = unknown> {
   readonly key: PoolKey;
   readonly name: string;
   readonly servers: Set<PooledServer> = new Set();
   /** The one that was used last is at the end, and is lent first. */
   readonly idle: PooledServer[] = [];
-  readonly #commons: Commons;
+  readonly #commons: Commons<A>;
   readonly #waiting: Map<Waiter, { readonly since: number; readonly timer: NodeJS.Timeout }> = new Map();
   /** Connections that are logging in. */
   opening = 0;
@@ -52,11 +52,13 @@ export class Pool {
   #generation = 0;
   #paused = false;
   #notBefore = 0;
+  /** Who was let in last: whose password may be what the server wants. */
+  visitor: A | undefined;
   usedAt: number = performance.now();
   /** What the server reports of a session that nothing was set in; known once a connection was open. */
   baseline: ReadonlyMap<string, string> | undefined;
 
-  constructor(key: PoolKey, commons: Commons) {
+  constructor(key: PoolKey, commons: Commons<A>) {
     this.key = key;
     this.name = nameOfKey(key);
     this.#commons = commons;
@@ -139,7 +141,8 @@ export class Pool {
       this.#forget(waiter);
       this.#lend(server, waiter, since);
     }
-    while (this.opening + this.#testing < this.#waiting.size && this.#mayTry() && this.#commons.mayOpen(this)) this.#open();
+    while (this.opening + this.#testing < this.#waiting.size && this.#mayTry() && this.#commons.mayOpen(this))
+      this.#open();
   }
 
   /** Opens one that nobody waits for. */

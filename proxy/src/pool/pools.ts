@@ -6,15 +6,16 @@ import { type ClientStats, noTotals, type PoolStats, type PoolTotals, type Serve
 
 /**
  * Connects to the server and logs in.
+ * @param visitor who was let in last of those that the connection is for
  * @throws ProxyError when that fails
  */
-export type OpenServer = (wanted: PoolKey) => Promise<OpenedServer>;
+export type OpenServer<A = unknown> = (wanted: PoolKey, visitor: A | undefined) => Promise<OpenedServer>;
 
 /** A client of the pools: what is asked of it from outside of its session. */
-export interface PoolClient {
+export interface PoolClient<A = unknown> {
   readonly stats: ClientStats;
   /** Undefined before it is known which pool it will use. */
-  readonly pool: Pool | undefined;
+  readonly pool: Pool<A> | undefined;
   readonly server: PooledServer | undefined;
   /** Ends its session now. */
   kill(error: ProxyError): void;
@@ -25,19 +26,19 @@ const UPKEEP_MS = 1_000;
 const FORGOTTEN_MS = 60_000;
 
 /** All pools of a proxy: their limits together, and what an operator does with them. */
-export class Pools {
+export class Pools<A = unknown> {
   readonly totals: PoolTotals = noTotals();
-  readonly clients: Set<PoolClient> = new Set();
-  readonly #open: OpenServer;
-  readonly #pools: Map<string, Pool> = new Map();
+  readonly clients: Set<PoolClient<A>> = new Set();
+  readonly #open: OpenServer<A>;
+  readonly #pools: Map<string, Pool<A>> = new Map();
   readonly #paused: Set<string> = new Set();
-  readonly #commons: Commons;
+  readonly #commons: Commons<A>;
   readonly #upkeep: NodeJS.Timeout;
   #settings: PoolSettings;
   #serving = false;
   #closed = false;
 
-  constructor(settings: PoolSettings, open: OpenServer) {
+  constructor(settings: PoolSettings, open: OpenServer<A>) {
     this.#settings = settings;
     this.#open = open;
     const pools = this;
@@ -70,7 +71,7 @@ export class Pools {
   }
 
   /** The pool for this key; made when there is none. */
-  pool(key: PoolKey): Pool {
+  pool(key: PoolKey): Pool<A> {
     const name = nameOfKey(key);
     let pool = this.#pools.get(name);
     if (pool === undefined) {
@@ -191,8 +192,8 @@ export class Pools {
 
   // --- what a pool asks --------------------------------------------------------------------------------------------
 
-  async #opened(pool: Pool): Promise<OpenedServer> {
-    const opened = await this.#open(pool.key);
+  async #opened(pool: Pool<A>): Promise<OpenedServer> {
+    const opened = await this.#open(pool.key, pool.visitor);
     if (this.#closed) {
       opened.stream.destroy();
       throw new ProxyError("shutting_down", "the proxy is being stopped");
@@ -201,11 +202,11 @@ export class Pools {
     return opened;
   }
 
-  #mayOpen(pool: Pool): boolean {
+  #mayOpen(pool: Pool<A>): boolean {
     if (this.#closed) return false;
     const { size, maxPerUser, maxPerDatabase, maxTotal } = this.#settings;
     const { user, database } = pool.key;
-    const groups: readonly (readonly [number, (other: Pool) => boolean])[] = [
+    const groups: readonly (readonly [number, (other: Pool<A>) => boolean])[] = [
       [size, ({ key }) => key.user === user && key.database === database],
       [maxPerUser, ({ key }) => key.user === user],
       [maxPerDatabase, ({ key }) => key.database === database],
@@ -227,7 +228,7 @@ export class Pools {
   }
 
   /** The room is for who asked for it. */
-  #evict(pool: Pool, server: PooledServer): void {
+  #evict(pool: Pool<A>, server: PooledServer): void {
     const before = this.#serving;
     this.#serving = true;
     pool.evict(server);
@@ -235,9 +236,9 @@ export class Pools {
   }
 
   /** Somebody in another pool may have waited for the room that there is now. */
-  #freed(pool: Pool): void {
+  #freed(pool: Pool<A>): void {
     if (this.#serving || this.#closed) return;
-    let neediest: Pool | undefined;
+    let neediest: Pool<A> | undefined;
     for (const other of this.#pools.values()) {
       if (other === pool || other.waiting === 0) continue;
       if (neediest === undefined || other.longestWait > neediest.longestWait) neediest = other;
@@ -264,22 +265,22 @@ export class Pools {
     }
   }
 
-  #of(database: string): Pool[] {
+  #of(database: string): Pool<A>[] {
     return [...this.#pools.values()].filter(({ key }) => database === "" || key.database === database);
   }
 }
 
 /** Those that are being opened count before they are there. */
-function countOf(pool: Pool): number {
+function countOf<A>(pool: Pool<A>): number {
   return pool.servers.size + pool.opening;
 }
 
-function inUse(pool: Pool): boolean {
+function inUse<A>(pool: Pool<A>): boolean {
   return [...pool.servers].some(({ state }) => state !== "idle");
 }
 
-function oldestIdle(pools: readonly Pool[]): { pool: Pool; server: PooledServer } | undefined {
-  let found: { pool: Pool; server: PooledServer } | undefined;
+function oldestIdle<A>(pools: readonly Pool<A>[]): { pool: Pool<A>; server: PooledServer } | undefined {
+  let found: { pool: Pool<A>; server: PooledServer } | undefined;
   for (const pool of pools) {
     const server = pool.idle[0];
     if (server !== undefined && server.idleSince < (found?.server.idleSince ?? Number.POSITIVE_INFINITY)) {

@@ -14,7 +14,7 @@ export class SessionLane implements Lane, Holder {
   readonly waitingSince = undefined;
   readonly pins: readonly string[] = [];
   readonly preparedStatements = 0;
-  readonly #pool: Pool;
+  readonly #pool: Pick<Pool, "release">;
   readonly #owner: LaneOwner;
   readonly #framer: Framer;
   readonly #pieces: Pieces;
@@ -28,7 +28,7 @@ export class SessionLane implements Lane, Holder {
   #terminated = false;
   #done: (() => void) | undefined;
 
-  constructor(pool: Pool, server: PooledServer, owner: LaneOwner) {
+  constructor(pool: Pick<Pool, "release">, server: PooledServer, owner: LaneOwner) {
     this.#pool = pool;
     this.#owner = owner;
     this.#server = server;

@@ -25,7 +25,7 @@ export class SessionSettings {
 
   /** Whether the statement can be run again elsewhere and mean the same: it is read before any other of them has run. */
   static canCarry(statement: string): boolean {
-    return /^[\t\n\r -\[\]-~]*$/.test(statement);
+    return /^[\t\n\r -[\]-~]*$/.test(statement);
   }
 
   /** Whether there is more than is carried. */

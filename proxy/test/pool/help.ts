@@ -1,15 +1,25 @@
 import { once } from "node:events";
 import { connect, type Socket } from "node:net";
-import { parseKeyData, parseParameterStatus } from "../../src/wire/backend.ts";
-import { cancelRequest } from "../../src/wire/write.ts";
 import { formatTimestamp, type Recorder } from "../../src/audit/index.ts";
 import { CancelKeys } from "../../src/cancel.ts";
 import { Metrics } from "../../src/metrics.ts";
-import { type OpenedServer, type OpenServer, type PoolSettings, Pools, pooled } from "../../src/pool/index.ts";
+import {
+  type Door,
+  type DoorStep,
+  type LetIn,
+  type OpenedServer,
+  type OpenServer,
+  type PoolSettings,
+  Pools,
+  pooled,
+} from "../../src/pool/index.ts";
+import { AUTHENTICATION_OK } from "../../src/pool/welcome.ts";
 import { ProxyServer } from "../../src/server.ts";
 import { Policy } from "../../src/session/policy.ts";
 import { SEALABLE, Values } from "../../src/session/values.ts";
 import { Analyzer } from "../../src/statements/index.ts";
+import { parseKeyData, parseParameterStatus } from "../../src/wire/backend.ts";
+import { cancelRequest } from "../../src/wire/write.ts";
 import { type Bench, setUp } from "../audit/help.ts";
 import { startup } from "../help.ts";
 import { startServer } from "../statements/oracle/server.ts";
@@ -136,10 +146,7 @@ export function rowsOf(messages: readonly Message[]): (string | null)[][] {
 }
 
 /** Logs in where everyone is trusted. */
-export async function logIn(
-  open: () => Socket,
-  parameters: Record<string, string>,
-): Promise<Wire> {
+export async function logIn(open: () => Socket, parameters: Record<string, string>): Promise<Wire> {
   const wire = new Wire(open());
   wire.socket.write(startup(parameters));
   await wire.until(() => wire.types.includes("Z"));
@@ -163,7 +170,9 @@ export async function postgres(): Promise<Postgres | string> {
   const direct = (parameters = {}): Promise<Wire> => logIn(open, { user: "ann", database: "postgres", ...parameters });
   const admin = await direct({ user: "postgres" });
   admin.socket.write(
-    Q("CREATE ROLE ann LOGIN; CREATE ROLE bob LOGIN; CREATE ROLE helper; GRANT helper TO ann; GRANT ALL ON SCHEMA public TO PUBLIC; GRANT pg_signal_backend TO ann"),
+    Q(
+      "CREATE ROLE ann LOGIN; CREATE ROLE bob LOGIN; CREATE ROLE helper; GRANT helper TO ann; GRANT ALL ON SCHEMA public TO PUBLIC; GRANT pg_signal_backend TO ann",
+    ),
   );
   await admin.ready();
   await admin.end();
@@ -192,9 +201,26 @@ function loginTo(open: () => Socket): OpenServer {
   };
 }
 
+/** Lets everybody in. */
+class OpenDoor implements Door<LetIn> {
+  readonly #role: string;
+
+  constructor(role: string) {
+    this.#role = role;
+  }
+
+  async begin(): Promise<DoorStep<LetIn>> {
+    return { kind: "accepted", send: AUTHENTICATION_OK, accepted: { role: this.#role } };
+  }
+
+  feed(): Promise<DoorStep<LetIn>> {
+    throw new Error("nothing was asked");
+  }
+}
+
 export interface PoolRig {
   readonly bench: Bench;
-  readonly pools: Pools;
+  readonly pools: Pools<LetIn>;
   readonly proxy: ProxyServer;
   readonly recorder: Recorder;
   /** A client of the proxy that is logged in. */
@@ -213,7 +239,7 @@ export async function poolRig(
 ): Promise<PoolRig> {
   const bench = await setUp(t);
   const recorder = await bench.open();
-  const pools = new Pools({ ...SETTINGS, ...settings }, server);
+  const pools = new Pools<LetIn>({ ...SETTINGS, ...settings }, server);
   let sessions = 0;
   const metrics = new Metrics();
   const proxy = new ProxyServer({
@@ -233,10 +259,7 @@ export async function poolRig(
       idleInTransactionMs: 0,
       statementTimeoutMs: 0,
     },
-    open: pooled(pools, () => ({
-      begin: () => ({ send: [], open: true }),
-      password: () => ({ send: [], open: true }),
-    })),
+    open: pooled(pools, ({ startup: { user } }) => new OpenDoor(user)),
     keys: new CancelKeys(),
     metrics,
     nextSessionId: () => `1.${++sessions}`,
