@@ -1,4 +1,5 @@
 import { stat } from "node:fs/promises";
+import { isAbsolute } from "node:path";
 import { decodeBase64url, VerifierError } from "../src/index.ts";
 import { readBounded, systemCode } from "./files.ts";
 import { type HttpClient, sentence } from "./http.ts";
@@ -15,7 +16,11 @@ const maxTokenLength = 8192;
  * @throws VerifierError `usage`
  */
 export async function readToken(given: string): Promise<string> {
-  const token = (await isFile(given))
+  const fromFile = await isFile(given);
+  // Sent as a token it would tell the log how this machine's folders are called.
+  if (!fromFile && isAbsolute(given))
+    throw new VerifierError("usage", `--token: there is no file ${printableShort(given)}`);
+  const token = fromFile
     ? (await readBounded(given, maxTokenLength, "--token")).toString("utf8").replace(/\r?\n$/, "")
     : given;
   // RFC 6750 section 2.1, b64token: anything else cannot stand in the header.

@@ -61,6 +61,10 @@ const reading = `${whereLog}
 ${trusting}
 ${keeping}`;
 
+const entering = `  --token FILE|TOKEN  for a log that gives entries to holders of a token alone: the
+                   token, or a file that holds it. Other users of this machine can
+                   read a command line, so prefer a file`;
+
 const ending = `  --json           print one JSON object, and nothing else, to standard output
   -h, --help       print this`;
 
@@ -90,6 +94,7 @@ Usage: vitrine-verifier audit --log URL --vkey FILE|KEY [options]
 
 Options:
 ${reading}
+${entering}
   --all            read from entry 0, whatever was audited before
   --source FILE|KEY  the verifier key of a source. Without it, a source's key is
                    the one that its first entry names. Repeatable
@@ -129,12 +134,11 @@ Usage: vitrine-verifier prove --log URL --vkey FILE|KEY --index N [options]
 Options:
   --index N        the entry's index
   -o, --output FILE  where the bundle goes [standard output]
-  --token FILE|TOKEN  an auditor's token, or a file that holds it: the bundle then
-                   discloses the sealed values. Other users of this machine can
-                   read a command line, so prefer a file
-  --reason TEXT    why the sealed values are read, with --token: the log makes an
-                   entry of each reading, with the token's name and the reason
+  --reason TEXT    why the sealed values are read, with the --token of an auditor: the
+                   bundle then discloses them. The log makes an entry of each
+                   reading, with the token's name and the reason
 ${reading}
+${entering}
 ${ending}
 
 Example:
@@ -158,8 +162,8 @@ ${trusting}
                    (C1 to C5) and its witnesses (W); no entry is proven by it
   --log URL|DIR    FILE is the record that a source keeps of what it submitted: does
                    this log hold all of it, unchanged, where it acknowledged it
-                   (R1 to R10)? Reads the log; with --source, --state and --timeout
-                   as for audit
+                   (R1 to R10)? Reads the log; with --source, --token, --state and
+                   --timeout as for audit
   --receipt        FILE is a receipt, what SHOW vitrine.receipt returned to a client:
                    does the log that --log names hold that entry, unchanged
                    (Q1 to Q7)? With --source: is it that source's

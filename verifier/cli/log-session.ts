@@ -9,7 +9,8 @@ import {
   joinKept,
   VerifierError,
 } from "../src/index.ts";
-import type { LogOptions } from "./args.ts";
+import type { LogOptions } from "./args/common.ts";
+import { readToken } from "./disclosures.ts";
 import { faultStatus, verdictStatus } from "./exit-status.ts";
 import { type LogSource, openSource } from "./log-source.ts";
 import { printable } from "./printable.ts";
@@ -19,14 +20,30 @@ import { States } from "./states.ts";
 import { keyNames, readTrust, type Trust } from "./trust.ts";
 
 /** What the commands that read a log begin and end with. */
-export type LogSession = LogSource & Trust & { state: States };
+export type LogSession = LogSource & Trust & { state: States; token: string | undefined };
 
 /** @throws VerifierError `usage` */
 export async function openLog(options: LogOptions): Promise<LogSession> {
   const trust = await readTrust(options);
-  const source = await openSource(options.log, options.timeoutMs);
+  const token = options.token === undefined ? undefined : await readToken(options.token);
+  const source = await openSource(options.log, options.timeoutMs, token);
+  if (token !== undefined) checkToken(source);
   const state = await States.open(options.state ?? defaultFolder(), trust.keys);
-  return { ...trust, ...source, state };
+  return { ...trust, ...source, state, token };
+}
+
+/**
+ * Says when a token would travel where others can read it.
+ * @throws VerifierError `usage` when there is nobody to show a token to
+ */
+export function checkToken({ http, base }: LogSource): void {
+  if (http === undefined) {
+    const message = `--token is for a log that is asked: ${printable(base)} is a folder, and a folder has no disclosures`;
+    throw new VerifierError("usage", message);
+  }
+  if (!http.exposed) return;
+  const message = "The token and what it opens travel without TLS: whoever is on the way can read them.";
+  process.stderr.write(`${message}\n`);
 }
 
 /** @returns what every check over the log is told */
@@ -47,7 +64,7 @@ export type Saved = {
  * @param report a finding is added to it when another run, meanwhile, kept a checkpoint that contradicts this one
  * @throws VerifierError `log_unreachable`
  */
-export async function saveState(session: LogSession, report: HeadReport): Promise<Saved> {
+export async function saveState(session: Omit<LogSession, "token">, report: HeadReport): Promise<Saved> {
   try {
     return { evidence: await save(session, report), problem: undefined };
   } catch (error) {
@@ -57,7 +74,7 @@ export async function saveState(session: LogSession, report: HeadReport): Promis
   }
 }
 
-async function save(session: LogSession, report: HeadReport): Promise<string | undefined> {
+async function save(session: Omit<LogSession, "token">, report: HeadReport): Promise<string | undefined> {
   const { state } = session;
   let { evidence } = report;
   if (evidence === undefined && report.keep !== undefined) {
@@ -85,7 +102,7 @@ async function compareWithOther(
   other: Checkpoint,
   mine: Checkpoint,
   report: HeadReport,
-  { reader }: LogSession,
+  { reader }: Pick<LogSession, "reader">,
 ): Promise<{ consistent: boolean; evidence: Evidence | undefined }> {
   // That the other run saw a larger tree is no rollback: whichever is smaller came first.
   const [kept, seen] = other.size <= mine.size ? [other, mine] : [mine, other];

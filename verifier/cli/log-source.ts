@@ -21,13 +21,14 @@ export type LogSource = {
 /**
  * @param given an http, https or file URL, or a folder
  * @param timeoutMs how long a log may be silent
+ * @param token for a log that gives its entries to holders of one alone; sent with requests for entries and no others
  * @throws VerifierError `usage`
  */
-export async function openSource(given: string, timeoutMs: number): Promise<LogSource> {
+export async function openSource(given: string, timeoutMs: number, token?: string): Promise<LogSource> {
   if (/^file:/i.test(given)) return openFolder(pathOf(given));
   if (!/^[a-z][a-z0-9+.-]*:\/\//i.test(given) && (await exists(given))) return openFolder(given);
   const http = new HttpClient(given, timeoutMs);
-  return { reader: new HttpReader(http), base: http.base, http, close: () => http.close() };
+  return { reader: new HttpReader(http, token), base: http.base, http, close: () => http.close() };
 }
 
 async function openFolder(folder: string): Promise<LogSource> {

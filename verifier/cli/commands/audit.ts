@@ -1,5 +1,5 @@
 import { type AuditReport, auditLog } from "../../src/index.ts";
-import type { AuditInvocation } from "../args.ts";
+import type { AuditInvocation } from "../args/audit.ts";
 import { isFiltering, makeFilter } from "../filter.ts";
 import { readPins } from "../keys.ts";
 import { LeafPool } from "../leaf-pool.ts";

@@ -1,5 +1,5 @@
 import { compareViews, VerifierError, type View, type ViewsReport } from "../../src/index.ts";
-import type { CompareInvocation } from "../args.ts";
+import type { CompareInvocation } from "../args/heads.ts";
 import { faultStatus, verdictStatus } from "../exit-status.ts";
 import { readKey } from "../keys.ts";
 import { printLines, printResult } from "../output.ts";

@@ -1,7 +1,7 @@
 import { setMaxListeners } from "node:events";
 import { VerifierError } from "../../src/index.ts";
-import type { ExportInvocation } from "../args.ts";
-import { readReason, readToken } from "../disclosures.ts";
+import type { ExportInvocation } from "../args/export.ts";
+import { readReason } from "../disclosures.ts";
 import { verdictStatus } from "../exit-status.ts";
 import { contradicts, Exporter, follow, type RoundEnd } from "../export/exporter.ts";
 import { FileSink } from "../export/file-sink.ts";
@@ -14,7 +14,6 @@ import { type ExportSettings, readHeaders } from "../export/settings.ts";
 import type { Sink } from "../export/sink.ts";
 import { StdoutSink } from "../export/stdout-sink.ts";
 import { type LogSession, openLog, savedLines, statusOf } from "../log-session.ts";
-import { printable } from "../printable.ts";
 import { count, findingLines } from "../report.ts";
 
 /** So long a collector that does not take rows is tried again when the export is to end by itself. */
@@ -35,7 +34,7 @@ export async function runExport(options: ExportInvocation, hooks: ExportHooks = 
   for (const signal of ["SIGTERM", "SIGINT"] as const) process.once(signal, stop);
   let sink: Sink | undefined;
   try {
-    const asking = await askingOf(settings, session, hooks);
+    const asking = askingOf(settings, session);
     const { to, from, since } = settings;
     const position = await Position.open(settings.position, { keys: session.keys, to: to.format }, hooks);
     sink = await openSink(options, ended.signal, hooks);
@@ -102,19 +101,7 @@ async function openSink(
   return new OtlpSink(new Collector(to.endpoint, { headers, timeoutMs, retryMs, signal, log }), { maxRow, hooks });
 }
 
-async function askingOf(
-  { asking }: ExportSettings,
-  { http, base }: LogSession,
-  hooks: ExportHooks,
-): Promise<Asking | undefined> {
-  if (asking === undefined) return undefined;
-  if (http === undefined) {
-    throw new VerifierError(
-      "usage",
-      `--token is for a log over HTTP: ${printable(base)} is a folder, which discloses nothing`,
-    );
-  }
-  const token = await readToken(asking.token);
-  if (http.exposed) hooks.log("the token and the disclosures travel unencrypted: the log is not read over https");
-  return { http, token, reason: readReason(asking.reason) };
+function askingOf({ reason: given }: ExportSettings, { http, token }: LogSession): Asking | undefined {
+  if (given === undefined || token === undefined || http === undefined) return undefined;
+  return { http, token, reason: readReason(given) };
 }

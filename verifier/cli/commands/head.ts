@@ -1,5 +1,5 @@
 import { checkHead } from "../../src/index.ts";
-import type { HeadInvocation } from "../args.ts";
+import type { HeadInvocation } from "../args/heads.ts";
 import { headLines, headOptions, openLog, savedLines, saveState, sessionJson, statusOf } from "../log-session.ts";
 import { printLines, printResult } from "../output.ts";
 import { findingLines, verdictLines } from "../report.ts";

@@ -1,7 +1,7 @@
 import { setMaxListeners } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
 import { VerifierError } from "../../src/index.ts";
-import type { MonitorInvocation } from "../args.ts";
+import type { MonitorInvocation } from "../args/monitor.ts";
 import { Delivery, demandDistinct } from "../monitor/delivery.ts";
 import { Ended, Followed, type FollowOptions } from "../monitor/followed.ts";
 import { eventLine, type Told } from "../monitor/lines.ts";

@@ -1,6 +1,6 @@
-import { proveEntry, VerifierError } from "../../src/index.ts";
-import type { ProveInvocation } from "../args.ts";
-import { fetchDisclosures, readReason, readToken } from "../disclosures.ts";
+import { proveEntry } from "../../src/index.ts";
+import type { ProveInvocation } from "../args/evidence.ts";
+import { fetchDisclosures, readReason } from "../disclosures.ts";
 import { pathError, writeDurably } from "../files.ts";
 import { headLines, headOptions, openLog, savedLines, saveState, sessionJson, statusOf } from "../log-session.ts";
 import { printResult } from "../output.ts";
@@ -14,29 +14,19 @@ import { findingLines, verdictLines } from "../report.ts";
  */
 export async function runProve(options: ProveInvocation): Promise<number> {
   const { index, output, json } = options;
-  const { disclose } = options;
-  const reading =
-    disclose === undefined
-      ? undefined
-      : { token: await readToken(disclose.token), reason: readReason(disclose.reason) };
+  const reason = options.reason === undefined ? undefined : readReason(options.reason);
   const session = await openLog(options);
-  const { http, reader } = session;
+  const { http, reader, token } = session;
   try {
-    if (reading !== undefined && http === undefined) {
-      const message = "--token is for a log that is asked: a folder has no disclosures, which are not public";
-      throw new VerifierError("usage", message);
-    }
-    if (reading !== undefined && http?.exposed) {
-      process.stderr.write(
-        "The token and the disclosed values travel without TLS: whoever is on the way can read them.\n",
-      );
+    if (token !== undefined && reason === undefined) {
+      process.stderr.write("The sealed values are not asked for: --reason says why they are to be read.\n");
     }
     const report = await proveEntry(reader, {
       ...headOptions(session),
       index,
-      ...(reading === undefined || http === undefined
+      ...(reason === undefined || token === undefined || http === undefined
         ? {}
-        : { disclosures: (of) => fetchDisclosures(http, of, reading) }),
+        : { disclosures: (of) => fetchDisclosures(http, of, { token, reason }) }),
     });
     const saved = await saveState(session, report);
     // A check made while saving may have taken the verdict back. What is escaped stands in strings: it is the same JSON.

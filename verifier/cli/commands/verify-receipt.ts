@@ -1,5 +1,5 @@
 import { maxReceiptLength, type ReceiptReport, verifyReceipt } from "../../src/index.ts";
-import type { ReceiptInvocation } from "../args.ts";
+import type { ReceiptInvocation } from "../args/evidence.ts";
 import { readBounded } from "../files.ts";
 import { readPins } from "../keys.ts";
 import {

@@ -1,5 +1,5 @@
 import { maxRecordLength, type RecordReport, verifyRecord } from "../../src/index.ts";
-import type { RecordInvocation } from "../args.ts";
+import type { RecordInvocation } from "../args/evidence.ts";
 import { readBounded } from "../files.ts";
 import { readPins } from "../keys.ts";
 import {

@@ -9,7 +9,7 @@ import {
   verifyProof,
   verifySavedCheckpoint,
 } from "../../src/index.ts";
-import type { VerifyInvocation } from "../args.ts";
+import type { VerifyInvocation } from "../args/evidence.ts";
 import { entryLines } from "../entry-text.ts";
 import { verdictStatus } from "../exit-status.ts";
 import { readBounded } from "../files.ts";

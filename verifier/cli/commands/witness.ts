@@ -1,6 +1,6 @@
 import { setFlagsFromString } from "node:v8";
 import { VerifierError } from "../../src/index.ts";
-import type { WitnessInvocation } from "../args.ts";
+import type { WitnessInvocation } from "../args/witness.ts";
 import { printLines } from "../output.ts";
 import { printable } from "../printable.ts";
 import { defaultHooks, type WitnessHooks } from "../witness/hooks.ts";

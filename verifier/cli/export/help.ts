@@ -29,10 +29,11 @@ Options:
   --follow         go on until SIGTERM or SIGINT (the default)
   --interval SEC   between two looks at the log [2]
   --max-row SIZE   a row that would be longer goes without disclosures [1M]
-  --token FILE|TOKEN  an auditor's token, or a file that holds it: rows then have the
-                   values that are sealed in the entries. The log records each of
-                   these readings
-  --reason TEXT    why they are read, for the log's record; needed with --token
+  --token FILE|TOKEN  for a log that gives entries to holders of a token alone: the
+                   token, or a file that holds it
+  --reason TEXT    with the --token of an auditor: rows then have the values that are
+                   sealed in the entries. The log records each of these readings,
+                   and this reason for it
   --state DIR      where the last verified checkpoint is kept, as for audit
                    [$XDG_STATE_HOME/vitrine-verifier, else
                    ~/.local/state/vitrine-verifier]

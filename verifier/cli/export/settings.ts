@@ -14,8 +14,8 @@ export type ExportSettings = {
   intervalMs: number;
   /** Bytes. */
   maxRow: number;
-  /** Disclosures are asked for. */
-  asking: { token: string; reason: string } | undefined;
+  /** Why disclosures are asked for; undefined when they are not. */
+  reason: string | undefined;
 };
 export type OtlpSettings = { format: "otlp"; endpoint: string; headers: string | undefined };
 

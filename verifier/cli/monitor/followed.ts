@@ -13,10 +13,11 @@ import {
   Watch,
   type WatchMemory,
 } from "../../src/index.ts";
+import { readToken } from "../disclosures.ts";
 import { pathError, readBounded, systemCode, writeDurably } from "../files.ts";
 import { readPins } from "../keys.ts";
 import { LeafPool } from "../leaf-pool.ts";
-import { saveState } from "../log-session.ts";
+import { checkToken, saveState } from "../log-session.ts";
 import { type LogSource, openSource } from "../log-source.ts";
 import { printable } from "../printable.ts";
 import { States } from "../states.ts";
@@ -105,7 +106,9 @@ export class Followed {
     const pins = await readPins(settings.sources);
     const state = await States.open(options.folder, trust.keys);
     const memory = await readMemory(memoryPath(state), key);
-    const source = await openSource(settings.log, settings.timeoutMs);
+    const token = settings.token === undefined ? undefined : await readToken(settings.token);
+    const source = await openSource(settings.log, settings.timeoutMs, token);
+    if (token !== undefined) checkToken(source);
     const views: OpenView[] = [];
     for (const view of settings.views) views.push(await openView(view, key, settings.timeoutMs));
     return new Followed(settings, trust, options, source, views, state, memory, pins);

@@ -13,6 +13,8 @@ Options:
   --max-age AGE    cosignatures older than this do not count: 90 (seconds), 15m,
                    24h, 7d
   --source FILE|KEY  the verifier key of a source. Repeatable
+  --token FILE|TOKEN  for a log that gives entries to holders of a token alone: the
+                   token, or a file that holds it
   --view URL|DIR|FILE  what a mirror or witness shows of the log, as "compare" takes
                    it: held against the log in each round. Repeatable
   --interval SEC   between two rounds [10], a tenth more or less

@@ -12,6 +12,8 @@ export type MonitoredLog = {
   policy: string | undefined;
   /** Of a cosignature, in seconds. */
   maxAge: number | undefined;
+  /** For a log that gives entries to holders of a token alone: the token, or a file that holds it. */
+  token: string | undefined;
   /** Keys of sources, or their files. */
   sources: readonly string[];
   /** What others show: as `compare` takes it. */
@@ -130,11 +132,13 @@ function readLog(members: Members, from: (path: string) => string): MonitoredLog
   if (maxAge !== undefined && !(Number.isSafeInteger(maxAge) && maxAge >= 0 && policy !== undefined)) {
     throw usage(`${members.where}: max_age_s is a whole number of seconds, and needs a policy`);
   }
+  const token = members.text("token");
   const log: MonitoredLog = {
     log: place(members.required("log")),
     vkeys,
     policy: policy === undefined ? undefined : from(policy),
     maxAge,
+    token: token === undefined ? undefined : from(token),
     sources: members.texts("sources").map(key),
     views: members.texts("views").map(place),
     ...readTimes(given, (name) => `${members.where}: ${monitorTimes[name].key}`),

@@ -1,4 +1,6 @@
+import { writeFileSync } from "node:fs";
 import { type AddressInfo, createServer as createTcpServer } from "node:net";
+import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import t from "tap";
 import { vectorLog, vectors } from "./support/log.ts";
@@ -71,6 +73,45 @@ t.test(
     t.ok(server.paths.some(isPartial));
   },
 );
+
+t.test("a log that gives its entries to holders of a token alone", async (t) => {
+  const secret = "a-viewers.token";
+  const sent: (string | undefined)[] = [];
+  const guard: Hook = (path, response, request) => {
+    const { authorization } = request.headers;
+    if (!path.startsWith("/tile/entries/")) {
+      sent.push(authorization);
+      return false;
+    }
+    if (authorization === `Bearer ${secret}`) return false;
+    const message = `reading entries needs a token, and not ${authorization}`;
+    response.writeHead(401).end(JSON.stringify({ error: { code: "unauthorized", message } }));
+    return true;
+  };
+  const without = await audit(t, guard);
+  t.match([without.status, without.json.findings], [2, [{ code: "data_missing", message: /401.*given with --token/ }]]);
+  const wrong = await audit(t, guard, "--token", "another.token");
+  t.equal(wrong.status, 2);
+  t.notMatch(wrong.stdout + wrong.stderr, "another.token", "a secret is never printed, also when the log repeats it");
+  const file = join(temporaryFolder(t), "token");
+  writeFileSync(file, `${secret}\n`);
+  const audited = await audit(t, guard, "--token", file);
+  t.match([audited.status, audited.json.verdict], [0, "PASS"], audited.stdout);
+  const server = await serve(vectorLog(), guard);
+  t.teardown(() => server.close());
+  const ofLog = ["--log", server.url, "--vkey", vectors.vkey, "--state", temporaryFolder(t), "--token", file];
+  const proved = await run(["prove", ...ofLog, "--index", "3"]);
+  t.equal(proved.status, 0, proved.stderr);
+  t.match(proved.stderr, /sealed values are not asked for: --reason/);
+  const config = join(temporaryFolder(t), "logs.json");
+  const one = { log: server.url, vkeys: [vectors.vkey], token: file };
+  writeFileSync(config, JSON.stringify({ logs: [one], state: temporaryFolder(t) }));
+  t.equal((await run(["monitor", "--once", "--config", config])).status, 0);
+  const lines = join(temporaryFolder(t), "events.jsonl");
+  const exported = await run(["export", ...ofLog, "--format", "ocsf", "--output", lines, "--once"]);
+  t.equal(exported.status, 0, exported.stderr);
+  t.same([...new Set(sent)], [undefined], "with nothing but requests for entries");
+});
 
 t.test("a log that is silent is given up, before its answer and in the middle of it", async (t) => {
   const before = await audit(t, () => true, "--timeout", "0.3");

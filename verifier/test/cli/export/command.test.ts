@@ -223,7 +223,7 @@ t.test("a command line that cannot be meant", async (t) => {
     [["--format", "ocsf", "--output", "a", "--rotate", "0"], /--rotate is not a size/],
     [["--format", "ocsf", "--output", "a", "--max-row", "1K"], /--max-row is below 262144/],
     [["--format", "ocsf", "--output", "a", "--once", "--follow"], /exclude each other/],
-    [["--format", "ocsf", "--output", "a", "--token", "abc"], /--reason TEXT, which --token needs, is missing/],
+    [["--format", "ocsf", "--output", "a", "--reason", "abc"], /--reason belongs to --token/],
     [["--format", "ocsf", "--output", "a", "--token", "abc", "--reason", "a\nb"], /--reason is no reason/],
   ];
   for (const [args, expected] of cases) {

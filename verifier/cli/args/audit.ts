@@ -1,0 +1,79 @@
+import type { Filter } from "../filter.ts";
+import { printableShort } from "../printable.ts";
+import { parseTime } from "../time.ts";
+import {
+  type AskedHelp,
+  count,
+  flag,
+  type LogOptions,
+  list,
+  logOptions,
+  ofEntries,
+  parse,
+  required,
+  seconds,
+  text,
+  usage,
+} from "./common.ts";
+
+export type AuditInvocation = { command: "audit" } & LogOptions & {
+    all: boolean;
+    sources: readonly string[];
+    /** Undefined: the default, which depends on where the log is. */
+    waitMs: number | undefined;
+    entries: "vitrine" | "any";
+    filter: Filter;
+    /** Undefined: the default. */
+    limit: number | undefined;
+  };
+export function readAudit(argv: readonly string[]): AuditInvocation | AskedHelp {
+  const options = {
+    ...ofEntries,
+    all: flag,
+    source: list,
+    wait: text,
+    entries: text,
+    user: text,
+    database: text,
+    table: text,
+    operation: text,
+    since: text,
+    until: text,
+    limit: text,
+  } as const;
+  const { values } = parse(argv, options, "audit");
+  if (values.help) return { command: "help", about: "audit" };
+  const time = (name: "since" | "until"): string | undefined =>
+    values[name] === undefined ? undefined : parseTime(values[name], `--${name}`);
+  const named = (name: "user" | "database" | "table" | "operation"): string | undefined =>
+    values[name] === undefined ? undefined : required(values[name], `--${name}`, "audit");
+  return {
+    command: "audit",
+    ...logOptions(values, "audit"),
+    all: values.all ?? false,
+    sources: values.source ?? [],
+    waitMs: values.wait === undefined ? undefined : seconds(values.wait, "--wait"),
+    entries: anyOrVitrine(values),
+    filter: {
+      user: named("user"),
+      database: named("database"),
+      table: named("table"),
+      operation: named("operation"),
+      since: time("since"),
+      until: time("until"),
+    },
+    limit: values.limit === undefined ? undefined : count(values.limit, "--limit"),
+  };
+}
+
+/** What only entries of Vitrine have cannot be asked of entries of any bytes. */
+function anyOrVitrine(values: Readonly<Record<string, unknown>>): "vitrine" | "any" {
+  const { entries = "vitrine" } = values;
+  if (entries === "vitrine") return entries;
+  if (entries !== "any") throw usage(`--entries is neither vitrine nor any: ${printableShort(String(entries))}`);
+  const needing = ["source", "user", "database", "table", "operation", "since", "until", "limit"];
+  const given = needing.find((name) => values[name] !== undefined);
+  if (given !== undefined)
+    throw usage(`--${given} is for entries of Vitrine, and --entries any says that they may be none`);
+  return entries;
+}
