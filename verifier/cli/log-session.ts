@@ -7,6 +7,7 @@ import {
   type HeadReport,
   isFindingCode,
   joinKept,
+  type Kept,
   VerifierError,
 } from "../src/index.ts";
 import type { LogOptions } from "./args/common.ts";
@@ -71,6 +72,16 @@ export async function saveState(session: Omit<LogSession, "token">, report: Head
     // After a long audit the verdict must not be lost because the disk is full.
     if (!(error instanceof VerifierError) || error.code !== "usage") throw error;
     return { evidence: undefined, problem: error.message };
+  }
+}
+
+/** Keeps what is verified in the middle of an audit, unless another run has come in between: the end sees to that. */
+export async function saveSoFar(state: States, keep: Kept): Promise<void> {
+  try {
+    await state.save(keep, keep.checkpoint);
+  } catch (error) {
+    // A disk that is full says so when the audit ends.
+    if (!(error instanceof VerifierError) || error.code !== "usage") throw error;
   }
 }
 

@@ -4,7 +4,7 @@ import { conclude } from "./conclusion.ts";
 import { Findings } from "./findings.ts";
 import type { LeafHasher } from "./hash-entries.ts";
 import { finishHead, type Head, type HeadOptions, type HeadReport, openHead } from "./head.ts";
-import { joinKept } from "./kept.ts";
+import { joinKept, type Kept } from "./kept.ts";
 import type { VerifierKey } from "./key.ts";
 import type { LogReader } from "./log-reader.ts";
 import { reportSources, type SourceReport } from "./source-report.ts";
@@ -38,6 +38,13 @@ export type AuditOptions = HeadOptions & {
   sleep?: (ms: number) => Promise<void>;
   onEntry?: EntryListener;
   onProgress?: (done: number, size: number) => void;
+  /**
+   * Called, and awaited, in the middle of a long tree with what may be kept already, so that an audit that is broken off
+   * later is not lost: nothing contradicts up to there, and the entries are the signed tree's beginning.
+   */
+  onVerified?: (keep: Kept) => Promise<void>;
+  /** So many entries lie between two such places. */
+  verifiedEvery?: number;
   /** Called before each pause with the milliseconds that are left, and what is waited for. */
   onWait?: (leftMs: number, what: "seals" | "cosignatures") => void;
   hashLeaves?: LeafHasher;
@@ -69,7 +76,19 @@ export async function auditLog(reader: LogReader, options: AuditOptions): Promis
   const usable = head.consistent && (looked || any);
   const start = options.all || !usable ? null : before;
   const state = any && start !== null ? { ...start, sources: [] } : start;
-  const auditor = new Auditor({ ...options, findings, state, ...(any ? { pins: new Map() } : {}) });
+  // What looked into the entries is not given up for what did not.
+  const less = any && before !== null && looked;
+  const { onVerified, ...rest } = options;
+  const keepSoFar = async (audit: AuditState, checkpoint: Checkpoint): Promise<void> => {
+    if (head.consistent && !less && audit.size > (before?.size ?? 0)) await onVerified?.({ checkpoint, audit });
+  };
+  const auditor = new Auditor({
+    ...rest,
+    findings,
+    state,
+    ...(any ? { pins: new Map() } : {}),
+    ...(onVerified === undefined ? {} : { onVerified: keepSoFar }),
+  });
   const from = auditor.size;
   let scope = from;
   if (head.checkpoint !== undefined) {
@@ -82,8 +101,6 @@ export async function auditLog(reader: LogReader, options: AuditOptions): Promis
   }
   // Where a tile is missing that no step needed, the entries are established; but not everything was processed.
   const processed = head.checkpoint !== undefined && auditor.established && !findings.has("data_missing");
-  // What looked into the entries is not given up for what did not.
-  const less = any && before !== null && looked;
   const done = processed && findings.verdict !== "FAIL" && !less;
   const report: AuditReport = {
     ...finishHead(head, options, findings, done ? auditor.state() : before),

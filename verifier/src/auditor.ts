@@ -14,6 +14,7 @@ import { readAhead } from "./read-ahead.ts";
 import { Source, type SourceRecord } from "./source.ts";
 import { tileHeight, tilePath, tileWidth, widthOf } from "./tile.ts";
 import { TileCheck } from "./tile-check.ts";
+import { TileTree } from "./tree.ts";
 
 /** How far a log was audited: all that is needed to carry on from there. JSON. */
 export type AuditState = {
@@ -46,7 +47,17 @@ export type AuditorOptions = {
   hashLeaves?: LeafHasher;
   /** Entries may be of any bytes: only steps T are carried out. */
   entries?: "any" | undefined;
+  /**
+   * Called, and awaited, in the middle of a long tree, where all entries so far are shown to be the signed tree's
+   * beginning and nothing in them contradicts: an audit may be carried on from there, whatever becomes of this one.
+   */
+  onVerified?: (state: AuditState, checkpoint: Checkpoint) => Promise<void>;
+  /** So many entries lie between two such places. */
+  verifiedEvery?: number;
 };
+
+/** Some seconds' work; it costs a few tiles, and what is kept a synced write. */
+const defaultVerifiedEvery = 262_144;
 
 /** Bundles under way at once. One may be 16 MiB when its entries are as long as can be; usually it is 250 KiB. */
 const readAheadDepth = 6;
@@ -112,6 +123,8 @@ export class Auditor {
    */
   async advance(reader: LogReader, checkpoint: Checkpoint): Promise<void> {
     const from = this.size;
+    const every = this.#options.verifiedEvery ?? defaultVerifiedEvery;
+    let verified = from;
     const read = (unit: Unit): Promise<UnitRead> => this.#read(reader, unit);
     for await (const unit of readAhead(units(from, checkpoint.size), readAheadDepth, read)) {
       if (unit.read instanceof VerifierError) {
@@ -126,12 +139,31 @@ export class Auditor {
       this.#bundle(unit, unit.read.entries, unit.read.hashed);
       await this.#tiles.checkFull(reader, this.#findings);
       this.#options.onProgress?.(this.size, checkpoint.size);
+      if (this.size - verified < every || this.size === checkpoint.size) continue;
+      verified = this.size;
+      await this.#verifySoFar(reader, checkpoint);
     }
     for (const source of this.#sources.values()) source.settle();
     await this.#tiles.checkPartial(reader, checkpoint.size, this.#findings);
     this.#established = await this.#checkRoot(reader, checkpoint, from);
     if (this.#established) this.#findings.take(this.#waiting);
     else this.#waiting.clear();
+  }
+
+  /**
+   * Step T4 for what was read so far: both roots are computed from the same tiles, and if these give the one signed, the
+   * other is the only one that the tree's beginning can have.
+   */
+  async #verifySoFar(reader: LogReader, checkpoint: Checkpoint): Promise<void> {
+    const { onVerified } = this.#options;
+    if (onVerified === undefined) return;
+    for (const source of this.#sources.values()) source.settle();
+    const contradicts = this.#findings.verdict === "FAIL" || this.#waiting.verdict === "FAIL";
+    if (contradicts || this.#findings.has("data_missing")) return;
+    const roots = await settle(new TileTree(reader, checkpoint.size).prefix(this.size));
+    if (roots instanceof VerifierError || !equalBytes(roots.whole, checkpoint.root)) return;
+    if (!equalBytes(roots.prefix, this.#frontier.root())) return;
+    if ((await settle(this.#tiles.fits(reader, checkpoint.size))) === true) await onVerified(this.state(), checkpoint);
   }
 
   async #read(reader: LogReader, unit: Unit): Promise<UnitRead> {

@@ -39,7 +39,8 @@ function establishedByAudit(head: HeadReport, audit: AuditReport): string {
   }
   const span = audit.from === 0 ? `all ${audit.size}` : `${audit.size - audit.from} new`;
   if (audit.verdict === "NOT PROVEN") {
-    return `Nothing contradicts the log as far as it was read (${span} entries), and the findings say what is not proven.`;
+    const read = audit.read < audit.size ? `${audit.read - audit.from} of ${audit.size - audit.from}` : span;
+    return `Nothing contradicts the log as far as it was read (${read} entries), and the findings say what is not proven.`;
   }
   if (!audit.checks.includes("E")) {
     return `Established: ${span} entries are those the log's key signed${history(head)}${cosignedToo(head)}.`;

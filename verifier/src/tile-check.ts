@@ -6,6 +6,9 @@ import { levelLength, tileHeight, tilePath, tileWidth, widthOf } from "./tile.ts
 
 type Run = { start: number; hashes: Uint8Array[] };
 
+/** A tile that is not the one that the entries give. */
+type Doubt = { message: string; where: string; index: number };
+
 /**
  * Steps T1 and T2 for the tiles above level 0: they can be had, and hold the hashes that the entries give. Of each
  * level only the hashes of the tile at its end are kept.
@@ -14,7 +17,7 @@ export class TileCheck {
   /** By level. `start` is the position of the first hash that was computed here and not yet compared. */
   readonly #levels: (Run | undefined)[] = [];
   #full: { level: number; run: Run }[] = [];
-  readonly #doubts: { message: string; where: string; index: number }[] = [];
+  readonly #doubts: Doubt[] = [];
 
   /** To be given to {@link Frontier.append}. */
   readonly sink: NodeSink = (height, position, hash) => {
@@ -42,36 +45,37 @@ export class TileCheck {
 
   /** Compares the partial tiles at the end of a tree of this size. */
   async checkPartial(reader: LogReader, size: number, findings: Findings): Promise<void> {
+    for (const { level, run, width } of this.#partial(size)) await this.#check(reader, level, run, width, findings);
+  }
+
+  /**
+   * In the middle of a tree of this size.
+   * @returns whether all tiles so far hold the hashes that the entries give, those that are not filled yet included
+   * @throws VerifierError when one of these cannot be had
+   */
+  async fits(reader: LogReader, size: number): Promise<boolean> {
+    if (this.#doubts.length > 0) return false;
+    for (const { level, run, width } of this.#partial(size)) {
+      if ((await compare(reader, level, run, width)) !== undefined) return false;
+    }
+    return true;
+  }
+
+  *#partial(size: number): Generator<{ level: number; run: Run; width: number }> {
     for (let level = 1; level < this.#levels.length; level++) {
       const run = this.#levels[level];
       if (run === undefined) continue;
-      const width = widthOf(levelLength(size, level), Math.floor(run.start / tileWidth));
-      await this.#check(reader, level, run, width, findings);
+      yield { level, run, width: widthOf(levelLength(size, level), Math.floor(run.start / tileWidth)) };
     }
   }
 
   async #check(reader: LogReader, level: number, run: Run, width: number, findings: Findings): Promise<void> {
-    const n = Math.floor(run.start / tileWidth);
-    const offset = run.start % tileWidth;
-    let tile: Uint8Array;
     try {
-      tile = await readHashes(reader, level, n, width);
+      const doubt = await compare(reader, level, run, width);
+      if (doubt !== undefined) this.#doubts.push(doubt);
     } catch (error) {
       findings.addError(error);
-      return;
     }
-    const at = run.hashes.findIndex((hash, i) => {
-      const start = (offset + i) * hashLength;
-      return !equalBytes(hash, tile.subarray(start, start + hashLength));
-    });
-    if (at < 0) return;
-    const where = tilePath(level, n, width);
-    const index = (run.start + at) * tileWidth ** level;
-    this.#doubts.push({
-      message: `hash ${offset + at} of ${where} is not the one that the entries give`,
-      where,
-      index,
-    });
   }
 
   /** Reports the tiles that differ. Only for a tree whose root is the one signed: else it is the entries that differ. */
@@ -79,4 +83,19 @@ export class TileCheck {
     for (const { message, where, index } of this.#doubts) findings.add("tile_malformed", message, { where, index });
     this.#doubts.length = 0;
   }
+}
+
+/** @throws VerifierError when the tile cannot be had, or is malformed */
+async function compare(reader: LogReader, level: number, run: Run, width: number): Promise<Doubt | undefined> {
+  const n = Math.floor(run.start / tileWidth);
+  const offset = run.start % tileWidth;
+  const tile = await readHashes(reader, level, n, width);
+  const at = run.hashes.findIndex((hash, i) => {
+    const start = (offset + i) * hashLength;
+    return !equalBytes(hash, tile.subarray(start, start + hashLength));
+  });
+  if (at < 0) return undefined;
+  const where = tilePath(level, n, width);
+  const index = (run.start + at) * tileWidth ** level;
+  return { message: `hash ${offset + at} of ${where} is not the one that the entries give`, where, index };
 }

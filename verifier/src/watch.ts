@@ -35,6 +35,8 @@ export type WatchOptions = {
   /** The monitor's clock, milliseconds since 1970. */
   now?: () => number;
   onProgress?: (done: number, size: number) => void;
+  /** As of an audit: what may be kept in the middle of a round already. */
+  onVerified?: (keep: Kept) => Promise<void>;
   hashLeaves?: LeafHasher;
 };
 
@@ -226,7 +228,7 @@ export class Watch {
   }
 
   async #read(checkpoint: Checkpoint): Promise<AuditReport["findings"]> {
-    const { reader, key, pins, now, onProgress, hashLeaves } = this.#options;
+    const { reader, key, pins, now, onProgress, onVerified, hashLeaves } = this.#options;
     // The checkpoint that was just held against the one kept, and no other.
     const fixed: LogReader = {
       checkpoint: () => Promise.resolve(checkpoint.note),
@@ -239,6 +241,7 @@ export class Watch {
       ...(now === undefined ? {} : { now }),
       ...(onProgress === undefined ? {} : { onProgress }),
       ...(hashLeaves === undefined ? {} : { hashLeaves }),
+      ...(onVerified === undefined || this.#tainted ? {} : { onVerified }),
     });
     if (report.progress === undefined) {
       this.#retryAt = this.#now() + Math.min(longestPause, firstPause * 2 ** this.#failures);

@@ -63,6 +63,73 @@ function place({ key, epoch, seq, now }: TestSource): object {
 const entries = twoSources();
 const end = Date.parse(JSON.parse(entries.at(-1)!).time);
 
+t.test("an audit that is broken off is carried on from where all was verified", async (t) => {
+  const whole = outcome(await audit(new MemoryLog(entries), end));
+  const log = new MemoryLog(entries);
+  const places: Kept[] = [];
+  const onVerified = async (keep: Kept): Promise<void> => void places.push(structuredClone(keep));
+  const first = await audit(log, end, { onVerified, verifiedEvery: 1 });
+  t.same(outcome(first), whole);
+  // After each bundle but the last.
+  const bundles = Math.ceil(entries.length / 256);
+  t.same(
+    places.map(({ audit }) => audit!.size),
+    Array.from({ length: bundles - 1 }, (_, i) => (i + 1) * 256),
+  );
+  for (const place of places) {
+    const text = serializeKept(place, key);
+    const later = new MemoryLog(entries);
+    const second = await audit(later, end, { kept: parseKept(text, key) });
+    t.equal(second.from, place.audit!.size);
+    t.same(outcome(second), whole);
+  }
+  const again: number[] = [];
+  await audit(log, end, {
+    kept: kept(first),
+    all: true,
+    verifiedEvery: 1,
+    onVerified: async ({ audit }) => void again.push(audit!.size),
+  });
+  t.same(again, [], "what was kept before is further");
+});
+
+t.test("nothing is kept half-way of what is not shown to be the signed tree's, or contradicts", async (t) => {
+  const source = new TestSource();
+  source.run(1000);
+  const size = source.entries.length;
+  const kept = async (log: MemoryLog, lie?: (log: MemoryLog) => void): Promise<number[]> => {
+    const places: number[] = [];
+    lie?.(log);
+    const onVerified = async ({ audit }: Kept): Promise<void> => void places.push(audit!.size);
+    await audit(log, source.now, { onVerified, verifiedEvery: 1 });
+    return places;
+  };
+  const honest = new MemoryLog(source.entries);
+  t.same(
+    await kept(honest),
+    [256, 512, 768].filter((at) => at < size),
+  );
+  // An entry of the second bundle is another one, and the tiles are served as they would be for it.
+  const other = source.entries.with(300, source.entries[300]!.replace("SELECT", "UPDATE"));
+  t.not(other[300], source.entries[300]);
+  const forged = new MemoryLog(other);
+  t.same(
+    await kept(forged, (log) => void log.served.set("checkpoint", honest.note())),
+    [],
+    "all tiles were changed along",
+  );
+  const changed = new MemoryLog(source.entries);
+  changed.showInBundles(other.map((entry) => Buffer.from(entry)));
+  t.same(await kept(changed), [256], "the leaf hashes are the true ones");
+  const cut = new MemoryLog(source.entries);
+  const top = honest.make(1, 0, Math.floor(size / 256)) as Uint8Array;
+  const wrong = Buffer.from(top);
+  wrong[40]! ^= 1;
+  t.same(await kept(cut, (log) => void log.served.set(`tile/1/000.p/${Math.floor(size / 256)}`, wrong)), []);
+  const gap = new MemoryLog(source.entries.toSpliced(400, 1));
+  t.same(await kept(gap), [256], "a sequence is left out behind the first bundle");
+});
+
 t.test("wherever an audit is cut in two, the second comes to what a whole one comes to", async (t) => {
   const whole = outcome(await audit(new MemoryLog(entries), end));
   t.match(whole, { verdict: "PASS", findings: [] });

@@ -11,6 +11,7 @@ import {
   openLog,
   type Saved,
   savedLines,
+  saveSoFar,
   saveState,
   sessionJson,
   statusOf,
@@ -51,6 +52,7 @@ export async function runAudit(options: AuditInvocation): Promise<number> {
       },
       onProgress: (done, size) => progress.entries(done, size),
       onWait: (leftMs, what) => progress.waiting(leftMs, what),
+      onVerified: (keep) => saveSoFar(session.state, keep),
       hashLeaves: pool.hash,
     }).finally(() => progress.end());
     const saved = await saveState(session, report);

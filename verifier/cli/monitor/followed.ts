@@ -17,7 +17,7 @@ import { readToken } from "../disclosures.ts";
 import { pathError, readBounded, systemCode, writeDurably } from "../files.ts";
 import { readPins } from "../keys.ts";
 import { LeafPool } from "../leaf-pool.ts";
-import { checkToken, saveState } from "../log-session.ts";
+import { checkToken, saveSoFar, saveState } from "../log-session.ts";
 import { type LogSource, openSource } from "../log-source.ts";
 import { printable } from "../printable.ts";
 import { States } from "../states.ts";
@@ -94,6 +94,7 @@ export class Followed {
       kept: state.kept,
       memory,
       hashLeaves: this.#pool.hash,
+      onVerified: (keep) => saveSoFar(this.#state, keep),
       ...(now === undefined ? {} : { now }),
       ...(onProgress === undefined ? {} : { onProgress }),
     });

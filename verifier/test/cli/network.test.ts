@@ -96,7 +96,7 @@ t.test("a log that gives its entries to holders of a token alone", async (t) => 
   const file = join(temporaryFolder(t), "token");
   writeFileSync(file, `${secret}\n`);
   const audited = await audit(t, guard, "--token", file);
-  t.match([audited.status, audited.json.verdict], [0, "PASS"], audited.stdout);
+  t.match([audited.status, audited.json.verdict], [0, "PASS"]);
   const server = await serve(vectorLog(), guard);
   t.teardown(() => server.close());
   const ofLog = ["--log", server.url, "--vkey", vectors.vkey, "--state", temporaryFolder(t), "--token", file];
