@@ -3,6 +3,7 @@ import { readFile } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { isMap, isScalar, LineCounter, parseDocument, type YAMLMap } from "yaml";
 import { ProxyError } from "./errors.ts";
+import { FORMATS, type Format, LEVELS, type Level } from "./lines/index.ts";
 import { POOL_KEYS, type PoolSettings, poolSettings } from "./pool/index.ts";
 import { DURABILITIES, type Durability } from "./session/policy.ts";
 import { SEALABLE, type SealableName } from "./session/values.ts";
@@ -16,6 +17,8 @@ export interface ProxyConfig {
   readonly breaker: BreakerSettings;
   readonly pool: PoolSettings;
   readonly log: { readonly url: string; readonly vkey: string };
+  /** What the operator is told, and how. */
+  readonly lines: { readonly level: Level; readonly format: Format };
   readonly source: { readonly key: string };
   readonly spool: { readonly dir: string; readonly maxBytes: number; readonly maxAgeMs: number };
   /** What the log acknowledged, for whoever has to show it later. */
@@ -61,6 +64,8 @@ export const CONFIG_KEYS: readonly ConfigKey[] = [
   { path: "upstream", kind: "upstream", default: undefined, required: true },
   { path: "log.url", kind: "url", default: undefined, required: true },
   { path: "log.vkey", kind: "string", default: undefined, required: true },
+  { path: "log.level", kind: "choice", choices: LEVELS, default: "info" },
+  { path: "log.format", kind: "choice", choices: FORMATS, default: "text" },
   { path: "source.key", kind: "string", default: undefined, required: true },
   { path: "spool.dir", kind: "string", default: undefined, required: true },
   { path: "record", kind: "string", default: undefined },
@@ -162,6 +167,7 @@ async function build(values: ReadonlyMap<string, unknown>, path: string): Promis
       url: get<string>("log.url"),
       vkey: vkey.includes("+") ? vkey : await readLine(file("log.vkey"), "log.vkey"),
     },
+    lines: { level: get<Level>("log.level"), format: get<Format>("log.format") },
     source: { key: file("source.key") },
     spool: {
       dir: file("spool.dir"),

@@ -43,6 +43,9 @@ export interface ConnectionContext {
   readonly admission: () => ProxyError | undefined;
 }
 
+/** Not logged in; logged in and idle, idle in a transaction, at a statement; told the end. */
+export type ConnectionState = "login" | "idle" | "transaction" | "active" | "ending";
+
 /** Told to who keeps the connections. */
 export interface ConnectionEvents {
   loggedIn(): void;
@@ -133,6 +136,14 @@ export class Connection {
     if (!this.#finished) setTimeout(() => this.#server?.destroy(), CANCELLED_MS).unref();
   }
 
+  get state(): ConnectionState {
+    if (this.#failing || this.#serverClosed) return "ending";
+    if (this.#session?.phase !== "ready") return "login";
+    const { idle, tx } = this.#session.tracker;
+    if (!idle) return "active";
+    return tx === "I" ? "idle" : "transaction";
+  }
+
   /** The limits may be others now. */
   limitsChanged(): void {
     this.#timeouts?.changed();
@@ -156,7 +167,9 @@ export class Connection {
     this.#failing = true;
     clearTimeout(this.#loginTimer);
     this.#timeouts?.stop();
+    const session = this.#session;
     this.#context.metrics.errors.inc({ code: error.code });
+    if (session === undefined || session.phase === "ready") this.#context.shared.watch?.failed(session, error);
     this.#reason = reasonOf(error);
     // What stands before a bad message in the same read goes its way, as if it had come alone.
     if (!spoolFailed) this.#toServer?.flush();
@@ -243,8 +256,10 @@ export class Connection {
   }
 
   async #connect(end: ClientEnd): Promise<void> {
-    const { open, settings, shared } = this.#context;
+    const { open, settings, shared, metrics } = this.#context;
+    const began = performance.now();
     const backend = await open(end);
+    metrics.connects.observe((performance.now() - began) / 1000);
     const server = backend.stream;
     if (this.#failing || this.#clientGone) {
       server.destroy();
@@ -354,6 +369,7 @@ export class Connection {
   /** The server will say that the statement was cancelled on request; by whom, only the proxy knows. */
   #cancelLate(afterMs: number): void {
     if (this.#failing || this.#serverClosed) return;
+    this.#context.shared.watch?.timedOut(this.#session!, afterMs);
     if (this.#toClient.atBoundary && !this.#clientGone) {
       const message = `canceling statement due to statement timeout of the proxy (${afterMs} ms)`;
       this.#toClient.push(noticeResponse("statement_timeout", message), this.#session!.gate, true);

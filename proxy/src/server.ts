@@ -1,5 +1,5 @@
 import { createServer, type Server, type Socket } from "node:net";
-import { Connection, type ConnectionContext } from "./connection.ts";
+import { Connection, type ConnectionContext, type ConnectionState } from "./connection.ts";
 import type { ProxyError } from "./errors.ts";
 
 /** Sockets of sessions that ended, and whose clients are slow to notice. */
@@ -32,6 +32,18 @@ export class ProxyServer {
   /** How many of them are logged in. */
   get sessions(): number {
     return this.#sessions.size;
+  }
+
+  /** How many connections are at what. */
+  states(): Record<ConnectionState, number> {
+    const counts: Record<ConnectionState, number> = { login: 0, idle: 0, transaction: 0, active: 0, ending: 0 };
+    for (const { state } of this.#connections) counts[state] += 1;
+    return counts;
+  }
+
+  /** Whether clients can come. */
+  get listening(): boolean {
+    return this.#server.listening;
   }
 
   /** The limits may be others now. */

@@ -5,7 +5,9 @@ import { CancelKeys } from "./cancel.ts";
 import type { ProxyConfig } from "./config.ts";
 import { ProxyError } from "./errors.ts";
 import { KeyInForce } from "./key-in-force.ts";
+import { type EventName, Lines } from "./lines/index.ts";
 import { Metrics } from "./metrics.ts";
+import { Observer } from "./observer.ts";
 import { relayTo } from "./relay.ts";
 import { RulesInForce } from "./rules-in-force.ts";
 import { ProxyServer } from "./server.ts";
@@ -31,8 +33,10 @@ export interface RunningProxy {
 }
 
 export interface ProxyHooks {
-  /** Told of what a person should know: the spool's state, the log's refusal. One line each. */
+  /** Told of what a person should know: the spool's state, the log's refusal. One sentence each. */
   readonly notice?: (line: string) => void;
+  /** Given each line that the operator is told, without its end (`log.level`, `log.format`). */
+  readonly line?: (line: string) => void;
 }
 
 /** How long a stopping proxy tries to hand its last entries to the log. */
@@ -40,7 +44,12 @@ const SUBMIT_TIMEOUT_MS = 10_000;
 
 /** @throws ProxyError with one of the start codes of spec/errors.md */
 export async function startProxy(config: ProxyConfig, hooks: ProxyHooks = {}): Promise<RunningProxy> {
-  const notice = hooks.notice ?? (() => undefined);
+  const lines = new Lines(hooks.line ?? (() => undefined), config.lines, () => new Date().toISOString());
+  const tell = (event: EventName, sentence: string): void => {
+    lines.say(event, sentence);
+    hooks.notice?.(sentence);
+  };
+  const notice = (sentence: string): void => tell("notice", sentence);
   const metrics = new Metrics();
   const analyzer = await Analyzer.load();
   const access = config.rules === undefined ? undefined : new Access(await readRules(config.rules));
@@ -55,8 +64,12 @@ export async function startProxy(config: ProxyConfig, hooks: ProxyHooks = {}): P
     software: { name: "vitrine-proxy", version: await ownVersion() },
     configDigest: config.digest,
     durability: config.durability,
+    onCommit: (ms, records) => {
+      metrics.commits.observe(ms / 1000);
+      metrics.commitRecords.observe(records);
+    },
     onState: (state, error) => {
-      notice(`spool ${state}${error === undefined ? "" : `: ${error.code}: ${error.message}`}`);
+      tell(`spool.${state}`, `spool ${state}${error === undefined ? "" : `: ${error.code}: ${error.message}`}`);
       spoolError = error;
       if (state === "closed") server?.failAll(SPOOL_FULL);
       else if (state === "failed") server?.failAll(error ?? SPOOL_FAILED);
@@ -84,6 +97,7 @@ export async function startProxy(config: ProxyConfig, hooks: ProxyHooks = {}): P
       policy: new Policy(config.durability.reads, config.durability.others),
       clock: formatTimestamp,
       access,
+      watch: new Observer(metrics, lines),
     },
     settings: limits,
     open: relayTo(upstreams),
@@ -101,7 +115,7 @@ export async function startProxy(config: ProxyConfig, hooks: ProxyHooks = {}): P
     },
   });
   const running = server;
-  metrics.watch(() => running.clients, recorder);
+  metrics.watch(running, recorder);
   const status = config.status === undefined ? undefined : createStatusServer(metrics, recorder);
   let address: { host: string; port: number };
   const rules =
@@ -135,6 +149,7 @@ export async function startProxy(config: ProxyConfig, hooks: ProxyHooks = {}): P
     const result = await recorder.stop("shutdown", SUBMIT_TIMEOUT_MS);
     status?.close();
     status?.closeAllConnections();
+    lines.close();
     return result;
   };
   return {

@@ -33,11 +33,10 @@ const START: Record<"log-server" | "proxy", (config: string) => Promise<Part>> =
   },
   proxy: async (config) => {
     const { readProxyConfig, startProxy } = await import("@vitrine/proxy");
-    const notice = (line: string): void => {
-      process.stderr.write(`vitrine: proxy: ${line}\n`);
-      void tell({ type: "notice", line });
-    };
-    const proxy = await startProxy(await readProxyConfig(config), { notice });
+    const proxy = await startProxy(await readProxyConfig(config), {
+      notice: (line) => void tell({ type: "notice", line }),
+      line: (line) => process.stderr.write(`${line}\n`),
+    });
     const at = formatAddress(proxy.address);
     // A proxy that cannot record stays, to tell its clients so.
     const failed = new Promise<Error>(() => undefined);

@@ -30,7 +30,7 @@ export class GroupCommit {
   readonly #segments: Segments;
   readonly #head: () => SpoolHead;
   readonly #lingerMs: number;
-  readonly #onDurable: (ms: number) => void;
+  readonly #onDurable: (ms: number, records: number) => void;
   readonly #onError: (error: unknown) => void;
   #gathering: Batch = emptyBatch();
   #writing: Batch = emptyBatch();
@@ -44,13 +44,14 @@ export class GroupCommit {
   /**
    * @param head the state as it is now
    * @param lingerMs how long records for which nobody waits may stay in memory
-   * @param onDurable after each batch, with the milliseconds that it took; after those who waited for it were called
+   * @param onDurable after each batch, with the milliseconds that it took and its number of records; after those who
+   * waited for it were called
    */
   constructor(
     segments: Segments,
     head: () => SpoolHead,
     lingerMs: number,
-    onDurable: (ms: number) => void,
+    onDurable: (ms: number, records: number) => void,
     onError: (error: unknown) => void,
   ) {
     this.#segments = segments;
@@ -151,6 +152,7 @@ export class GroupCommit {
     }
     this.#busy = false;
     if (this.#failed) return;
+    const records = batch.last - this.#durable;
     this.#durable = batch.last;
     const { number } = this.#segments.current;
     for (const one of batch.placed) one.segment = number;
@@ -160,7 +162,7 @@ export class GroupCommit {
     batch.before = undefined;
     batch.buffer.clear();
     callInOrder(waiting);
-    this.#onDurable(performance.now() - began);
+    this.#onDurable(performance.now() - began, records);
     if (this.#gathering.waiting.length > 0) this.flushSoon();
     else if (!this.#gathering.buffer.isEmpty && this.#timer === undefined) this.#arm();
   }

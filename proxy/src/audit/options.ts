@@ -85,6 +85,8 @@ export interface RecorderOptions {
   readonly onState?: (state: SpoolState, error?: ProxyError) => void;
   /** Told of what became of a change of the key, a line each. */
   readonly onKey?: (line: string) => void;
+  /** After each group commit: the milliseconds that it took, and how many records it brought. */
+  readonly onCommit?: (ms: number, records: number) => void;
   /** The folder to write to; the real one when left out. */
   readonly disk?: (dir: string) => Promise<Disk>;
 }

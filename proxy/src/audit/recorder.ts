@@ -105,7 +105,7 @@ export class Recorder {
       () =>
         this.#begun ? this.#entries.head({ acknowledged: this.#acknowledged, nextId: this.#intents.nextId }) : head,
       isRelaxed(options) ? Math.min(LINGER_MS, halfWindow) : LINGER_MS,
-      (ms) => this.#durable(ms),
+      (ms, records) => this.#durable(ms, records),
       (error) => this.#break(error),
     );
     this.#intents = new Intents(
@@ -391,7 +391,8 @@ export class Recorder {
     return !this.#broken;
   }
 
-  #durable(ms: number): void {
+  #durable(ms: number, records: number): void {
+    this.#options.onCommit?.(ms, records);
     this.#commits += 1;
     this.#commitMs += ms;
     if (ms > this.#slowestCommitMs) this.#slowestCommitMs = ms;

@@ -7,6 +7,7 @@ import { rowsOf } from "../wire/backend.ts";
 import {
   type Execution,
   intentMembers,
+  type Outcome,
   outcomeMembers,
   type Parameters,
   type Result,
@@ -39,6 +40,10 @@ export interface Surroundings {
   shows(): void;
   /** What SHOW of it returns; undefined: NULL. @param last the session's entry written last */
   show(what: Shown, last: Written | undefined): string | undefined;
+  /** An outcome is known, so many milliseconds after the statement came. */
+  finished(outcome: Outcome, ms: number): void;
+  /** The access rules denied a statement: this one, or none that matched. */
+  denied(rule: string | undefined): void;
 }
 
 /** A `statement` entry of the session's. */
@@ -143,7 +148,9 @@ export class Ledger {
     totals.rows += rows;
     totals.bytesIn += execution.bytesIn;
     totals.bytesOut += execution.bytesOut;
-    const outcome = outcomeMembers(totals.statements, this.tx, execution, result, rows, performance.now());
+    const now = performance.now();
+    this.#around.finished(result.outcome, now - execution.startedAt);
+    const outcome = outcomeMembers(totals.statements, this.tx, execution, result, rows, now);
     const errorDisclosure = result.error?.disclosure;
     if (execution.intent !== undefined) {
       return this.#wrote(
@@ -177,6 +184,7 @@ export class Ledger {
   /** The access rules do not permit it. The client must not be told before the entry is durable. */
   deny(execution: Execution, denial: Decision): void {
     execution.decided = denial.members;
+    this.#around.denied(denial.rule?.name);
     const text = Object.values(denialText(denial)).join("\n");
     const error = this.#around.values.member("error", text, Buffer.byteLength(text));
     this.hold(this.finish(execution, { outcome: "denied", sqlstate: SQLSTATE.access_denied, error }));

@@ -20,6 +20,7 @@ import type { Policy } from "./policy.ts";
 import type { Phase } from "./table.ts";
 import { Tracker } from "./tracker.ts";
 import type { Member, Values } from "./values.ts";
+import type { Watch } from "./watch.ts";
 
 export type EndReason =
   | "client-terminated"
@@ -42,6 +43,7 @@ export interface Shared {
   readonly clock: () => string;
   /** The access rules; undefined: nothing is decided. */
   readonly access?: Access | undefined;
+  readonly watch?: Watch | undefined;
 }
 
 /** What a session is told by, and tells to, whoever stands for its server. */
@@ -59,6 +61,8 @@ export class Session {
   id: string | undefined;
   readonly tracker: Tracker;
   readonly startup: Startup;
+  /** `host:port`. */
+  readonly address: string;
   /** Asks the access rules, where there are any. */
   readonly access: SessionAccess | undefined;
   /** An execution has returned more than it may, and is to be cancelled. */
@@ -91,6 +95,7 @@ export class Session {
   constructor(shared: Shared, startup: Startup, address: string, nextId: () => string) {
     this.#shared = shared;
     this.startup = startup;
+    this.address = address;
     this.#protocol = startup.protocol;
     this.#role = startup.user;
     this.#application = shortEnough(startup.parameters.get("application_name"));
@@ -119,6 +124,8 @@ export class Session {
       utf8: () => this.#utf8,
       standardStrings: () => this.#standardStrings,
       gate: this.access === undefined ? undefined : new Gate(this.access),
+      finished: (outcome, ms) => shared.watch?.finished(outcome, ms),
+      denied: (rule) => shared.watch?.denied(this, rule),
       cancel: (execution) => this.onExceeded?.(execution),
       shows: () => this.onShows?.(),
       show: (what, last) => this.#show(what, last),
@@ -220,12 +227,13 @@ export class Session {
     const tries = attempts > 1 ? `,"attempts":${attempts}` : "";
     const members = `${this.#subject()},${this.#client()},${server},"protocol":"${this.#protocol}"${tries}`;
     this.#gate = this.#shared.recorder.record("session.start", members, this.#disclosures);
+    this.#shared.watch?.started(this);
   }
 
   errorResponse(head: Buffer): void {
     const error = parseError(head);
     if (this.phase === "ready") this.tracker.error(error);
-    else this.#refuse("server", error.sqlstate, error.message);
+    else this.#refuse("server", error.sqlstate, error.message, undefined);
   }
 
   /** What is held on its way to the server will not be forwarded any more. */
@@ -242,10 +250,10 @@ export class Session {
       return this.tracker.ledger.tooLarge(SQLSTATE[error.code], error.message);
     }
     if (this.phase === "ended") return 0;
-    return this.#refuse("proxy", SQLSTATE[toldAs(error)], error.message);
+    return this.#refuse("proxy", SQLSTATE[toldAs(error)], error.message, error.code);
   }
 
-  #refuse(by: "server" | "proxy", sqlstate: string, text: string): number {
+  #refuse(by: "server" | "proxy", sqlstate: string, text: string, code: string | undefined): number {
     if (this.#refused) return 0;
     this.#refused = true;
     const { recorder, values } = this.#shared;
@@ -256,6 +264,7 @@ export class Session {
       `,"by":"${by}","sqlstate":"${sqlstate}","error":${error.json}`;
     const disclosures = error.disclosure === undefined ? this.#disclosures : [...this.#disclosures, error.disclosure];
     this.#gate = recorder.record("access.refused", members, disclosures);
+    this.#shared.watch?.refused(this, by, sqlstate, code);
     return this.#gate;
   }
 
@@ -266,13 +275,15 @@ export class Session {
     if (was !== "ready") return;
     this.tracker.end();
     const { statements, failed, rows, bytesIn, bytesOut } = this.tracker.ledger.totals;
-    const duration = Math.max(0, Math.round((performance.now() - this.#startedAt) * 1000));
+    const ms = performance.now() - this.#startedAt;
+    const duration = Math.max(0, Math.round(ms * 1000));
     this.#shared.recorder.record(
       "session.end",
       `${this.#subject()},"start":"${this.#start}","duration_us":${duration},"statements":${statements},"failed":${failed}` +
         `,"rows":${rows},"bytes_in":${bytesIn},"bytes_out":${bytesOut},"reason":"${reason}"`,
       [],
     );
+    this.#shared.watch?.ended(this, reason, ms);
   }
 
   #show(what: Shown, last: Written | undefined): string | undefined {
