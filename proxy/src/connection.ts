@@ -503,7 +503,8 @@ function flow(socket: Duplex, on: boolean): void {
   else socket.pause();
 }
 
-function addressOf(client: Socket): string {
+/** @returns `host:port` */
+export function addressOf(client: Socket): string {
   const { remoteAddress, remotePort } = client;
   if (remoteAddress === undefined) return "unknown";
   return remoteAddress.includes(":") ? `[${remoteAddress}]:${remotePort}` : `${remoteAddress}:${remotePort}`;

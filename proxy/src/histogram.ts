@@ -53,7 +53,7 @@ export class Histogram {
         total += count;
         values.push({
           metricName: `${this.name}_bucket`,
-          labels: { ...labels, le: this.#bounds[i] ?? "+Inf" },
+          labels: { le: this.#bounds[i] ?? "+Inf", ...labels },
           value: total,
         });
       }

@@ -18,6 +18,10 @@ export class Observer implements Watch {
     this.#lines = lines;
   }
 
+  connected(client: string): void {
+    if (this.#lines.tells("client.connected")) this.#lines.say("client.connected", "a connection", { client });
+  }
+
   started(session: Session): void {
     this.#metrics.sessions.inc();
     if (this.#lines.tells("session.start")) this.#lines.say("session.start", "a client logged in", who(session));

@@ -1,5 +1,5 @@
 import { createServer, type Server, type Socket } from "node:net";
-import { Connection, type ConnectionContext, type ConnectionState } from "./connection.ts";
+import { addressOf, Connection, type ConnectionContext, type ConnectionState } from "./connection.ts";
 import type { ProxyError } from "./errors.ts";
 
 /** Sockets of sessions that ended, and whose clients are slow to notice. */
@@ -101,6 +101,7 @@ export class ProxyServer {
 
   #accept(client: Socket): void {
     this.#context.metrics.connections.inc();
+    this.#context.shared.watch?.connected(addressOf(client));
     const { recorder } = this.#context.shared;
     if (recorder.state === "closed" && recorder.stats().bytes >= recorder.stats().maxBytes) {
       // Even the room that is kept for refusals is used up: who asks now is not heard, so there is nothing to record.

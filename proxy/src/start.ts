@@ -4,10 +4,12 @@ import { formatTimestamp, KeyFiles, Recorder } from "./audit/index.ts";
 import { CancelKeys } from "./cancel.ts";
 import type { ProxyConfig } from "./config.ts";
 import { ProxyError } from "./errors.ts";
+import { healthOf } from "./health.ts";
 import { KeyInForce } from "./key-in-force.ts";
 import { type EventName, Lines } from "./lines/index.ts";
 import { Metrics } from "./metrics.ts";
 import { Observer } from "./observer.ts";
+import { Reach } from "./reach.ts";
 import { relayTo } from "./relay.ts";
 import { RulesInForce } from "./rules-in-force.ts";
 import { ProxyServer } from "./server.ts";
@@ -15,7 +17,7 @@ import { Policy } from "./session/policy.ts";
 import { Values } from "./session/values.ts";
 import { Analyzer } from "./statements/index.ts";
 import { createStatusServer } from "./status.ts";
-import { Retries, UpstreamMetrics, Upstreams } from "./upstream/index.ts";
+import { connectUpstream, Retries, type UpstreamAddress, UpstreamMetrics, Upstreams } from "./upstream/index.ts";
 
 export interface RunningProxy {
   readonly address: { readonly host: string; readonly port: number };
@@ -41,6 +43,8 @@ export interface ProxyHooks {
 
 /** How long a stopping proxy tries to hand its last entries to the log. */
 const SUBMIT_TIMEOUT_MS = 10_000;
+/** How long whoever asks for the proxy's health waits for the server's. */
+const KNOCK_TIMEOUT_MS = 2_000;
 
 /** @throws ProxyError with one of the start codes of spec/errors.md */
 export async function startProxy(config: ProxyConfig, hooks: ProxyHooks = {}): Promise<RunningProxy> {
@@ -89,6 +93,8 @@ export async function startProxy(config: ProxyConfig, hooks: ProxyHooks = {}): P
     new Retries(config.retry),
     new UpstreamMetrics(metrics.registry),
   );
+  const relay = relayTo(upstreams);
+  const reach = new Reach(() => Promise.any(upstreams.hosts.map(({ address }) => knock(address))));
   server = new ProxyServer({
     shared: {
       recorder,
@@ -100,7 +106,11 @@ export async function startProxy(config: ProxyConfig, hooks: ProxyHooks = {}): P
       watch: new Observer(metrics, lines),
     },
     settings: limits,
-    open: relayTo(upstreams),
+    open: async (client) => {
+      const backend = await relay(client);
+      reach.reached();
+      return backend;
+    },
     keys: new CancelKeys(),
     metrics,
     nextSessionId: () => {
@@ -116,7 +126,12 @@ export async function startProxy(config: ProxyConfig, hooks: ProxyHooks = {}): P
   });
   const running = server;
   metrics.watch(running, recorder);
-  const status = config.status === undefined ? undefined : createStatusServer(metrics, recorder);
+  const status =
+    config.status === undefined
+      ? undefined
+      : createStatusServer(metrics, () =>
+          healthOf({ recorder, listener: () => (running.listening ? "ok" : "closed"), reach }),
+        );
   let address: { host: string; port: number };
   const rules =
     access === undefined || config.rules === undefined
@@ -166,6 +181,11 @@ export async function startProxy(config: ProxyConfig, hooks: ProxyHooks = {}): P
       return closing;
     },
   };
+}
+
+/** Connects, and no more: a PostgreSQL server takes no note of it. @throws ProxyError `upstream_unreachable` */
+async function knock(address: UpstreamAddress): Promise<void> {
+  (await connectUpstream(address, KNOCK_TIMEOUT_MS)).destroy();
 }
 
 const SPOOL_FULL = new ProxyError(

@@ -1,26 +1,30 @@
-import { createServer, type Server } from "node:http";
-import type { Recorder } from "./audit/index.ts";
+import { createServer, type Server, type ServerResponse } from "node:http";
+import type { Health } from "./health.ts";
 import type { Metrics } from "./metrics.ts";
 
 /** The proxy's own HTTP address, when one is configured: GET /healthz and /metrics, nothing else. */
-export function createStatusServer(metrics: Metrics, recorder: Recorder): Server {
+export function createStatusServer(metrics: Metrics, health: () => Promise<Health>): Server {
   return createServer((request, response) => {
     const path = request.url?.split("?")[0];
     if (request.method !== "GET" && request.method !== "HEAD") {
       response.writeHead(405, { allow: "GET, HEAD" }).end();
     } else if (path === "/healthz") {
-      const { state } = recorder;
-      response.writeHead(state === "open" || state === "restricted" ? 200 : 503, {
-        "content-type": "application/json",
+      answer(response, async () => {
+        const told = await health();
+        response.writeHead(told.status === "failing" ? 503 : 200, { "content-type": "application/json" });
+        response.end(`${JSON.stringify(told)}\n`);
       });
-      response.end(`${JSON.stringify({ status: state, source: recorder.source, epoch: recorder.epoch })}\n`);
     } else if (path === "/metrics") {
-      metrics.registry.metrics().then(
-        (text) => response.writeHead(200, { "content-type": metrics.registry.contentType }).end(text),
-        () => response.writeHead(500).end(),
-      );
+      answer(response, async () => {
+        const text = await metrics.registry.metrics();
+        response.writeHead(200, { "content-type": metrics.registry.contentType }).end(text);
+      });
     } else {
       response.writeHead(404).end();
     }
   });
+}
+
+function answer(response: ServerResponse, work: () => Promise<void>): void {
+  work().catch(() => response.writeHead(500).end());
 }

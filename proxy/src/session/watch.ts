@@ -4,6 +4,8 @@ import type { EndReason, Session } from "./session.ts";
 
 /** Told what becomes of sessions, for figures and lines. Nothing depends on it, and it must not throw. */
 export interface Watch {
+  /** A connection was accepted. @param address `host:port` */
+  connected(address: string): void;
   started(session: Session): void;
   /** @param ms how long it lasted */
   ended(session: Session, reason: EndReason, ms: number): void;

@@ -1,4 +1,7 @@
 /** How the database servers are reached, and which. */
+
+export { hostPort, type UpstreamAddress } from "./address.ts";
+
 export type { BreakerSettings } from "./breaker.ts";
 export { cancelUpstream } from "./connect.ts";
 export { takesSessions } from "./first-answer.ts";
