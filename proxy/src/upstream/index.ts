@@ -1,9 +1,8 @@
 /** How the database servers are reached, and which. */
-
 export { hostPort, type UpstreamAddress } from "./address.ts";
 
 export type { BreakerSettings } from "./breaker.ts";
-export { cancelUpstream } from "./connect.ts";
+export { cancelUpstream, connectUpstream } from "./connect.ts";
 export { takesSessions } from "./first-answer.ts";
 export type { Host } from "./host.ts";
 export { UpstreamMetrics } from "./metrics.ts";
