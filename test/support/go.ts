@@ -20,9 +20,16 @@ export interface Run {
   readonly stderr: string;
 }
 
-export function run(program: string, args: readonly string[], cwd: string, timeout: number): Promise<Run> {
+export function run(
+  program: string,
+  args: readonly string[],
+  cwd: string,
+  timeout: number,
+  env: Readonly<Record<string, string>> = {},
+): Promise<Run> {
   return new Promise((resolve) => {
-    execFile(program, args, { cwd, timeout, maxBuffer: 2 ** 26 }, (error, stdout, stderr) => {
+    const options = { cwd, timeout, maxBuffer: 2 ** 26, env: { ...process.env, ...env } };
+    execFile(program, args, options, (error, stdout, stderr) => {
       const code = error === null ? 0 : typeof error.code === "number" ? error.code : -1;
       resolve({ code, stdout, stderr: error === null ? stderr : `${error.message}\n${stderr}` });
     });
@@ -41,9 +48,14 @@ async function build(cwd: string, args: readonly string[]): Promise<string | und
   throw new Error(`go build ${args.join(" ")} in ${cwd}: ${stderr}`);
 }
 
+/** Builds the one program of a module with a go.sum. @returns why that cannot be done here, or undefined */
+export async function buildGo(module: string, program: string): Promise<string | undefined> {
+  return build(module, ["-mod=readonly", "-o", program, "."]);
+}
+
 /** Builds test/go into `bin/logcheck` of the folder. */
 export async function buildLogcheck(folder: string): Promise<string | undefined> {
-  return build(join(ROOT, "test/go"), ["-mod=readonly", "-o", join(folder, "bin/logcheck"), "."]);
+  return buildGo(join(ROOT, "test/go"), join(folder, "bin/logcheck"));
 }
 
 function writable(folder: string): void {

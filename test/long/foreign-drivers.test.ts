@@ -1,0 +1,78 @@
+// Drivers of other languages see through the proxy what they see without it. Their suites stand in test/drivers.
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import t from "tap";
+import { version } from "../bench/machine.ts";
+import { type Connection, foreignDrivers } from "../support/foreign.ts";
+import { type Run, run } from "../support/go.ts";
+import { until } from "../support/sessions.ts";
+import { Stack, startDatabase, statements, temporaryFolder } from "../support/stack.ts";
+
+const folder = temporaryFolder("foreign-drivers");
+const tools = join(folder, "tools");
+mkdirSync(tools, { recursive: true });
+const drivers = await foreignDrivers(tools);
+const database = await startDatabase(folder);
+const stack = await (await Stack.create(database)).start();
+
+for (const driver of drivers) {
+  t.test(driver.name, { skip: driver.skip }, async (t) => {
+    const direct = await driver.suite(stack.connection("direct"));
+    t.equal(direct.code, 0, direct.stderr);
+    const lines = direct.stdout.trimEnd().split("\n");
+    t.ok(lines.length > 20, `${lines.length} steps`);
+    const proxied = await driver.suite(stack.connection("proxied"));
+    t.equal(proxied.code, 0, proxied.stderr);
+    t.same(proxied.stdout.trimEnd().split("\n"), lines);
+  });
+}
+
+const PIPELINE = `\\startpipeline
+SELECT 1;
+UPDATE pgbench_branches SET bbalance = bbalance + 1 WHERE bid = 1;
+SELECT bbalance FROM pgbench_branches WHERE bid = 1;
+\\endpipeline
+`;
+
+t.test("pgbench in every mode", { skip: version("pgbench", "--version") === undefined && "no pgbench" }, async (t) => {
+  const pgbench = ({ host, port, user, password, database }: Connection, ...args: string[]): Promise<Run> =>
+    run("pgbench", ["-h", host, "-p", String(port), "-U", user, ...args, database], tools, 120_000, {
+      PGPASSWORD: password,
+      PGSSLMODE: "disable",
+    });
+  const made = await pgbench(stack.connection("proxied"), "-i", "-q", "-s", "1");
+  t.equal(made.code, 0, made.stderr);
+  writeFileSync(join(tools, "pipeline.sql"), PIPELINE);
+  const count = async (): Promise<number> =>
+    (await stack.entries()).filter(({ kind, outcome }) => kind === "statement" && outcome === "completed").length;
+  for (const [mode, script, statementsEach] of [
+    ["simple", ["-b", "tpcb-like"], 7],
+    ["extended", ["-b", "tpcb-like"], 7],
+    ["prepared", ["-b", "tpcb-like"], 7],
+    ["extended", ["-f", join(tools, "pipeline.sql")], 3],
+    ["prepared", ["-f", join(tools, "pipeline.sql")], 3],
+  ] as const) {
+    const before = await count();
+    const args = ["-n", "-M", mode, ...script, "-c", "4", "-j", "2", "-t", "50"];
+    const ran = await pgbench(stack.connection("proxied"), ...args);
+    t.match(ran.stdout, /processed: 200\/200\n.*failed transactions: 0 /, `${mode} ${script[1]}: ${ran.stderr}`);
+    // pgbench asks the server a few things of its own before it begins.
+    await until("all are logged", async () => (await count()) - before >= 200 * statementsEach);
+    t.ok((await count()) - before <= 200 * statementsEach + 40, "one entry a statement");
+  }
+});
+
+t.test("all of it is in the log, and the audit passes", async (t) => {
+  await stack.proxy.end("SIGTERM");
+  const all = await stack.settled((entries) => entries.at(-1)?.kind === "source.stop");
+  const run = drivers.filter(({ skip }) => skip === false);
+  t.ok(statements(all).length >= 100 * run.length, `${statements(all).length} statements`);
+  const audit = await stack.verifier("audit");
+  t.equal(audit.code, 0, audit.stdout);
+});
+
+t.test("the end", async () => {
+  await stack.destroy();
+  await database.stop();
+});
+t.end();
