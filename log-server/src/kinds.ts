@@ -24,8 +24,11 @@ type Members = Readonly<Record<string, Form>>;
 const epoch = atLeast(1);
 const session = matching(/^(?:0|[1-9][0-9]*)\.(?:0|[1-9][0-9]*)$/);
 const sqlstate = matching(/^[0-9A-Z]{5}$/);
-const auth = anyOf(oneOf("trust", "password", "md5", "scram-sha-256", "scram-sha-256-plus"), matching(/^other:.+$/s));
-const actor = object({ login: text, auth, "identity?": text, "groups?": listOf(text) });
+const auth = anyOf(
+  oneOf("trust", "password", "md5", "scram-sha-256", "scram-sha-256-plus", "certificate"),
+  matching(/^other:.+$/s),
+);
+const actor = object({ login: text, auth, "by?": oneOf("proxy"), "identity?": text, "groups?": listOf(text) });
 const clientAtStart = object({
   address: sealable("client.address"),
   "application?": text,

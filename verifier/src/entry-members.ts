@@ -28,8 +28,8 @@ import { isCount, isTimestamp } from "./text.ts";
 /** Step E2, the tables of spec/entry.md: which members each kind has, and what each may be. */
 
 const auth: Check = matching(
-  /^(?:trust|password|md5|scram-sha-256|scram-sha-256-plus|other:.+)$/s,
-  `trust|password|md5|scram-sha-256(?:-plus)?|other:${plainCharacter}+`,
+  /^(?:trust|password|md5|scram-sha-256|scram-sha-256-plus|certificate|other:.+)$/s,
+  `trust|password|md5|scram-sha-256(?:-plus)?|certificate|other:${plainCharacter}+`,
 );
 const actor: Member = must(
   "actor",
@@ -37,6 +37,7 @@ const actor: Member = must(
   object([
     must("login", "a string", isText),
     must("auth", "a way to authenticate", auth),
+    may("by", "proxy", oneOf("proxy")),
     may("identity", "a string", isText),
     may("groups", "an array of strings", arrayOf(isText)),
   ]),

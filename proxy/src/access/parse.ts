@@ -23,7 +23,7 @@ export const RULE_KEYS = {
 /** A rule's name stands in every entry that it decides. */
 const MAX_NAME = 64;
 const MAX_HINT = 512;
-const AUTH = /^(?:trust|password|md5|scram-sha-256|scram-sha-256-plus|other:.+)$/;
+const AUTH = /^(?:trust|password|md5|scram-sha-256|scram-sha-256-plus|certificate|other:.+)$/;
 
 /**
  * @param text of the file (spec/access.md)

@@ -73,7 +73,7 @@ func entryVectors() M {
 		good(fmt.Sprintf("session.start, encrypted to the server: %t", encrypted), sess.with("server", o("version", "18.1", "tls", encrypted)))
 	}
 	good("session.start, the client showed a certificate", sess.with("client", client.with("tls", true).with("certificate", hexOf(sum([]byte("a certificate"))))))
-	for _, a := range []string{"trust", "password", "md5", "scram-sha-256-plus", "other:7"} {
+	for _, a := range []string{"trust", "password", "md5", "scram-sha-256-plus", "certificate", "other:7"} {
 		good("session.start, auth "+a, sess.with("actor", o("login", "alice", "auth", a)))
 	}
 	for _, r := range []string{"client-closed", "server-closed", "shutdown", "protocol-error", "spool-full", "idle-timeout", "transaction-timeout", "statement-timeout", "killed"} {
@@ -91,6 +91,9 @@ func entryVectors() M {
 	known := o("login", "app", "auth", "scram-sha-256", "identity", "ann@example.org", "groups", []string{"staff", "on-call"})
 	for _, kind := range []string{"session.start", "session.end", "statement"} {
 		good(kind+", identity and groups", e[kind].with("actor", known))
+	}
+	for _, kind := range []string{"session.start", "session.end", "statement"} {
+		good(kind+", authenticated by the proxy", e[kind].with("actor", known.with("by", "proxy")))
 	}
 	good("statement, identity and no groups", st.with("actor", known.with("groups", []string{})))
 	says, trace := o("name", "ann", "from", "comment"), o("id", strings.Repeat("4b", 16), "span", strings.Repeat("0a", 8))
@@ -208,6 +211,7 @@ func entryVectors() M {
 		{"disclosure.read: index a string", read, []any{"index", "7"}}, {"disclosure.read: names a string", read, []any{"names", "sql"}}, {"disclosure.read: names with a number", read, []any{"names", []any{1}}}, {"disclosure.read: reader sealed", read, []any{"reader", x}},
 		{"erasure.ordered: an empty scope", order, []any{"scope", o()}}, {"erasure.ordered: a scope of two", order, []any{"scope", o("login", "alice", "index", 7)}}, {"erasure.ordered: a scope nobody knows", order, []any{"scope", o("table", "a")}}, {"erasure.ordered: before a day", order, []any{"scope", o("before", "2026-11-22")}}, {"erasure.ordered: index a string", order, []any{"scope", o("index", "7")}}, {"erasure.ordered: login null", order, []any{"scope", o("login", nil)}}, {"erasure.ordered: scope an array", order, []any{"scope", []any{}}}, {"erasure.done: values null", e["erasure.done"], []any{"values", nil}},
 		{"statement: claimed a string", st, []any{"claimed", "ann"}}, {"statement: claimed user a string", st, []any{"claimed", o("user", "ann")}}, {"statement: claimed user without from", st, []any{"claimed", o("user", o("name", "ann"))}}, {"statement: claimed user from nowhere known", st, []any{"claimed", o("user", o("name", "ann", "from", "oracle"))}}, {"statement: claimed trace in upper case", st, []any{"claimed", o("trace", o("id", strings.Repeat("4B", 16), "span", strings.Repeat("0a", 8)))}}, {"statement: claimed trace without span", st, []any{"claimed", o("trace", o("id", strings.Repeat("4b", 16)))}},
+		{"statement: actor by the server", st, []any{"actor", o("login", "app", "auth", "trust", "by", "server")}}, {"session.start: actor by null", sess, []any{"actor", o("login", "app", "auth", "trust", "by", nil)}},
 		{"statement: identity null", st, []any{"actor", o("login", "app", "auth", "trust", "identity", nil)}}, {"statement: groups a string", st, []any{"actor", o("login", "app", "auth", "trust", "groups", "staff")}},
 		{"statement: rule null", st, []any{"rule", nil}}, {"statement: rule an object", st, []any{"rule", o("name", "x")}}, {"statement: would_deny true", st, []any{"would_deny", true}},
 		{"statement: attempts 1", st, []any{"attempts", 1}}, {"statement: attempts a string", st, []any{"attempts", "2"}}, {"session.start: attempts 0", sess, []any{"attempts", 0}}, {"session.start: attempts null", sess, []any{"attempts", nil}}, {"session.start: host a number", sess, []any{"server", o("host", 5432)}},
