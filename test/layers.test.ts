@@ -23,13 +23,17 @@ const ROOMS: Readonly<Record<string, { readonly packages: readonly RegExp[]; rea
   "proxy/src/statements": { packages: [/^node:/, /^libpg-query$/], never: [/^proxy\/src\/(?!statements\/)/] },
   "proxy/src/session": {
     packages: [/^node:/],
-    never: [/^proxy\/src\/(?!(session|audit|wire|statements|access)\/|errors\.ts$)/],
+    never: [/^proxy\/src\/(?!(session|audit|wire|statements|access|receipts|identity)\/|errors\.ts$)/],
   },
   // Logins are messages and users: no sockets, no records, no sessions.
   "proxy/src/auth": {
     packages: [/^node:(crypto|fs|fs\/promises|path|stream|util)$/, /^@mongodb-js\/saslprep$/],
     never: [/^proxy\/src\/(?!(auth|access|wire)\/|errors\.ts$)/],
   },
+  // What the proxy itself answers: bytes, and nothing of who asks.
+  "proxy/src/receipts": { packages: [/^node:/], never: [/^proxy\/src\/(?!(receipts|wire|statements)\/)/] },
+  // Who stands behind a login, read from texts: it knows neither messages nor sessions.
+  "proxy/src/identity": { packages: [/^node:/], never: [/^proxy\/src\/(?!identity\/|errors\.ts$)/] },
   // Rules decide about facts: they know neither messages nor sessions.
   "proxy/src/access": {
     packages: [/^node:/, /^yaml$/],

@@ -4,6 +4,7 @@ import { dirname, join, resolve } from "node:path";
 import { isMap, isScalar, LineCounter, parseDocument, type YAMLMap } from "yaml";
 import { ProxyError } from "./errors.ts";
 import { FORMATS, type Format, LEVELS, type Level } from "./lines/index.ts";
+import { type IdentityRule, parseIdentityRules } from "./identity/index.ts";
 import { POOL_KEYS, type PoolSettings, poolSettings } from "./pool/index.ts";
 import { DURABILITIES, type Durability } from "./session/policy.ts";
 import { SEALABLE, type SealableName } from "./session/values.ts";
@@ -27,6 +28,8 @@ export interface ProxyConfig {
   readonly rules: string | undefined;
   readonly durability: { readonly reads: Durability; readonly others: Durability; readonly windowMs: number };
   readonly sealed: readonly SealableName[];
+  /** Where it can be read who stands behind a login. */
+  readonly identity: readonly IdentityRule[];
   readonly limits: {
     readonly clients: number;
     readonly statementBytes: number;
@@ -43,7 +46,17 @@ export interface ProxyConfig {
   readonly digest: string;
 }
 
-type Kind = "string" | "integer" | "address" | "url" | "upstream" | "durability" | "sealed" | "choice" | "boolean";
+type Kind =
+  | "string"
+  | "integer"
+  | "address"
+  | "url"
+  | "upstream"
+  | "durability"
+  | "sealed"
+  | "choice"
+  | "boolean"
+  | "identity";
 
 export interface ConfigKey {
   readonly path: string;
@@ -76,6 +89,7 @@ export const CONFIG_KEYS: readonly ConfigKey[] = [
   { path: "durability.others", kind: "durability", default: "before-execute" },
   { path: "durability.window_ms", kind: "integer", default: 200, minimum: 1 },
   { path: "sealed", kind: "sealed", default: [...SEALABLE] },
+  { path: "identity", kind: "identity", default: [] },
   { path: "limits.clients", kind: "integer", default: 1000, minimum: 1 },
   { path: "limits.statement_bytes", kind: "integer", default: 67_108_864, minimum: 1024 },
   { path: "limits.disclosure_bytes", kind: "integer", default: 8_388_608, minimum: 1024 },
@@ -182,6 +196,7 @@ async function build(values: ReadonlyMap<string, unknown>, path: string): Promis
       windowMs: get<number>("durability.window_ms"),
     },
     sealed: get<readonly SealableName[]>("sealed"),
+    identity: get<readonly IdentityRule[]>("identity"),
     limits: {
       clients: get<number>("limits.clients"),
       statementBytes: get<number>("limits.statement_bytes"),
@@ -259,6 +274,8 @@ function convert(key: ConfigKey, value: unknown, where: string): unknown {
         throw wrong(`a list of ${SEALABLE.join(", ")}`);
       }
       return value;
+    case "identity":
+      return parseIdentityRules(value, wrong);
   }
 }
 

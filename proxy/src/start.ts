@@ -5,6 +5,7 @@ import { CancelKeys } from "./cancel.ts";
 import type { ProxyConfig } from "./config.ts";
 import { ProxyError } from "./errors.ts";
 import { healthOf } from "./health.ts";
+import { Identity } from "./identity/index.ts";
 import { KeyInForce } from "./key-in-force.ts";
 import { type EventName, Lines } from "./lines/index.ts";
 import { Metrics } from "./metrics.ts";
@@ -104,6 +105,7 @@ export async function startProxy(config: ProxyConfig, hooks: ProxyHooks = {}): P
       clock: formatTimestamp,
       access,
       watch: new Observer(metrics, lines),
+      identity: config.identity.length === 0 ? undefined : new Identity(config.identity),
     },
     settings: limits,
     open: async (client) => {

@@ -28,6 +28,8 @@ export interface Surroundings {
   readonly clock: () => string;
   /** The members that say who and from where, and the disclosures that belong to them. */
   who(): { readonly members: string; readonly disclosures: readonly Uint8Array[] };
+  /** The member that says whom the client claims to work for, behind a comma; empty without such. */
+  claimed(sql: Buffer | undefined): string;
   /** Whether text in this session is UTF-8 (client_encoding UTF8 or SQL_ASCII). */
   utf8(): boolean;
   /** The session's standard_conforming_strings. */
@@ -133,7 +135,8 @@ export class Ledger {
       if (sql.disclosure !== undefined) disclosures.push(sql.disclosure);
     }
     if (parameters?.member.disclosure !== undefined) disclosures.push(parameters.member.disclosure);
-    return { members: intentMembers(who.members, execution, sql), disclosures };
+    const members = intentMembers(`${who.members}${this.#around.claimed(subject.sql)}`, execution, sql);
+    return { members, disclosures };
   }
 
   /** @returns the entry's spool position */

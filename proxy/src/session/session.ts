@@ -1,6 +1,7 @@
 import { type Access, SessionAccess } from "../access/index.ts";
 import type { Recorder } from "../audit/index.ts";
 import { ProxyError, SQLSTATE, toldAs } from "../errors.ts";
+import type { Identity } from "../identity/index.ts";
 import type { Shown } from "../receipts/index.ts";
 import type { Analyzer } from "../statements/index.ts";
 import {
@@ -44,6 +45,8 @@ export interface Shared {
   /** The access rules; undefined: nothing is decided. */
   readonly access?: Access | undefined;
   readonly watch?: Watch | undefined;
+  /** Reads who stands behind a login; undefined: nobody asks. */
+  readonly identity?: Identity | undefined;
 }
 
 /** What a session is told by, and tells to, whoever stands for its server. */
@@ -121,6 +124,7 @@ export class Session {
       policy: shared.policy,
       clock: shared.clock,
       who: () => this.#identity(),
+      claimed: (sql) => shared.identity?.claimed(this.#application, this.#utf8 ? sql : undefined) ?? "",
       utf8: () => this.#utf8,
       standardStrings: () => this.#standardStrings,
       gate: this.access === undefined ? undefined : new Gate(this.access),
@@ -290,19 +294,19 @@ export class Session {
     const { recorder } = this.#shared;
     if (what === "vitrine.receipt") return last === undefined ? undefined : recorder.receipt(last.seq, last.leaf);
     const { user, database } = this.startup;
-    return JSON.stringify({
-      session: this.id,
-      source: recorder.source,
-      epoch: recorder.epoch,
-      login: user,
-      database,
-    });
+    const { source, epoch } = recorder;
+    return JSON.stringify({ session: this.id, source, epoch, login: user, identity: this.#person(), database });
   }
 
   #subject(): string {
     const { user, database } = this.startup;
-    const actor = `"actor":{"login":${JSON.stringify(user)},"auth":${JSON.stringify(this.#auth)}}`;
+    const actor = `"actor":${JSON.stringify({ login: user, auth: this.#auth, identity: this.#person() })}`;
     return `"session":"${this.id}",${actor},"database":${JSON.stringify(database)}`;
+  }
+
+  /** Who stands behind the login, as far as that was authenticated. */
+  #person(): string | undefined {
+    return this.#shared.identity?.authenticated({ login: this.startup.user, certificate: [] });
   }
 
   #client(): string {

@@ -1,4 +1,5 @@
 import { Access, parseRules } from "../../src/access/index.ts";
+import type { Identity } from "../../src/identity/index.ts";
 import { BackendSide } from "../../src/session/backend-side.ts";
 import { FrontendSide } from "../../src/session/frontend-side.ts";
 import { Policy } from "../../src/session/policy.ts";
@@ -89,6 +90,8 @@ export interface StageOptions {
   readonly loggedIn?: false;
   /** The text of a file of access rules. */
   readonly rules?: string;
+  /** Reads who stands behind a login. */
+  readonly identity?: Identity;
   /** The proxy's own answers are to be seen. */
   readonly shows?: true;
 }
@@ -117,6 +120,7 @@ export class Stage {
         policy: new Policy("before-result", "before-execute"),
         clock: () => "2025-01-01T00:00:00.000000Z",
         access: accessOf(options.rules),
+        identity: options.identity,
       },
       { protocol: "3.0", user, database: user, parameters: new Map(Object.entries(options.parameters ?? {})) },
       "192.0.2.1:5",
