@@ -89,7 +89,7 @@ export const CONFIG_KEYS: readonly ConfigKey[] = [
   { path: "durability.others", kind: "durability", default: "before-execute" },
   { path: "durability.window_ms", kind: "integer", default: 200, minimum: 1 },
   { path: "sealed", kind: "sealed", default: [...SEALABLE] },
-  { path: "identity", kind: "identity", default: [] },
+  { path: "identity", kind: "identity", default: undefined },
   { path: "limits.clients", kind: "integer", default: 1000, minimum: 1 },
   { path: "limits.statement_bytes", kind: "integer", default: 67_108_864, minimum: 1024 },
   { path: "limits.disclosure_bytes", kind: "integer", default: 8_388_608, minimum: 1024 },
@@ -196,7 +196,7 @@ async function build(values: ReadonlyMap<string, unknown>, path: string): Promis
       windowMs: get<number>("durability.window_ms"),
     },
     sealed: get<readonly SealableName[]>("sealed"),
-    identity: get<readonly IdentityRule[]>("identity"),
+    identity: get<readonly IdentityRule[] | undefined>("identity") ?? [],
     limits: {
       clients: get<number>("limits.clients"),
       statementBytes: get<number>("limits.statement_bytes"),

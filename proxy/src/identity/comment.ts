@@ -12,7 +12,7 @@ const PAIR = /\s*([^=,'\s]{1,128})\s*=\s*'((?:[^'\\]|\\.)*)'\s*(?:,|$)/suy;
 /**
  * What a comment at the beginning of a text, or else at its end, says in the form of sqlcommenter. Nothing is believed of
  * it: a text may say what it likes. A comment that is too long, not UTF-8 or of another form says nothing.
- * @param sql one statement as it was sent
+ * @param sql one statement as it was sent, with what stands around it
  * @returns values by key, decoded; of a key that stands twice the first
  */
 export function readComment(sql: Uint8Array): ReadonlyMap<string, string> {
@@ -41,7 +41,7 @@ export function readComment(sql: Uint8Array): ReadonlyMap<string, string> {
 
 function leading(sql: Uint8Array): Uint8Array | undefined {
   let at = 0;
-  while (isSpace(sql[at])) at++;
+  while (isSpace(sql[at]) || sql[at] === SEMICOLON) at++;
   if (sql[at] !== SLASH || sql[at + 1] !== STAR) return undefined;
   for (let end = at + 2; end + 1 < sql.length && end - at <= MAX_COMMENT_BYTES; end++) {
     // PostgreSQL nests comments; who writes pairs does not.

@@ -11,6 +11,8 @@ export interface Subject {
   /** undefined when nothing is known of it, such as a statement prepared by SQL or a cursor */
   readonly statement: Statement | undefined;
   readonly sql: Buffer | undefined;
+  /** Its text with the comments around it, of which the grammar takes no notice. */
+  readonly commented?: Buffer;
   readonly functionOid: number | undefined;
 }
 

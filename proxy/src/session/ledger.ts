@@ -135,7 +135,7 @@ export class Ledger {
       if (sql.disclosure !== undefined) disclosures.push(sql.disclosure);
     }
     if (parameters?.member.disclosure !== undefined) disclosures.push(parameters.member.disclosure);
-    const members = intentMembers(`${who.members}${this.#around.claimed(subject.sql)}`, execution, sql);
+    const members = intentMembers(`${who.members}${this.#around.claimed(subject.commented)}`, execution, sql);
     return { members, disclosures };
   }
 

@@ -144,7 +144,10 @@ export class Tracker {
     for (const [i, statement] of statements.entries()) {
       if (judged !== undefined && judged.denied >= 0 && i !== judged.denied) continue;
       const sql = text.subarray(statement.start, statement.end);
-      const execution = this.ledger.begin({ protocol: "simple", statement, sql, functionOid: undefined }, undefined);
+      const last = i + 1 === statements.length;
+      const commented = text.subarray(statements[i - 1]?.end ?? 0, last ? text.length : statement.end);
+      const subject: Subject = { protocol: "simple", statement, sql, commented, functionOid: undefined };
+      const execution = this.ledger.begin(subject, undefined);
       executions.push(execution);
       if (judged !== undefined) permit(execution, judged.decisions[i]!);
     }
@@ -187,7 +190,7 @@ export class Tracker {
     const statements = this.#analyze(own);
     const only = statements.length === 1 ? statements[0] : undefined;
     const sql = only === undefined ? own : own.subarray(only.start, only.end);
-    const subject: Subject = { protocol: "extended", statement: only, sql, functionOid: undefined };
+    const subject: Subject = { protocol: "extended", statement: only, sql, commented: own, functionOid: undefined };
     const { gate } = this.#around;
     const judged = gate?.reading(own, statements) ?? statements;
     const shown = shownBy(statements);

@@ -60,7 +60,7 @@ t.test("comments that say nothing", async (t) => {
   t.ok(performance.now() - before < 100, "a megabyte is not searched");
 });
 
-t.test("any bytes: never throws, and says only what has the form", async (t) => {
+t.test("any bytes: never throws, and says only what has the form", async () => {
   const piece = fc.constantFrom("/*", "*/", "'", "=", ",", "\\", "%4", "%41", "user", " ", ";", "é", "\0");
   fc.assert(
     fc.property(fc.array(fc.oneof(piece, fc.string({ maxLength: 3 })), { maxLength: 30 }), (parts) => {
@@ -69,7 +69,7 @@ t.test("any bytes: never throws, and says only what has the form", async (t) => 
     }),
   );
   fc.assert(fc.property(fc.uint8Array({ maxLength: 60 }), (bytes) => readComment(bytes).size >= 0));
-  const text = fc.string({ unit: "binary", minLength: 1, maxLength: 40 }).filter((one) => one.isWellFormed());
+  const text = fc.string({ unit: "binary", minLength: 1, maxLength: 40 }).filter((one) => !/\p{Cs}/u.test(one));
   const encoded = (one: string): string => encodeURIComponent(one).replaceAll("'", "\\'");
   fc.assert(
     fc.property(text, text, (key, value) => {
@@ -115,8 +115,11 @@ t.test("what is authenticated, by the first source that tells", async (t) => {
 
 t.test("entries have the one and the other, and never mixed", async (t) => {
   const stage = new Stage({ user: "app_ann", parameters: { application_name: "eve@x" }, identity });
-  stage.client(F.query("SELECT 1; SELECT 2 /*user='mal'*/"), F.parse("/*user='p'*/ SELECT 3"));
-  stage.server(B.complete("SELECT 1"), B.complete("SELECT 1"), B.ready(), B.parsed());
+  stage.client(
+    F.query("/*user='one'*/ SELECT 1; /*user='two'*/ SELECT 2; SELECT 0; SELECT 2 /*user='mal'*/;"),
+    F.parse("/*user='p'*/ SELECT 3"),
+  );
+  stage.server(...Array.from({ length: 4 }, () => B.complete("SELECT 1")), B.ready(), B.parsed());
   stage.client(F.bind(), F.execute(), F.functionCall(1));
   stage.server(B.bound(), B.complete("SELECT 1"), B.functionResult("x"), B.ready());
   stage.server(B.status("client_encoding", "LATIN1"));
@@ -126,7 +129,11 @@ t.test("entries have the one and the other, and never mixed", async (t) => {
     t.same(actor, { login: "app_ann", auth: "trust", identity: "ann" }, kind);
   }
   const said = stage.spool.statements().map((entry) => (entry.claimed as { user: { name: string } }).user.name);
-  t.same(said, ["eve", "mal", "p", "eve", "eve"], "each statement by its own text, then by the application's name");
+  t.same(
+    said,
+    ["one", "two", "eve", "mal", "p", "eve", "eve"],
+    "each statement by its own text, then by the application's name",
+  );
 });
 
 t.test("the configuration", async (t) => {
