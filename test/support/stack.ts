@@ -29,6 +29,9 @@ export interface StackOptions {
   readonly rules?: string;
   /** Of the log. */
   readonly checkpointIntervalMs?: number;
+  /** Further keys of the two parts' configuration files. */
+  readonly proxyKeys?: Record<string, unknown>;
+  readonly logKeys?: Record<string, unknown>;
 }
 
 /** A folder that any account may pass through: PostgreSQL runs as another one when the tests run as root. */
@@ -228,6 +231,7 @@ export class Stack {
         sources: [source.vkey],
         tokens: "tokens",
         checkpoint_interval_ms: options.checkpointIntervalMs ?? 100,
+        ...options.logKeys,
       }),
     );
     if (options.rules !== undefined) file("rules.yaml", options.rules);
@@ -243,6 +247,7 @@ export class Stack {
         ...(options.limits === undefined ? {} : { limits: options.limits }),
         ...(options.rules === undefined ? {} : { rules: "rules.yaml" }),
         ...(options.sealed === undefined ? {} : { sealed: options.sealed }),
+        ...options.proxyKeys,
       }),
     );
     this.log = new Part("log-server", logConfig);
@@ -313,6 +318,31 @@ export class Stack {
       }
     }
     return [...this.#entries];
+  }
+
+  /**
+   * The same for a log that is too long to be kept: each entry once, in order, up to one that is wanted.
+   * @throws Error when that one does not come
+   */
+  async eachEntry(use: (entry: Entry) => void, last: (entry: Entry) => boolean): Promise<void> {
+    const deadline = Date.now() + 60_000;
+    for (let at = 0, ended = false; !ended; ) {
+      const { tree_size: size } = (await this.#read("/ct/v1/get-sth")) as { tree_size: number };
+      if (at === size) {
+        if (Date.now() > deadline) throw new Error(`the log has ${size} entries, and not the awaited one`);
+        await new Promise((resolve) => setTimeout(resolve, 50));
+        continue;
+      }
+      const { entries } = (await this.#read(`/ct/v1/get-entries?start=${at}&end=${size - 1}`)) as {
+        entries: { leaf_input: string }[];
+      };
+      for (const { leaf_input } of entries) {
+        const entry = JSON.parse(Buffer.from(leaf_input, "base64").toString()) as Entry;
+        use(entry);
+        ended ||= last(entry);
+      }
+      at += entries.length;
+    }
   }
 
   async #read(path: string): Promise<unknown> {

@@ -98,6 +98,9 @@ export const COMMIT_AT_SYNC: Subject = {
   functionOid: undefined,
 };
 
+/** The same of several statements in one Query. */
+export const COMMIT_OF_QUERY: Subject = { ...COMMIT_AT_SYNC, protocol: "simple" };
+
 /** A statement that the proxy would not take in. */
 export const TOO_LARGE: Readonly<Record<"simple" | "extended", Subject>> = {
   simple: { protocol: "simple", statement: undefined, sql: undefined, functionOid: undefined },
@@ -119,7 +122,7 @@ export function intentMembers(who: string, execution: Execution, sql: Member | u
 
 function grammarMembers(subject: Subject): string {
   if (subject.statement !== undefined) return subject.statement.members;
-  if (subject === COMMIT_AT_SYNC) return IMPLICIT_COMMIT;
+  if (subject === COMMIT_AT_SYNC || subject === COMMIT_OF_QUERY) return IMPLICIT_COMMIT;
   if (subject === TOO_LARGE.simple || subject === TOO_LARGE.extended) return NOT_TAKEN;
   return subject.protocol === "function" ? FUNCTION_CALL : NOT_KNOWN;
 }

@@ -18,6 +18,7 @@ import type { BackendName } from "../wire/messages.ts";
 import { REJECTED_CALL, REJECTED_EXECUTE, REJECTED_QUERY, rejectedParse } from "../wire/write.ts";
 import {
   COMMIT_AT_SYNC,
+  COMMIT_OF_QUERY,
   type Execution,
   type Parameters,
   type Portal,
@@ -54,6 +55,8 @@ export class Tracker {
   /** Grows with each Sync. The server skips what stands behind an error in its segment, and nothing beyond. */
   #segment = 0;
   #fatal = false;
+  /** An execution was answered whose implicit transaction ends later: as what, if the server is lost until then. */
+  #uncommitted: Subject | undefined;
   #instead: Buffer | undefined;
   #refusal: Decision | undefined;
   /** The proxy itself was asked to show something. */
@@ -522,6 +525,7 @@ export class Tracker {
         head.execution.bytesOut += size;
         this.ledger.finish(head.execution, { outcome: "completed" });
         head.answered = true;
+        this.#leavesOpen(head.execution);
         return;
       default:
     }
@@ -529,6 +533,7 @@ export class Tracker {
   }
 
   error(error: ServerError): void {
+    this.#uncommitted = undefined;
     if (error.severity === "FATAL" || error.severity === "PANIC") this.#fatal = true;
     const head = this.#queue.head;
     const extended = this.#failHead(head, error);
@@ -561,6 +566,7 @@ export class Tracker {
     } else if (head.kind === "function" && !head.answered) {
       this.ledger.finish(head.execution, { outcome: "unknown" });
     }
+    this.#uncommitted = undefined;
     this.#queue.shift();
     this.#around.gate?.ready(this.#queue.empty);
     this.ledger.tx = status;
@@ -585,6 +591,10 @@ export class Tracker {
   /** Either side is gone: what was forwarded and not answered is unknown; what was still held never happened. */
   end(): void {
     this.unsent();
+    const uncommitted = this.#uncommitted;
+    this.#uncommitted = undefined;
+    if (uncommitted !== undefined)
+      this.ledger.finish(this.ledger.begin(uncommitted, undefined), { outcome: "unknown" });
     // Up to the next message of another kind, what the server confirmed tells which portal an Execute meant.
     let known = true;
     for (let head = this.#queue.head; head !== undefined; head = this.#queue.head) {
@@ -620,6 +630,13 @@ export class Tracker {
     if (this.#confirmed.portals.get(name) === portal) return true;
     if (portal.segment !== this.#segment) return false;
     return prepared.segment === this.#segment || this.#confirmed.prepared.get(portal.statement) === prepared;
+  }
+
+  /** Outside of a transaction block the server answers before it commits; only ReadyForQuery says that it did. */
+  #leavesOpen({ subject }: Execution): void {
+    const { statement, protocol } = subject;
+    if (this.ledger.tx !== "I" || statement?.provenRead === true || statement?.class === "session") return;
+    this.#uncommitted = protocol === "simple" ? COMMIT_OF_QUERY : COMMIT_AT_SYNC;
   }
 
   #executionOf(portal: Portal | undefined): Execution {
@@ -731,9 +748,13 @@ export class Tracker {
     this.#applyEffect(execution.subject);
     if (head.kind === "query") {
       head.next += 1;
+      // Behind the last statement it has committed before it says so.
+      if (head.next < head.executions.length) this.#leavesOpen(execution);
+      else this.#uncommitted = undefined;
       return;
     }
     if (head.kind === "execute") {
+      this.#leavesOpen(execution);
       const portal = this.#confirmed.portals.get(head.name);
       if (portal !== undefined) portal.suspended = undefined;
       this.#queue.shift();

@@ -54,6 +54,49 @@ const SCRIPTS: readonly Script[] = [
     entries: ["SELECT completed", "COMMIT failed 23503"],
   },
   {
+    name: "the server is lost between the answer to a write and the end of its implicit transaction",
+    play: (s) =>
+      s
+        .client(F.parse("DELETE FROM t"), F.bind(), F.execute(), F.sync())
+        .server(B.parsed(), B.bound(), B.complete("DELETE 1")),
+    entries: ["DELETE completed", "COMMIT unknown"],
+  },
+  {
+    name: "the same behind a call, and between two writes in one text",
+    play: (s) =>
+      s
+        .client(F.functionCall(177, "1", "2"))
+        .server(B.functionResult("3"), B.ready())
+        .client(F.query("DELETE FROM t; INSERT INTO t VALUES (1)"))
+        .server(B.complete("DELETE 1")),
+    entries: ["FUNCTION CALL completed", "DELETE completed", "COMMIT unknown", "INSERT unknown"],
+  },
+  {
+    name: "but not behind a read, a setting, a whole text, in a transaction block, or behind an error",
+    play: (s) =>
+      s
+        .client(F.parse("DELETE FROM t"), F.bind(), F.execute(), F.sync())
+        .server(B.parsed(), B.bound(), B.complete("DELETE 1"), B.error("23503"), B.ready())
+        .client(F.query("DELETE FROM t; DELETE FROM u"))
+        .server(B.complete("DELETE 1"), B.complete("DELETE 1"), B.ready("I"))
+        .client(F.query("BEGIN"), F.parse("DELETE FROM t"), F.bind(), F.execute(), F.sync(), F.query("COMMIT"))
+        .server(B.complete("BEGIN"), B.ready("T"), B.parsed(), B.bound(), B.complete("DELETE 1"), B.ready("T"))
+        .server(B.complete("COMMIT"), B.ready())
+        .client(F.parse("SET a.b = 1"), F.bind(), F.execute(), F.parse("SELECT 1"), F.bind(), F.execute(), F.sync())
+        .server(B.parsed(), B.bound(), B.complete("SET"), B.parsed(), B.bound(), B.complete("SELECT 1")),
+    entries: [
+      "DELETE completed",
+      "COMMIT failed 23503",
+      "DELETE completed",
+      "DELETE completed",
+      "BEGIN completed",
+      "DELETE completed",
+      "COMMIT completed",
+      "SET completed",
+      "SELECT completed",
+    ],
+  },
+  {
     name: "a function call is answered, and its implicit COMMIT fails",
     play: (s) => s.client(F.functionCall(177, "1", "2")).server(B.functionResult("3"), B.error("23503"), B.ready()),
     entries: ["FUNCTION CALL completed", "COMMIT failed 23503"],

@@ -1,0 +1,145 @@
+/** A client that counts in a row of its own, and knows of each increment whether it was told that it happened. */
+import { setTimeout as sleep } from "node:timers/promises";
+import { errorField, type Message, type RawClient, send } from "./raw-client.ts";
+
+const KINDS = ["autocommit", "transaction", "extended", "read"] as const;
+type Kind = (typeof KINDS)[number];
+
+/** ReadyForQuery that each ends with. */
+const ENDS: Readonly<Record<Kind, number>> = { autocommit: 1, transaction: 3, extended: 1, read: 1 };
+const MOST_AT_ONCE = 8;
+
+export class CountingClient {
+  readonly name: string;
+  readonly id: number;
+  /** Increments that it was told of. */
+  acknowledged = 0;
+  /** Increments asked for of which it was not told whether they happened. */
+  unanswered = 0;
+  reads = 0;
+  operations = 0;
+  /** How often it had to connect again. */
+  losses = 0;
+  readonly violations: string[] = [];
+  readonly #login: (name: string) => Promise<RawClient>;
+  readonly #random: () => number;
+  /** The value that must be there at least, and how many increments more may have happened or may still. */
+  #least = 0;
+  #pending = 0;
+  #client: RawClient | undefined;
+
+  constructor(id: number, login: (name: string) => Promise<RawClient>, random: () => number) {
+    this.id = id;
+    this.name = `counter-${id}`;
+    this.#login = login;
+    this.#random = random;
+  }
+
+  /** Counts until it is told to end. */
+  async run(goesOn: () => boolean): Promise<void> {
+    while (goesOn()) {
+      this.#client ??= await this.#connected();
+      if (this.#client === undefined) await sleep(20);
+      else await this.#batch(this.#client);
+    }
+    await this.#client?.end();
+  }
+
+  /** What the row must hold once nothing runs any more. */
+  get bounds(): readonly [number, number] {
+    return [this.#least, this.#least + this.#pending];
+  }
+
+  async #connected(): Promise<RawClient | undefined> {
+    let client: RawClient | undefined;
+    try {
+      client = await this.#login(this.name);
+    } catch {
+      return undefined;
+    }
+    return client.closed ? undefined : client;
+  }
+
+  async #batch(client: RawClient): Promise<void> {
+    const count = 1 + Math.floor(this.#random() * MOST_AT_ONCE);
+    const kinds = Array.from({ length: count }, () => KINDS[Math.floor(this.#random() * KINDS.length)]!);
+    this.operations += count;
+    client.write(...kinds.flatMap((kind) => this.#messages(kind)));
+    const wanted = kinds.reduce((sum, kind) => sum + ENDS[kind], 0);
+    const messages = await client.ready(wanted);
+    let at = 0;
+    for (const kind of kinds) {
+      const own: Message[] = [];
+      let ends = 0;
+      for (; ends < ENDS[kind] && at < messages.length; at += 1) {
+        own.push(messages[at]!);
+        if (messages[at]!.type === "Z") ends += 1;
+      }
+      this.#answered(kind, own);
+    }
+    if (!client.closed) return;
+    this.losses += 1;
+    this.#client = undefined;
+  }
+
+  #messages(kind: Kind): Buffer[] {
+    const update = `UPDATE counters SET n = n + 1 WHERE id = ${this.id} RETURNING n`;
+    switch (kind) {
+      case "autocommit":
+        return [send.query(update)];
+      case "transaction":
+        return [send.query("BEGIN"), send.query(update), send.query("COMMIT")];
+      case "extended":
+        return [
+          send.parse("UPDATE counters SET n = n + 1 WHERE id = $1 RETURNING n"),
+          send.bind([String(this.id)]),
+          send.execute(),
+          send.sync(),
+        ];
+      case "read":
+        return [send.query(`SELECT n FROM counters WHERE id = ${this.id}`)];
+    }
+  }
+
+  #answered(kind: Kind, messages: readonly Message[]): void {
+    const row = messages.find(({ type }) => type === "D");
+    const value = row === undefined ? undefined : Number(row.bytes.toString("latin1", 11));
+    const done = messages.some(
+      ({ type, bytes }) =>
+        type === "C" &&
+        bytes
+          .toString("latin1", 5)
+          .startsWith(kind === "transaction" ? "COMMIT" : kind === "read" ? "SELECT" : "UPDATE"),
+    );
+    // Of the extended protocol, only ReadyForQuery tells that its transaction has ended.
+    const ended = kind !== "extended" || messages.at(-1)?.type === "Z";
+    const error = messages.find(({ type }) => type === "E");
+    const severity = error === undefined ? undefined : errorField(error, "V");
+    if (kind === "read") {
+      if (value !== undefined) {
+        this.#seen(value);
+        if (done) this.reads += 1;
+      }
+      return;
+    }
+    if (value !== undefined) this.#seen(value - 1);
+    if (done && ended && value !== undefined) {
+      this.acknowledged += 1;
+      this.#least = value;
+    } else if (severity !== "ERROR") {
+      // An ERROR says that it did not happen; a connection that ends says nothing.
+      this.unanswered += 1;
+      this.#pending += 1;
+    }
+  }
+
+  /** This many increments have happened by now. */
+  #seen(value: number): void {
+    if (!(value >= this.#least && value <= this.#least + this.#pending)) {
+      const [least, most] = this.bounds;
+      this.violations.push(`${this.name} saw ${value} where ${least} to ${most} was possible`);
+    }
+    this.#pending -= value - this.#least;
+    this.#least = value;
+  }
+}
