@@ -23,6 +23,19 @@ export function defaultFolder(env: NodeJS.ProcessEnv = process.env): string {
   return join(base !== undefined && isAbsolute(base) ? base : join(homedir(), ".local", "state"), "vitrine-verifier");
 }
 
+/**
+ * Makes the folder when it is not there.
+ * @throws VerifierError `usage` when it cannot be used
+ */
+export async function openFolder(folder: string): Promise<void> {
+  try {
+    await makeFolder(folder);
+    await access(folder, constants.W_OK | constants.R_OK);
+  } catch (error) {
+    throw pathError(error, `the state folder ${printable(folder)} cannot be used`);
+  }
+}
+
 /** What is kept of one log, in one file. Several runs may use it at once. */
 export class State {
   readonly #folder: string;
@@ -42,12 +55,7 @@ export class State {
    */
   static async open(folder: string, key: VerifierKey): Promise<State> {
     const state = new State(folder, key);
-    try {
-      await makeFolder(folder);
-      await access(folder, constants.W_OK | constants.R_OK);
-    } catch (error) {
-      throw pathError(error, `the state folder ${printable(folder)} cannot be used`);
-    }
+    await openFolder(folder);
     await state.#read();
     return state;
   }

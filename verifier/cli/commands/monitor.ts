@@ -2,9 +2,11 @@ import { setMaxListeners } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
 import { VerifierError } from "../../src/index.ts";
 import type { MonitorInvocation } from "../args/monitor.ts";
-import { Delivery, demandDistinct } from "../monitor/delivery.ts";
+import type { Lock } from "../lock.ts";
+import { Delivery } from "../monitor/delivery.ts";
 import { Ended, Followed, type FollowOptions } from "../monitor/followed.ts";
 import { eventLine, type Told } from "../monitor/lines.ts";
+import { lockLogs } from "../monitor/locks.ts";
 import { type MonitorSettings, readMonitorConfig } from "../monitor/settings.ts";
 import { statusOfLogs, writeStatus } from "../monitor/status.ts";
 import { Webhook } from "../monitor/webhook.ts";
@@ -22,7 +24,7 @@ const lastWordsMs = 10_000;
 /**
  * `vitrine-verifier monitor`: steps M1 to M8, until SIGTERM or SIGINT.
  * @returns the exit status
- * @throws VerifierError `usage`
+ * @throws VerifierError `usage`, `state_locked`
  */
 export async function runMonitor(options: MonitorInvocation): Promise<number> {
   const settings = options.config === undefined ? options.settings : await readMonitorConfig(options.config);
@@ -43,6 +45,7 @@ class Monitor {
   readonly #logs: readonly Followed[];
   readonly #ended: AbortController;
   readonly #delivery: Delivery | undefined;
+  readonly #lock: Lock;
   #statusProblem = false;
 
   private constructor(
@@ -50,14 +53,16 @@ class Monitor {
     logs: readonly Followed[],
     ended: AbortController,
     delivery: Delivery | undefined,
+    lock: Lock,
   ) {
+    this.#lock = lock;
     this.#settings = settings;
     this.#logs = logs;
     this.#ended = ended;
     this.#delivery = delivery;
   }
 
-  /** @throws VerifierError `usage` */
+  /** @throws VerifierError `usage`, `state_locked` */
   static async open(settings: MonitorSettings, json: boolean): Promise<Monitor> {
     const ended = new AbortController();
     setMaxListeners(0, ended.signal); // one for each request under way
@@ -76,10 +81,16 @@ class Monitor {
       ...(process.stderr.isTTY ? { onProgress: (done, size) => progress.entries(done, size) } : {}),
     };
     const logs: Followed[] = [];
-    for (const log of settings.logs) logs.push(await Followed.open(log, options));
-    demandDistinct(logs);
+    const lock = await lockLogs(folder, settings.logs);
+    try {
+      for (const log of settings.logs) logs.push(await Followed.open(log, options));
+    } catch (error) {
+      for (const log of logs) await log.close();
+      await lock.release();
+      throw error;
+    }
     const delivery = webhook === undefined ? undefined : new Delivery(webhook, logs, tell);
-    return new Monitor(settings, logs, ended, delivery);
+    return new Monitor(settings, logs, ended, delivery, lock);
   }
 
   get status(): number {
@@ -145,5 +156,6 @@ class Monitor {
   async close(): Promise<void> {
     await this.#delivery?.stop(lastWordsMs);
     for (const log of this.#logs) await log.close();
+    await this.#lock.release();
   }
 }

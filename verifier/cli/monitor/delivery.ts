@@ -1,4 +1,4 @@
-import { type Alert, VerifierError } from "../../src/index.ts";
+import type { Alert } from "../../src/index.ts";
 import { printableJson } from "../printable.ts";
 import type { Followed } from "./followed.ts";
 import { eventJson, type Told } from "./lines.ts";
@@ -72,14 +72,5 @@ export class Delivery {
     if (this.#failing === undefined) return;
     this.#tell([{ event: "resolved", at: Date.now(), alert: this.#failing }]);
     this.#failing = undefined;
-  }
-}
-
-/** @throws VerifierError `usage` for two logs of one key, whose states would be one */
-export function demandDistinct(logs: readonly Followed[]): void {
-  const keys = new Set<string>();
-  for (const key of logs.flatMap(({ trust }) => trust.keys)) {
-    if (keys.has(key.text)) throw new VerifierError("usage", `two logs have the key ${key.name}+${key.id}; name one`);
-    keys.add(key.text);
   }
 }

@@ -1,11 +1,11 @@
-import { access, constants } from "node:fs/promises";
 import { join } from "node:path";
 import { VerifierError } from "../../src/errors.ts";
-import { makeFolder, pathError } from "../files.ts";
+import { pathError } from "../files.ts";
+import { type Lock, lockFolder } from "../lock.ts";
 import { printable } from "../printable.ts";
+import { openFolder } from "../state.ts";
 import type { WitnessHooks } from "./hooks.ts";
 import { type Cosigner, createCosigner, readCosigner, writeKeyFile } from "./key-file.ts";
-import { type Lock, lockState } from "./lock.ts";
 import { readLogs } from "./logs.ts";
 import { defaultLimits, type ServerLimits, WitnessServer } from "./server.ts";
 import { readSettings, type Settings, type WitnessFlags } from "./settings.ts";
@@ -60,7 +60,7 @@ export async function startWitness(
   const settings = await readSettings(flags);
   const { logs, skipped } = await readLogs(settings, new Map(), clocks.steadyMs());
   for (const sentence of skipped) hooks.log(sentence);
-  const lock = await openFolder(settings.state);
+  const lock = await lockState(settings.state);
   let state: WitnessState | undefined;
   try {
     const opened = await openState(settings, flags.fresh ?? false, { hooks, compactAt });
@@ -93,14 +93,11 @@ export async function startWitness(
   }
 }
 
-async function openFolder(folder: string): Promise<Lock> {
-  try {
-    await makeFolder(folder);
-    await access(folder, constants.W_OK | constants.R_OK);
-  } catch (error) {
-    throw pathError(error, `the state folder ${printable(folder)} cannot be used`);
-  }
-  return lockState(folder);
+async function lockState(folder: string): Promise<Lock> {
+  await openFolder(folder);
+  // Two would sign trees that know nothing of each other. Machines that share a folder are not kept apart by it: the
+  // journal's own check of its length is what stops the second.
+  return lockFolder(folder, { who: "witness", name: "lock" });
 }
 
 type Making = { hooks: WitnessHooks; compactAt: number | undefined };

@@ -127,6 +127,32 @@ t.test("two logs from a file, for good, until it is asked to end", async (t) => 
   });
 });
 
+t.test("a second monitor of the same log is kept off its state, and one of another log is not", async (t) => {
+  const server = await serve(vectorLog());
+  t.teardown(() => server.close());
+  const folder = temporaryFolder(t);
+  const args = ["--log", server.url, "--vkey", vectors.vkey, "--state", folder];
+  const status = join(folder, "status");
+  const first = begin(t, [...args, "--status", status]);
+  while (!existsSync(status)) await new Promise((resolve) => setTimeout(resolve, 20));
+  const second = await run(["monitor", "--once", ...args]);
+  t.match(second, {
+    status: 75,
+    stdout: "",
+    stderr: /state_locked: another monitor of this log uses the state folder/,
+  });
+  const other = vectors.sources[0]!.vkey;
+  t.equal((await run(["monitor", "--once", ...args, "--vkey", other])).status, 64, "a key of another log");
+  t.not((await run(["monitor", "--once", ...args.slice(0, 3), other, ...args.slice(4)])).status, 75);
+  t.equal((await run(["head", ...args])).status, 0, "what else uses the folder does");
+  t.equal(await first.stop(), 0);
+  t.equal((await run(["monitor", "--once", ...args])).status, 0);
+  const config = join(folder, "logs.json");
+  const log = { log: server.url, vkeys: [vectors.vkey] };
+  writeFileSync(config, JSON.stringify({ logs: [log, log] }));
+  t.match(await run(["monitor", "--once", "--config", config]), { status: 64, stderr: /two logs have the key/ });
+});
+
 t.test("what is told to the webhook, and a monitor that ends in the middle of an answer", async (t) => {
   const bodies: string[] = [];
   const hook = await serve(vectorLog(), (_path, response, request) => {
