@@ -3,7 +3,7 @@ import { findingVerdicts } from "../src/errors.ts";
 import { Findings } from "../src/findings.ts";
 import { readSpec } from "./support/vectors.ts";
 
-t.test("the findings are those of spec/proof.md, each with its verdict", async (t) => {
+t.test("the findings are those of the spec's steps, each with its verdict", async (t) => {
   // The last column of the tables of steps; words such as `declared_gap` (NOT PROVEN).
   const rows = ["proof.md", "record.md", "receipt.md"]
     .flatMap((page) => readSpec(page).split("\n"))
