@@ -11,6 +11,10 @@ import { SEALABLE, type SealableName } from "./session/values.ts";
 import { type BreakerSettings, parseUpstreamUrl, type RetrySettings, type Upstream } from "./upstream/index.ts";
 
 export interface ProxyConfig {
+  /** Where it was read from. */
+  readonly file: string;
+  /** Each key's value, by path. */
+  readonly values: ReadonlyMap<string, unknown>;
   readonly listen: { readonly host: string; readonly port: number };
   readonly status: { readonly host: string; readonly port: number } | undefined;
   readonly upstream: Upstream;
@@ -150,6 +154,35 @@ export async function parseProxyConfig(text: string, path: string): Promise<Prox
   return build(values, path);
 }
 
+/** What one configuration becomes when another is read while it is in force. */
+export interface Merged {
+  /** In force from here on. */
+  readonly config: ProxyConfig;
+  /** The keys whose values are others now, and those whose would be after a restart. */
+  readonly changed: readonly string[];
+  readonly waiting: readonly string[];
+}
+
+/** @param reloaded the keys that can change while the proxy runs */
+export async function mergeConfig(
+  current: ProxyConfig,
+  next: ProxyConfig,
+  reloaded: readonly string[],
+): Promise<Merged> {
+  const differing = CONFIG_KEYS.map(({ path }) => path).filter(
+    (path) => textOf(current.values.get(path)) !== textOf(next.values.get(path)),
+  );
+  const changed = differing.filter((path) => reloaded.includes(path));
+  const waiting = differing.filter((path) => !reloaded.includes(path));
+  const values = new Map(current.values);
+  for (const path of changed) values.set(path, next.values.get(path));
+  return { config: await build(values, current.file), changed, waiting };
+}
+
+function textOf(value: unknown): string {
+  return JSON.stringify(value ?? null, plain);
+}
+
 async function build(values: ReadonlyMap<string, unknown>, path: string): Promise<ProxyConfig> {
   const get = <T>(name: string): T => values.get(name) as T;
   const file = (name: string): string => resolve(dirname(path), get<string>(name));
@@ -159,6 +192,8 @@ async function build(values: ReadonlyMap<string, unknown>, path: string): Promis
     plain,
   );
   return Object.freeze({
+    file: path,
+    values,
     listen: get<ProxyConfig["listen"]>("listen"),
     status: get<ProxyConfig["status"]>("status"),
     upstream: get<Upstream>("upstream"),

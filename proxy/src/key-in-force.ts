@@ -11,14 +11,6 @@ export class KeyInForce {
     this.#notice = notice;
   }
 
-  /**
-   * @returns a line that says what is in force
-   * @throws ProxyError as {@link Recorder.changeKey}
-   */
-  async change(): Promise<string> {
-    return lineOf(await this.#recorder.changeKey()) ?? "the source's key stays: there is no next one";
-  }
-
   /** Does it where other things wait for it too: what is wrong with a key is told, and the one in force goes on. */
   async takeUp(): Promise<void> {
     try {

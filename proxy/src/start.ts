@@ -3,6 +3,7 @@ import { Access, readRules } from "./access/index.ts";
 import { formatTimestamp, KeyFiles, Recorder } from "./audit/index.ts";
 import { CancelKeys } from "./cancel.ts";
 import type { ProxyConfig } from "./config.ts";
+import { ConfigInForce } from "./config-in-force.ts";
 import { ProxyError } from "./errors.ts";
 import { healthOf } from "./health.ts";
 import { Identity } from "./identity/index.ts";
@@ -27,10 +28,10 @@ export interface RunningProxy {
   /** Ends the sessions, seals, and submits what is left. `unsubmitted` entries stay in the spool for the next start. */
   close(): Promise<{ unsubmitted: number }>;
   /**
-   * Reads the access rules again, where there are any, and brings the source's next key into force, if there is one. What
-   * became of the key is a notice, so that one of the two does not hang on the other.
-   * @returns a line that says what is in force now
-   * @throws ProxyError `bad_config` for the rules, which stay as they were; without rules `bad_key`
+   * Reads the configuration again, and the access rules where there are any, and brings the source's next key into force,
+   * if there is one. What became of the key is a notice, so that one does not hang on the other. Lines say it as well.
+   * @returns a sentence that says what is in force now
+   * @throws ProxyError `bad_config`; everything stays as it was
    */
   reload(): Promise<string>;
 }
@@ -81,8 +82,9 @@ export async function startProxy(config: ProxyConfig, hooks: ProxyHooks = {}): P
     },
   });
   const nextKey = new KeyInForce(recorder, notice);
+  let values = new Values(config.sealed, config.limits.disclosureBytes);
   let sessions = 0;
-  const { limits } = config;
+  let { limits } = config;
   // Asked when a client comes, and again when it is logged in: many may be on their way at a time.
   const fullHouse = (): ProxyError | undefined =>
     server!.sessions < limits.clients
@@ -100,14 +102,19 @@ export async function startProxy(config: ProxyConfig, hooks: ProxyHooks = {}): P
     shared: {
       recorder,
       analyzer,
-      values: new Values(config.sealed, limits.disclosureBytes),
+      // Of sessions that begin; each keeps what it has.
+      get values() {
+        return values;
+      },
       policy: new Policy(config.durability.reads, config.durability.others),
       clock: formatTimestamp,
       access,
       watch: new Observer(metrics, lines),
       identity: config.identity.length === 0 ? undefined : new Identity(config.identity),
     },
-    settings: limits,
+    get settings() {
+      return limits;
+    },
     open: async (client) => {
       const backend = await relay(client);
       reach.reached();
@@ -127,6 +134,12 @@ export async function startProxy(config: ProxyConfig, hooks: ProxyHooks = {}): P
     },
   });
   const running = server;
+  const inForce = new ConfigInForce(config, recorder, (next) => {
+    limits = next.limits;
+    lines.options = next.lines;
+    values = new Values(next.sealed, limits.disclosureBytes);
+    running.limitsChanged();
+  });
   metrics.watch(running, recorder);
   const status =
     config.status === undefined
@@ -169,15 +182,26 @@ export async function startProxy(config: ProxyConfig, hooks: ProxyHooks = {}): P
     lines.close();
     return result;
   };
+  const reload = async (): Promise<string> => {
+    await nextKey.takeUp();
+    try {
+      let ruled = "";
+      const changed = await inForce.reload(async () => {
+        if (rules !== undefined) ruled = `; ${await rules.reload()}`;
+      });
+      lines.say("config.changed", `${changed}${ruled}`);
+      return `${changed}${ruled}`;
+    } catch (error) {
+      if (!(error instanceof ProxyError)) throw error;
+      lines.say("config.refused", `everything stays as it was: ${error.message}`, { code: error.code });
+      throw error;
+    }
+  };
   return {
     address,
     source: recorder.source,
     epoch: recorder.epoch,
-    reload: async () => {
-      if (rules === undefined) return nextKey.change();
-      await nextKey.takeUp();
-      return rules.reload();
-    },
+    reload,
     close: () => {
       closing ??= close();
       return closing;

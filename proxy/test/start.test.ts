@@ -2,7 +2,8 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { connect } from "node:net";
 import { join } from "node:path";
 import t, { type Test } from "tap";
-import { type ProxyConfig, parseProxyConfig } from "../src/config.ts";
+import { CONFIG_KEYS, type ProxyConfig, readProxyConfig } from "../src/config.ts";
+import { RELOADED } from "../src/config-in-force.ts";
 import { type RunningProxy, startProxy } from "../src/start.ts";
 import { newKeys, tempDir, until } from "./audit/help.ts";
 import { TestLog } from "./audit/log.ts";
@@ -18,6 +19,8 @@ interface Whole {
   /** What it told its operator. */
   readonly lines: string[];
   readonly status: string;
+  /** Gives the configuration file another text. */
+  rewrite(change: (text: string) => string): void;
   login(user: string): Promise<Client>;
 }
 
@@ -37,7 +40,9 @@ log: { url: "${log.url}", vkey: "${log.vkey}", level: debug, format: json }
 source: { key: source.key }
 spool: { dir: . }
 ${more}`;
-  const config = await parseProxyConfig(text, join(dir, "proxy.yaml"));
+  const file = join(dir, "proxy.yaml");
+  writeFileSync(file, text);
+  const config = await readProxyConfig(file);
   const lines: string[] = [];
   const proxy = await startProxy(config, { line: (line) => lines.push(line) });
   const clients: Client[] = [];
@@ -53,6 +58,7 @@ ${more}`;
     proxy,
     config,
     lines,
+    rewrite: (change) => writeFileSync(file, change(text)),
     status: `http://127.0.0.1:${port}`,
     login: async (user) => {
       const client = new Client(connect({ ...proxy.address, allowHalfOpen: true }));
@@ -146,4 +152,50 @@ t.test("sessions, refusals and failures are told, without text or secrets", asyn
   t.match(JSON.parse(all.lines[4]!), { level: "warn", code: "idle_timeout", session: "1.1" });
   t.match(JSON.parse(all.lines[5]!), { reason: "idle-timeout", statements: 1, failed: 1 });
   t.notMatch(all.lines.join("\n"), /secret|\u001b/);
+});
+
+t.test(
+  "a reload: what can change does, in the log first; what cannot is named; a file with an error changes nothing",
+  async (t) => {
+    const all = await whole(t, "limits: { clients: 10 }\n");
+    const client = await all.login("alice");
+    const changes = (): Record<string, unknown>[] => all.log.ofKind("config.change").map(({ json }) => json);
+
+    t.match(await all.proxy.reload(), /^configuration [0-9a-f]{16}: unchanged$/);
+    all.rewrite((text) => `${text}nonsense: 1\n`);
+    await t.rejects(all.proxy.reload(), { code: "bad_config", message: /there is no key "nonsense"/ });
+    t.equal(told(all.lines).at(-1), "config.refused");
+
+    all.rewrite((text) =>
+      text.replace("clients: 10", "clients: 1, idle_timeout_ms: 200").replace("127.0.0.1:0", "127.0.0.1:1"),
+    );
+    const said = await all.proxy.reload();
+    t.match(said, /: changed limits\.clients, limits\.idle_timeout_ms; only a restart changes listen$/);
+    t.match(JSON.parse(all.lines.at(-1)!), { event: "config.changed", message: said });
+    t.equal((await all.login("bob")).refusal, "53300", "the new limit of clients counts at once");
+    await until("the session that was there has the new timeout", () => client.refusal === "57P05");
+    client.socket.end();
+
+    all.rewrite((text) => text.replace("level: debug", "level: error"));
+    await Promise.all([all.proxy.reload(), all.proxy.reload()]);
+    const before = all.lines.length;
+    await all.login("carol");
+    t.equal(all.lines.length, before, "nothing of it is told any more");
+
+    await until("the log has the changes", () => changes().length === 2);
+    const { digest } = all.config;
+    t.match(changes()[0], { previous_config: digest });
+    t.match(changes()[1], { previous_config: changes()[0]!.config });
+  },
+);
+
+t.test("the manual has the keys that count at a reload", async (t) => {
+  const manual = readFileSync(new URL("../../README.md", import.meta.url), "utf8");
+  const sentence = /^These keys count from then on: ([^.]*(?:\.[^ ][^.]*)*)\. /m.exec(manual)![1]!;
+  t.same([...sentence.matchAll(/`([a-z_.]+)`/g)].map(([, key]) => key).sort(), [...RELOADED].sort());
+  for (const key of RELOADED)
+    t.ok(
+      CONFIG_KEYS.some(({ path }) => path === key),
+      key,
+    );
 });

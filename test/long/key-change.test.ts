@@ -84,7 +84,7 @@ t.test("while the log cannot be reached, and the proxy is killed", async (t) => 
   await stack.proxy.start();
   const third = await makeNext(t);
   process.kill(stack.proxy.pid!, "SIGHUP");
-  await until("it is refused", () => /not reloaded.*bad_key: the log has not acknowledged/.test(stack.proxy.output));
+  await until("it is refused", () => /not complete: bad_key: the log has not acknowledged/.test(stack.proxy.output));
   await stack.log.start();
   await until("the log knows the key", () =>
     stack.proxy.output.includes(`the log knows the source by the key ${vkey}`),

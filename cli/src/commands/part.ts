@@ -14,6 +14,8 @@ interface Part {
   readonly failed: Promise<Error>;
   /** Reads the configuration again; a line that says what is in force. */
   readonly reload?: () => Promise<string>;
+  /** It writes lines of its own of what it does; `up` is told all the same. */
+  readonly writesLines?: true;
 }
 
 const START: Record<"log-server" | "proxy", (config: string) => Promise<Part>> = {
@@ -41,7 +43,7 @@ const START: Record<"log-server" | "proxy", (config: string) => Promise<Part>> =
     // A proxy that cannot record stays, to tell its clients so.
     const failed = new Promise<Error>(() => undefined);
     const close = async (): Promise<number> => (await proxy.close()).unsubmitted;
-    return { at, description: at, close, failed, reload: () => proxy.reload() };
+    return { at, description: at, close, failed, reload: () => proxy.reload(), writesLines: true };
   },
 };
 
@@ -87,24 +89,24 @@ function stopRequested(running: () => Part | undefined): Promise<undefined> {
     // Kept for good: a second signal must not end the process in the middle of its stop.
     for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, stop);
     process.on("SIGHUP", () => {
-      const reload = running()?.reload;
-      if (terminal.wasClosed() || reload === undefined) stop();
-      else void reloaded(reload);
+      const part = running();
+      if (terminal.wasClosed() || part?.reload === undefined) stop();
+      else void reloaded(part.reload, part.writesLines === true);
     });
     if (process.connected) process.on("disconnect", () => void outlived().then(stop));
   });
 }
 
-async function reloaded(reload: () => Promise<string>): Promise<void> {
+async function reloaded(reload: () => Promise<string>, written: boolean): Promise<void> {
   try {
     const line = await reload();
-    process.stdout.write(`vitrine: ${line}\n`);
+    if (!written) process.stdout.write(`vitrine: ${line}\n`);
     await tell({ type: "notice", line });
   } catch (error) {
     const code = codeOf(error);
     if (code === undefined) throw error;
     const line = `not reloaded, everything stays as it was: ${code}: ${oneLine(error)}`;
-    process.stderr.write(`vitrine: ${line}\n`);
+    if (!written) process.stderr.write(`vitrine: ${line}\n`);
     await tell({ type: "notice", line });
   }
 }
