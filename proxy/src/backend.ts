@@ -1,5 +1,6 @@
 import type { Duplex } from "node:stream";
 import type { ProxyError } from "./errors.ts";
+import type { ClientEncryption } from "./tls/index.ts";
 import type { Startup } from "./wire/startup.ts";
 
 /** What a CancelRequest names: the process id and secret of a BackendKeyData message. */
@@ -23,6 +24,8 @@ export interface ClientEnd {
   readonly raw: Buffer;
   /** `host:port`. */
   readonly address: string;
+  /** Undefined: it came in the clear. */
+  readonly encryption?: ClientEncryption | undefined;
   /** Left out: nothing is ever sent again. */
   readonly unanswered?: Unanswered;
 }
@@ -42,6 +45,10 @@ export interface Backend {
    * @throws ProxyError `upstream_unreachable`
    */
   cancel(key: BackendKey): Promise<void>;
+  /** Whether the server is reached by TLS; left out: not said. */
+  readonly tls?: boolean;
+  /** The server's offer to bind the login to its TLS connection was taken away, for the client's is another one. */
+  readonly unbound?: boolean;
   /** Connections to servers that were tried for it, the one that it got included; left out: one. */
   readonly attempts?: number;
   /** The server's `host:port` as configured, where there are several to choose from. */

@@ -8,6 +8,13 @@ import { FORMATS, type Format, LEVELS, type Level } from "./lines/index.ts";
 import { POOL_KEYS, type PoolSettings, poolSettings } from "./pool/index.ts";
 import { DURABILITIES, type Durability } from "./session/policy.ts";
 import { SEALABLE, type SealableName } from "./session/values.ts";
+import {
+  type ClientTlsSettings,
+  clientTlsSettings,
+  type ServerTlsSettings,
+  serverTlsSettings,
+  TLS_KEYS,
+} from "./tls/index.ts";
 import { type BreakerSettings, parseUpstreamUrl, type RetrySettings, type Upstream } from "./upstream/index.ts";
 
 export interface ProxyConfig {
@@ -18,6 +25,9 @@ export interface ProxyConfig {
   readonly listen: { readonly host: string; readonly port: number };
   readonly status: { readonly host: string; readonly port: number } | undefined;
   readonly upstream: Upstream;
+  readonly upstreamTls: ServerTlsSettings;
+  /** How clients may encrypt; undefined: not at all. */
+  readonly tls: ClientTlsSettings | undefined;
   readonly retry: RetrySettings;
   readonly breaker: BreakerSettings;
   readonly pool: PoolSettings;
@@ -115,6 +125,7 @@ export const CONFIG_KEYS: readonly ConfigKey[] = [
   { path: "breaker.open_ms", kind: "integer", default: 1000, minimum: 1 },
   { path: "breaker.avoid_ms", kind: "integer", default: 10_000, minimum: 0 },
   ...POOL_KEYS,
+  ...TLS_KEYS,
 ];
 
 /**
@@ -197,6 +208,14 @@ async function build(values: ReadonlyMap<string, unknown>, path: string): Promis
     listen: get<ProxyConfig["listen"]>("listen"),
     status: get<ProxyConfig["status"]>("status"),
     upstream: get<Upstream>("upstream"),
+    upstreamTls: serverTlsSettings(get<Upstream>("upstream").parameters, dirname(path), (wanted) =>
+      bad(path, `"upstream" must be ${wanted}`),
+    ),
+    tls: clientTlsSettings(
+      (name) => values.get(name),
+      dirname(path),
+      (what) => bad(path, what),
+    ),
     retry: {
       attempts: get<number>("retry.attempts"),
       backoffMs: get<number>("retry.backoff_ms"),
@@ -316,10 +335,8 @@ function convert(key: ConfigKey, value: unknown, where: string): unknown {
 
 function upstream(value: unknown, wrong: (wanted: string) => ProxyError): Upstream {
   const url = parseUpstreamUrl(value, wrong);
-  const tls = url.parameters.get("sslmode");
-  if (tls !== undefined && !["disable", "allow", "prefer"].includes(tls)) {
-    throw wrong(`reached without TLS: sslmode=${/^[a-z-]{1,20}$/.test(tls) ? tls : "..."} is not supported yet`);
-  }
+  // Said here, where the line is known; done in build, where the folder is.
+  serverTlsSettings(url.parameters, "", wrong);
   return url;
 }
 

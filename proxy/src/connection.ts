@@ -13,6 +13,7 @@ import { type EndReason, Session, type Shared } from "./session/session.ts";
 import { Splice } from "./session/splice.ts";
 import { SessionCancel } from "./session-cancel.ts";
 import { type TimeoutLimits, Timeouts } from "./timeouts.ts";
+import { type ClientEncryption, type ClientTls, type EncryptionRequest, Negotiation } from "./tls/index.ts";
 import { Framer } from "./wire/framer.ts";
 import { StartupReader } from "./wire/startup.ts";
 import { errorResponse, noticeResponse, TERMINATE } from "./wire/write.ts";
@@ -33,6 +34,8 @@ export interface ConnectionContext {
   readonly open: OpenBackend;
   readonly keys: CancelKeys;
   readonly metrics: Metrics;
+  /** The TLS that clients may have; undefined: none. */
+  readonly tls?: ClientTls | undefined;
   /**
    * A client is logged in.
    * @returns its session's name
@@ -68,11 +71,16 @@ const CANCELLED_MS = 2_000;
 
 /** One client and its server connection: sockets, back-pressure, and the order in which either may see bytes. */
 export class Connection {
-  readonly #client: Socket;
+  /** Its socket; from the handshake on, the one inside TLS. */
+  #client: Socket;
   readonly #context: ConnectionContext;
   readonly #events: ConnectionEvents;
-  readonly #reader = new StartupReader();
-  #refusedEncryption = new Set<"ssl" | "gssenc">();
+  #reader = new StartupReader();
+  readonly #negotiation: Negotiation;
+  #shakingHands = false;
+  #encryption: ClientEncryption | undefined;
+  /** What is wrong with the certificate that the client showed, or did not. */
+  #uncertified: ProxyError | undefined;
   #loginTimer: NodeJS.Timeout | undefined;
   #backend: Backend | undefined;
   /** The backend's stream. */
@@ -94,7 +102,7 @@ export class Connection {
   #cancels: SessionCancel | undefined;
   #timeouts: Timeouts | undefined;
   #endClient = false;
-  readonly #linger: Linger;
+  #linger: Linger;
   #failing = false;
   #draining = false;
   #finished = false;
@@ -103,18 +111,25 @@ export class Connection {
     this.#client = client;
     this.#context = context;
     this.#events = events;
+    this.#negotiation = new Negotiation(context.tls !== undefined);
     this.#linger = new Linger(client);
     this.#toClient = new HeldQueue(context.shared.recorder, client, () => this.#afterClientRelease());
     this.#loginTimer = setTimeout(
       () => this.fail(new ProxyError("protocol_violation", "the login took too long")),
       context.settings.loginTimeoutMs,
     );
-    client.on("data", (chunk: Buffer) => this.#guard(() => this.#onClientData(chunk)));
-    client.on("end", () => this.#onClientEnd());
-    client.on("drain", () => this.#updateFlow());
+    this.#listen(client);
+  }
+
+  readonly #onData = (chunk: Buffer): void => this.#guard(() => this.#onClientData(chunk));
+  readonly #onEnd = (): void => this.#onClientEnd();
+  readonly #onDrain = (): void => this.#updateFlow();
+  readonly #onClose = (): void => this.#onClientClose();
+
+  #listen(client: Socket): void {
+    client.on("data", this.#onData).on("end", this.#onEnd).on("drain", this.#onDrain).on("close", this.#onClose);
     // "close" follows, and says all that matters here.
     client.on("error", () => client.destroy());
-    client.on("close", () => this.#onClientClose());
   }
 
   /** Stop when nothing is under way: at once if idle, else at the end of the statement or transaction. */
@@ -162,6 +177,11 @@ export class Connection {
     if (this.#failing || this.#finished) {
       // Its last bytes may wait for a spool that will never take them.
       if (spoolFailed) this.#client.destroy();
+      return;
+    }
+    if (this.#shakingHands) {
+      // There is no way to tell it anything.
+      this.abandon();
       return;
     }
     this.#failing = true;
@@ -214,15 +234,9 @@ export class Connection {
     if (packet === undefined) return;
     switch (packet.kind) {
       case "tls":
-        this.#client.destroy();
-        return;
       case "ssl":
       case "gssenc":
-        if (this.#refusedEncryption.has(packet.kind)) {
-          throw new ProxyError("protocol_violation", `a second ${packet.kind} request`);
-        }
-        this.#refusedEncryption.add(packet.kind);
-        this.#client.write("N");
+        this.#answerEncryption(packet.kind, chunk);
         return;
       case "cancel":
         clearTimeout(this.#loginTimer);
@@ -237,17 +251,64 @@ export class Connection {
       case "startup": {
         const { shared, nextSessionId } = this.#context;
         this.#session = new Session(shared, packet.startup, addressOf(this.#client), nextSessionId);
+        this.#session.encryption = this.#encryption;
         if (packet.kind === "refused") throw packet.error;
         const refusal = this.#refusal(packet.startup.parameters);
         if (refusal !== undefined) throw refusal;
         this.#client.pause();
-        const end = { startup: packet.startup, raw: packet.raw, address: addressOf(this.#client) };
+        const { startup, raw } = packet;
+        const end = { startup, raw, address: addressOf(this.#client), encryption: this.#encryption };
         this.#connect({ ...end, unanswered: this.#session.tracker }).catch((error: unknown) => this.#guardError(error));
       }
     }
   }
 
+  #answerEncryption(request: EncryptionRequest, chunk: Buffer): void {
+    switch (this.#negotiation.answer(request)) {
+      case "close":
+        this.#client.destroy();
+        return;
+      case "decline":
+        this.#client.write("N");
+        return;
+      case "accept":
+        this.#client.write("S");
+        void this.#encrypt(undefined);
+        return;
+      case "direct":
+        void this.#encrypt(chunk);
+    }
+  }
+
+  /** From here on the client's bytes are those inside TLS. */
+  async #encrypt(first: Buffer | undefined): Promise<void> {
+    const raw = this.#client;
+    this.#shakingHands = true;
+    raw.pause();
+    raw.off("data", this.#onData).off("end", this.#onEnd).off("drain", this.#onDrain).off("close", this.#onClose);
+    try {
+      const { socket, encryption, refusal } = await this.#context.tls!.accept(raw, first);
+      this.#shakingHands = false;
+      this.#client = socket;
+      this.#encryption = encryption;
+      this.#uncertified = refusal;
+      this.#reader = new StartupReader();
+      this.#linger = new Linger(socket);
+      this.#toClient = new HeldQueue(this.#context.shared.recorder, socket, () => this.#afterClientRelease());
+      this.#listen(socket);
+      // It was ended while its hands were shaken.
+      if (this.#finished) socket.destroy();
+    } catch {
+      // Whoever it is could not be told anything, and has asked for nothing yet.
+      this.#context.metrics.handshakeErrors.inc();
+      raw.destroy();
+      this.#onClientClose();
+    }
+  }
+
   #refusal(parameters: ReadonlyMap<string, string>): ProxyError | undefined {
+    const plain = this.#encryption === undefined ? this.#context.tls?.plainRefusal : this.#uncertified;
+    if (plain !== undefined) return plain;
     const replication = parameters.get("replication");
     if (replication !== undefined && !["false", "off", "no", "0"].includes(replication.toLowerCase())) {
       return new ProxyError("not_supported", "replication connections are not passed through this proxy");

@@ -7,6 +7,9 @@ export const SQLSTATE = {
   statement_too_large: "54000",
   not_supported: "0A000",
   access_denied: "42501",
+  tls_required: "28000",
+  certificate_refused: "28000",
+  channel_binding: "28000",
   authentication_failed: "28P01",
   not_authorized: "28000",
   too_many_failures: "53400",
@@ -31,6 +34,7 @@ export const SQLSTATE = {
 export const STARTUP_CODES = [
   "bad_config",
   "bad_key",
+  "bad_certificate",
   "port_in_use",
   "spool_locked",
   "spool_version",

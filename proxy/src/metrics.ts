@@ -22,6 +22,10 @@ export class Metrics {
     "vitrine_proxy_accept_errors_total",
     "Client connections that could not be accepted",
   );
+  readonly handshakeErrors: Counter = this.#counter(
+    "vitrine_proxy_tls_handshake_errors_total",
+    "TLS handshakes with clients that failed",
+  );
   readonly errors: Counter<"code"> = this.#counter(
     "vitrine_proxy_errors_total",
     "Errors the proxy itself reported to clients, by code",

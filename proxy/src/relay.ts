@@ -1,5 +1,7 @@
 import type { Socket } from "node:net";
-import type { OpenBackend } from "./backend.ts";
+import { TLSSocket } from "node:tls";
+import type { ClientEnd, OpenBackend } from "./backend.ts";
+import { endPointOfServer, unbindOffer } from "./tls/index.ts";
 import {
   cancelUpstream,
   type Enter,
@@ -15,8 +17,8 @@ import {
  * known only when the client is logged in; then it is too late to take another one.
  */
 export function relayTo(upstreams: Upstreams): OpenBackend {
-  const { connectTimeoutMs, hosts } = upstreams;
-  return async ({ raw }) => {
+  const { connectTimeoutMs, hosts, tls } = upstreams;
+  return async ({ raw, encryption }) => {
     const enter: Enter<Socket> = async (stream) => {
       stream.write(raw);
       const ready = await takesSessions(stream, connectTimeoutMs);
@@ -26,14 +28,34 @@ export function relayTo(upstreams: Upstreams): OpenBackend {
     // Of several addresses of a name, a cancel request must reach the one where the session is.
     const { address } = host;
     const at = stream.remoteAddress === undefined ? address : { ...address, at: stream.remoteAddress };
+    const unbound = await unbind(stream, encryption, connectTimeoutMs);
     return {
       stream,
+      tls: stream instanceof TLSSocket,
+      unbound,
       attempts,
       ...(hosts.length > 1 ? { host: host.name } : {}),
-      cancel: ({ pid, key }) => cancelUpstream(at, pid, key, connectTimeoutMs),
+      cancel: ({ pid, key }) => cancelUpstream(at, pid, key, connectTimeoutMs, tls),
       ...watchRole(upstreams, host),
     };
   };
+}
+
+/**
+ * A login that is bound to the client's TLS connection is good at the server only if both show the same certificate. Else
+ * the offer is taken away, and those who can do without a binding get in.
+ * @throws ProxyError `upstream_lost`, `upstream_unreachable`; the stream is destroyed then
+ */
+async function unbind(stream: Socket, encryption: ClientEnd["encryption"], timeoutMs: number): Promise<boolean> {
+  if (!(stream instanceof TLSSocket)) return false;
+  const shown = endPointOfServer(stream);
+  if (shown !== undefined && encryption?.endPoint?.equals(shown) === true) return false;
+  try {
+    return await unbindOffer(stream, timeoutMs);
+  } catch (error) {
+    stream.destroy();
+    throw error;
+  }
 }
 
 /** Learns from each session what its server is, and refuses one on a server that is not what is asked for. */

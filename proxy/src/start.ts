@@ -19,6 +19,7 @@ import { Policy } from "./session/policy.ts";
 import { Values } from "./session/values.ts";
 import { Analyzer } from "./statements/index.ts";
 import { createStatusServer } from "./status.ts";
+import { ClientTls, ServerTls, TlsInForce } from "./tls/index.ts";
 import { connectUpstream, Retries, type UpstreamAddress, UpstreamMetrics, Upstreams } from "./upstream/index.ts";
 
 export interface RunningProxy {
@@ -58,6 +59,8 @@ export async function startProxy(config: ProxyConfig, hooks: ProxyHooks = {}): P
   const notice = (sentence: string): void => tell("notice", sentence);
   const metrics = new Metrics();
   const analyzer = await Analyzer.load();
+  const clientTls = config.tls === undefined ? undefined : await ClientTls.load(config.tls);
+  const serverTls = await ServerTls.load(config.upstreamTls);
   const access = config.rules === undefined ? undefined : new Access(await readRules(config.rules));
   let server: ProxyServer | undefined;
   let spoolError: ProxyError | undefined;
@@ -92,7 +95,7 @@ export async function startProxy(config: ProxyConfig, hooks: ProxyHooks = {}): P
       : new ProxyError("too_many_connections", `the proxy's limit of ${limits.clients} clients is reached`);
   const upstreams = new Upstreams(
     config.upstream,
-    { connectTimeoutMs: limits.connectTimeoutMs, breaker: config.breaker },
+    { connectTimeoutMs: limits.connectTimeoutMs, breaker: config.breaker, tls: serverTls },
     new Retries(config.retry),
     new UpstreamMetrics(metrics.registry),
   );
@@ -122,6 +125,7 @@ export async function startProxy(config: ProxyConfig, hooks: ProxyHooks = {}): P
     },
     keys: new CancelKeys(),
     metrics,
+    tls: clientTls,
     nextSessionId: () => {
       const refusal = fullHouse();
       if (refusal !== undefined) throw refusal;
@@ -152,6 +156,7 @@ export async function startProxy(config: ProxyConfig, hooks: ProxyHooks = {}): P
     access === undefined || config.rules === undefined
       ? undefined
       : new RulesInForce(access, config.rules, recorder, notice);
+  const tls = new TlsInForce(clientTls, serverTls, notice);
   try {
     await nextKey.takeUp();
     await rules?.announce();
@@ -167,6 +172,8 @@ export async function startProxy(config: ProxyConfig, hooks: ProxyHooks = {}): P
     }
     address = await running.listen(config.listen.host, config.listen.port);
     rules?.watch();
+    tls.watch();
+    if (clientTls !== undefined) notice(clientTls.says);
   } catch (error) {
     status?.close();
     await recorder.stop("shutdown", SUBMIT_TIMEOUT_MS);
@@ -175,6 +182,7 @@ export async function startProxy(config: ProxyConfig, hooks: ProxyHooks = {}): P
   let closing: Promise<{ unsubmitted: number }> | undefined;
   const close = async (): Promise<{ unsubmitted: number }> => {
     rules?.close();
+    tls.close();
     await running.close(limits.drainTimeoutMs);
     const result = await recorder.stop("shutdown", SUBMIT_TIMEOUT_MS);
     status?.close();
@@ -184,6 +192,7 @@ export async function startProxy(config: ProxyConfig, hooks: ProxyHooks = {}): P
   };
   const reload = async (): Promise<string> => {
     await nextKey.takeUp();
+    await tls.reload();
     try {
       let ruled = "";
       const changed = await inForce.reload(async () => {

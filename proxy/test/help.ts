@@ -9,6 +9,7 @@ import { ProxyServer } from "../src/server.ts";
 import { Policy } from "../src/session/policy.ts";
 import { SEALABLE, Values } from "../src/session/values.ts";
 import { Analyzer } from "../src/statements/index.ts";
+import type { ClientTls, ServerTls } from "../src/tls/index.ts";
 import {
   Retries,
   type RetrySettings,
@@ -41,6 +42,7 @@ export function upstreamsAt(
   options: Partial<Upstream> = {},
   retries: Retries = new Retries(QUICK),
   random?: () => number,
+  tls?: ServerTls,
 ): Upstreams {
   return new Upstreams(
     {
@@ -51,7 +53,7 @@ export function upstreamsAt(
       parameters: new Map(),
       ...options,
     },
-    { connectTimeoutMs: 1000, breaker: { failures: 5, openMs: 60, avoidMs: 1000 } },
+    { connectTimeoutMs: 1000, breaker: { failures: 5, openMs: 60, avoidMs: 1000 }, tls },
     retries,
     new UpstreamMetrics(metrics.registry),
     random,
@@ -64,6 +66,7 @@ export interface Rig {
   readonly upstream: FakePostgres;
   readonly recorder: Recorder;
   readonly proxy: ProxyServer;
+  readonly port: number;
   /** Connects a client to the proxy. */
   client(): Promise<Client>;
   /** Connects one and logs it in. */
@@ -83,6 +86,10 @@ export async function rig(
     target?: Target;
     /** A server behind the rig's own. */
     second?: FakePostgres;
+    /** Of the clients. */
+    tls?: ClientTls;
+    /** To the servers. */
+    serverTls?: ServerTls;
   } = {},
 ): Promise<Rig> {
   const bench = await setUp(t);
@@ -98,7 +105,8 @@ export async function rig(
   });
   const metrics = new Metrics();
   const ports = [upstream.port, ...(options.second === undefined ? [] : [options.second.port])];
-  const upstreams = upstreamsAt(ports, metrics, options.target === undefined ? {} : { target: options.target });
+  const wanted = options.target === undefined ? {} : { target: options.target };
+  const upstreams = upstreamsAt(ports, metrics, wanted, undefined, undefined, options.serverTls);
   let sessions = 0;
   proxy = new ProxyServer({
     shared: {
@@ -121,6 +129,7 @@ export async function rig(
     open: relayTo(upstreams),
     keys: new CancelKeys(),
     metrics,
+    tls: options.tls,
     nextSessionId: () => {
       const { clients = 100 } = options;
       if (running.sessions >= clients) throw new ProxyError("too_many_connections", `${clients} are the limit`);
@@ -148,6 +157,7 @@ export async function rig(
     upstream,
     recorder,
     proxy: running,
+    port,
     client: open,
     session: async () => {
       const one = await open();

@@ -4,8 +4,10 @@ import { ProxyError, SQLSTATE, toldAs } from "../errors.ts";
 import type { Identity } from "../identity/index.ts";
 import type { Shown } from "../receipts/index.ts";
 import type { Analyzer } from "../statements/index.ts";
+import type { ClientEncryption } from "../tls/index.ts";
 import {
   type AuthenticationRequest,
+  expectsNoBinding,
   parseAuthentication,
   parseError,
   parseKeyData,
@@ -35,6 +37,10 @@ export type EndReason =
   | "statement-timeout"
   | "killed";
 
+const UNBOUND =
+  "the login cannot be bound to the server's TLS connection, because the proxy stands between: " +
+  "connect with channel_binding=disable";
+
 /** What all sessions of a proxy share. */
 export interface Shared {
   readonly recorder: Recorder;
@@ -51,6 +57,8 @@ export interface Shared {
 
 /** What a session is told by, and tells to, whoever stands for its server. */
 export interface ServerEnd {
+  readonly tls?: boolean;
+  readonly unbound?: boolean;
   readonly attempts?: number;
   readonly host?: string;
   reported?(name: string, value: string): void;
@@ -74,6 +82,8 @@ export class Session {
   onShows: (() => void) | undefined;
   /** Set before the first of the server's messages. */
   backend: ServerEnd = {};
+  /** The client's; undefined: it came in the clear. */
+  encryption: ClientEncryption | undefined;
   #key: { readonly pid: number; readonly key: Buffer } | undefined;
   readonly #shared: Shared;
   readonly #nextId: () => string;
@@ -171,6 +181,7 @@ export class Session {
     if (this.#asked === undefined) throw new ProxyError("protocol_violation", "a password before it was asked for");
     if (this.#asked !== "sasl") return;
     const mechanism = parseSaslMechanism(message).toLowerCase();
+    if (this.backend.unbound === true && expectsNoBinding(message)) throw new ProxyError("channel_binding", UNBOUND);
     this.#auth = mechanism === "scram-sha-256" || mechanism === "scram-sha-256-plus" ? mechanism : "other:10";
     this.#asked = "step";
   }
@@ -226,8 +237,8 @@ export class Session {
     this.phase = "ready";
     this.#start = this.#shared.clock();
     this.#startedAt = performance.now();
-    const { attempts = 1, host } = this.backend;
-    const server = `"server":${JSON.stringify({ version: this.#serverVersion, pid: this.#key?.pid, host })}`;
+    const { attempts = 1, host, tls } = this.backend;
+    const server = `"server":${JSON.stringify({ version: this.#serverVersion, pid: this.#key?.pid, host, tls })}`;
     const tries = attempts > 1 ? `,"attempts":${attempts}` : "";
     const members = `${this.#subject()},${this.#client()},${server},"protocol":"${this.#protocol}"${tries}`;
     this.#gate = this.#shared.recorder.record("session.start", members, this.#disclosures);
@@ -311,7 +322,9 @@ export class Session {
 
   #client(): string {
     const application = this.#application === undefined ? "" : `,"application":${JSON.stringify(this.#application)}`;
-    return `"client":{"address":${this.#address.json}${application},"tls":false}`;
+    const digest = this.encryption?.certificate?.digest;
+    const shown = digest === undefined ? "" : `,"certificate":"${digest}"`;
+    return `"client":{"address":${this.#address.json}${application},"tls":${this.encryption !== undefined}${shown}}`;
   }
 
   /** The same for every statement until a reported parameter changes, so made once. */

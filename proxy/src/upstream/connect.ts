@@ -1,14 +1,16 @@
 import type { Socket } from "node:net";
+import type { ServerTls } from "../tls/index.ts";
 import { cancelRequest } from "../wire/write.ts";
 import type { UpstreamAddress } from "./address.ts";
 import { dial } from "./dial.ts";
 
 /**
- * Opens a connection to the server.
+ * Opens a connection to the server, encrypted as `tls` wants it.
  * @throws ProxyError `upstream_unreachable`
  */
-export function connectUpstream(address: UpstreamAddress, timeoutMs: number): Promise<Socket> {
-  return dial(address, timeoutMs);
+export function connectUpstream(address: UpstreamAddress, timeoutMs: number, tls?: ServerTls): Promise<Socket> {
+  const plain = (): Promise<Socket> => dial(address, timeoutMs);
+  return tls === undefined ? plain() : tls.open(plain, address.host, timeoutMs);
 }
 
 /** Sends a CancelRequest; the server answers by closing. Like the server, this says nothing about success. */
@@ -17,8 +19,9 @@ export async function cancelUpstream(
   pid: number,
   key: Buffer,
   timeoutMs: number,
+  tls?: ServerTls,
 ): Promise<void> {
-  const socket = await connectUpstream(address, timeoutMs);
+  const socket = await connectUpstream(address, timeoutMs, tls);
   await new Promise<void>((resolve) => {
     socket.setTimeout(timeoutMs, () => socket.destroy());
     socket.once("close", () => resolve());

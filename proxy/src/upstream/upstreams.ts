@@ -1,5 +1,6 @@
 import type { Socket } from "node:net";
 import { ProxyError } from "../errors.ts";
+import type { ServerTls } from "../tls/index.ts";
 import type { UpstreamAddress } from "./address.ts";
 import type { BreakerSettings } from "./breaker.ts";
 import { connectUpstream } from "./connect.ts";
@@ -41,13 +42,18 @@ export class Upstreams {
   readonly hosts: readonly Host[];
   readonly connectTimeoutMs: number;
   readonly retries: Retries;
+  readonly tls: ServerTls | undefined;
   readonly #upstream: Upstream;
   readonly #metrics: UpstreamMetrics;
   readonly #random: () => number;
 
   constructor(
     upstream: Upstream,
-    settings: { readonly connectTimeoutMs: number; readonly breaker: BreakerSettings },
+    settings: {
+      readonly connectTimeoutMs: number;
+      readonly breaker: BreakerSettings;
+      readonly tls?: ServerTls | undefined;
+    },
     retries: Retries,
     metrics: UpstreamMetrics,
     random: () => number = Math.random,
@@ -56,6 +62,7 @@ export class Upstreams {
     this.target = upstream.target;
     this.connectTimeoutMs = upstream.connectTimeoutMs ?? settings.connectTimeoutMs;
     this.retries = retries;
+    this.tls = settings.tls;
     this.#metrics = metrics;
     this.#random = random;
     this.hosts = upstream.hosts.map((address) => new Host(address, settings.breaker, () => retries.now()));
@@ -141,7 +148,7 @@ export class Upstreams {
 
   async #enter<T>(host: Host, enter: Enter<T>): Promise<Entered<T>> {
     try {
-      const stream = await connectUpstream(host.address, this.connectTimeoutMs);
+      const stream = await connectUpstream(host.address, this.connectTimeoutMs, this.tls);
       let entered: Entered<T>;
       try {
         entered = await enter(stream, host.address);

@@ -121,6 +121,15 @@ export function parseSaslMechanism(message: Buffer): string {
   return message.toString("latin1", HEADER_BYTES, nul < 0 ? message.length : nul);
 }
 
+/**
+ * Whether a SASLInitialResponse says that the client can bind to its TLS connection and takes the server for one that
+ * cannot (RFC 5802 section 6, the flag `y`). A server that offered it refuses that, for the offer must have been removed.
+ */
+export function expectsNoBinding(message: Buffer): boolean {
+  const nul = message.indexOf(0, HEADER_BYTES);
+  return nul >= 0 && message.toString("latin1", nul + 5, nul + 7) === "y,";
+}
+
 function violation(which: string): ProxyError {
   return new ProxyError("protocol_violation", `the server sent an invalid ${which} message`);
 }

@@ -44,6 +44,9 @@ export function frame(type: number, body: Buffer): Buffer {
 
 export const TERMINATE: Buffer = frame(FRONTEND.terminate, Buffer.alloc(0));
 
+/** SSLRequest: no type. */
+export const SSL_REQUEST: Buffer = Buffer.from("0000000804d2162f", "hex");
+
 /** CancelRequest: no type; the key as the server gave it. */
 export function cancelRequest(pid: number, key: Buffer): Buffer {
   const packet = Buffer.allocUnsafe(12 + key.length);
