@@ -2,8 +2,22 @@
 import { modify, modifyWhere, select } from "./query.ts";
 import type { Scope } from "./scope.ts";
 import { CLASSES, type StatementClass } from "./statement.ts";
-import { ADMIN_TYPES, objectTag, PART_TYPES, RELATION_TYPES } from "./tags.ts";
-import { constant, items, type Nodes, strings } from "./tree.ts";
+import { ADMIN_TYPES, objectTag } from "./tags.ts";
+import { constant, type Nodes, strings } from "./tree.ts";
+import {
+  cascading,
+  defined,
+  importSchema,
+  nothing,
+  objectRelation,
+  option,
+  publication,
+  schema,
+  sequence,
+  targets,
+  truncate,
+  unnamed,
+} from "./visits.ts";
 import type { Walk } from "./walk.ts";
 
 export interface Command<T> {
@@ -20,24 +34,6 @@ const role = (tag: string): { tag: string; class: "role" } => ({ tag, class: "ro
 const admin = (tag: string): { tag: string; class: "admin" } => ({ tag, class: "admin" });
 const session = (tag: string): { tag: string; class: "session" } => ({ tag, class: "session" });
 
-/** It becomes a definition; its expressions and queries run later, or never. */
-const defined = (walk: Walk, node: object, scope: Scope | undefined): void =>
-  walk.within("define", () => walk.visit(node, scope));
-
-const nothing = (): void => {};
-
-/** A list in which each RangeVar is a target. */
-function targets(walk: Walk, list: readonly unknown[] | undefined): void {
-  for (const item of list ?? []) walk.relation((item as Partial<Nodes>).RangeVar, "write");
-}
-
-/** The relation that the object is, or is a part of. */
-function objectRelation(walk: Walk, type: string | undefined, object: unknown): void {
-  const name = strings(items(object));
-  if (RELATION_TYPES.has(type ?? "")) walk.qualified(name, "write");
-  else if (PART_TYPES.has(type ?? "")) walk.qualified(name.slice(0, -1), "write");
-}
-
 function strongest(a: StatementClass, b: StatementClass): StatementClass {
   return CLASSES.indexOf(a) > CLASSES.indexOf(b) ? a : b;
 }
@@ -50,13 +46,6 @@ const objectClass = (type: string | undefined): StatementClass => {
 /** Settings that make the session another user. Names of settings are compared without regard to case. */
 const isRoleSetting = (name: string | undefined): boolean =>
   ["role", "session_authorization"].includes((name ?? "").toLowerCase());
-
-function option(list: readonly unknown[] | undefined, name: string): Nodes["DefElem"][] {
-  return (list ?? []).flatMap((item) => {
-    const { DefElem: element } = item as Partial<Nodes>;
-    return element?.defname === name ? [element] : [];
-  });
-}
 
 /** Whatever is not surely off counts as on; the server takes the last of several. */
 function isAnalyze(options: readonly unknown[] | undefined): boolean {
@@ -93,9 +82,10 @@ export const COMMANDS: Commands = {
   UpdateStmt: { tag: "UPDATE", class: "write", visit: modifyWhere },
   DeleteStmt: { tag: "DELETE", class: "write", visit: modifyWhere },
   MergeStmt: { tag: "MERGE", class: "write", visit: modify },
-  TruncateStmt: { tag: "TRUNCATE TABLE", class: "write", visit: (walk, node) => targets(walk, node.relations) },
+  TruncateStmt: { tag: "TRUNCATE TABLE", class: "write", visit: truncate },
   LockStmt: { tag: "LOCK TABLE", class: "write", visit: (walk, node) => targets(walk, node.relations) },
-  RefreshMatViewStmt: { tag: "REFRESH MATERIALIZED VIEW", class: "write" },
+  // It runs the view's query, which was said when it was defined.
+  RefreshMatViewStmt: { tag: "REFRESH MATERIALIZED VIEW", class: "write", visit: unnamed },
   NotifyStmt: { tag: "NOTIFY", class: "write" },
 
   CopyStmt: {
@@ -214,18 +204,21 @@ export const COMMANDS: Commands = {
     ...ddl("CREATE FOREIGN TABLE"),
     visit: defined,
   },
-  CreateSchemaStmt: ddl("CREATE SCHEMA"),
-  CompositeTypeStmt: { ...ddl("CREATE TYPE"), visit: (walk, node, scope) => walk.visit(node.coldeflist, scope) },
+  CreateSchemaStmt: { ...ddl("CREATE SCHEMA"), visit: schema },
+  CompositeTypeStmt: {
+    ...ddl("CREATE TYPE"),
+    visit: (walk, node, scope) => defined(walk, node.coldeflist ?? [], scope),
+  },
   CreateEnumStmt: ddl("CREATE TYPE"),
-  CreateRangeStmt: ddl("CREATE TYPE"),
-  DefineStmt: { tag: (node) => objectTag("CREATE", node.kind), class: "ddl" },
-  CreateOpClassStmt: ddl("CREATE OPERATOR CLASS"),
+  CreateRangeStmt: { ...ddl("CREATE TYPE"), visit: defined },
+  DefineStmt: { tag: (node) => objectTag("CREATE", node.kind), class: "ddl", visit: defined },
+  CreateOpClassStmt: { ...ddl("CREATE OPERATOR CLASS"), visit: defined },
   CreateOpFamilyStmt: ddl("CREATE OPERATOR FAMILY"),
   CreateConversionStmt: ddl("CREATE CONVERSION"),
-  CreateCastStmt: ddl("CREATE CAST"),
-  CreateTransformStmt: ddl("CREATE TRANSFORM"),
-  CreatePublicationStmt: ddl("CREATE PUBLICATION"),
-  AlterPublicationStmt: ddl("ALTER PUBLICATION"),
+  CreateCastStmt: { ...ddl("CREATE CAST"), visit: defined },
+  CreateTransformStmt: { ...ddl("CREATE TRANSFORM"), visit: defined },
+  CreatePublicationStmt: { ...ddl("CREATE PUBLICATION"), visit: publication },
+  AlterPublicationStmt: { ...ddl("ALTER PUBLICATION"), visit: publication },
 
   AlterTableStmt: {
     tag: (node) => objectTag("ALTER", node.objtype),
@@ -233,18 +226,20 @@ export const COMMANDS: Commands = {
     visit: (walk, node, scope) => {
       if (node.objtype !== "OBJECT_TYPE") walk.relation(node.relation, "write");
       for (const item of node.cmds ?? []) {
-        const { def } = (item as Partial<Nodes>).AlterTableCmd ?? {};
+        const { def, behavior } = (item as Partial<Nodes>).AlterTableCmd ?? {};
+        cascading(walk, behavior);
         // INHERIT and NO INHERIT name a parent.
         targets(walk, [def ?? {}]);
         if ((def as Partial<Nodes> | undefined)?.RangeVar === undefined) walk.visit(item, scope);
       }
     },
   },
-  AlterTableMoveAllStmt: { tag: (node) => objectTag("ALTER", node.objtype), class: "ddl" },
+  AlterTableMoveAllStmt: { tag: (node) => objectTag("ALTER", node.objtype), class: "ddl", visit: unnamed },
   RenameStmt: {
     tag: (node) => objectTag("ALTER", node.renameType === "OBJECT_COLUMN" ? node.relationType : node.renameType),
     class: (node) => objectClass(node.renameType),
     visit: (walk, node) => {
+      cascading(walk, node.behavior);
       if (node.renameType !== "OBJECT_ATTRIBUTE" && node.renameType !== "OBJECT_TYPE")
         walk.relation(node.relation, "write");
     },
@@ -252,27 +247,33 @@ export const COMMANDS: Commands = {
   AlterObjectSchemaStmt: {
     tag: (node) => objectTag("ALTER", node.objectType),
     class: (node) => objectClass(node.objectType),
+    visit: defined,
   },
-  AlterObjectDependsStmt: { tag: (node) => objectTag("ALTER", node.objectType), class: "ddl" },
+  AlterObjectDependsStmt: { tag: (node) => objectTag("ALTER", node.objectType), class: "ddl", visit: defined },
   // Who owns an object has every right on it.
   AlterOwnerStmt: {
     tag: (node) => objectTag("ALTER", node.objectType),
     class: (node) => strongest("role", objectClass(node.objectType)),
+    visit: defined,
   },
-  AlterDomainStmt: ddl("ALTER DOMAIN"),
-  AlterFunctionStmt: { tag: (node) => objectTag("ALTER", node.objtype), class: "ddl" },
+  // A constraint is checked in every table that has the type.
+  AlterDomainStmt: { ...ddl("ALTER DOMAIN"), visit: unnamed },
+  AlterFunctionStmt: { tag: (node) => objectTag("ALTER", node.objtype), class: "ddl", visit: defined },
   AlterEnumStmt: ddl("ALTER TYPE"),
-  AlterTypeStmt: ddl("ALTER TYPE"),
-  AlterOperatorStmt: ddl("ALTER OPERATOR"),
-  AlterOpFamilyStmt: ddl("ALTER OPERATOR FAMILY"),
+  AlterTypeStmt: { ...ddl("ALTER TYPE"), visit: defined },
+  AlterOperatorStmt: { ...ddl("ALTER OPERATOR"), visit: defined },
+  AlterOpFamilyStmt: { ...ddl("ALTER OPERATOR FAMILY"), visit: defined },
   AlterCollationStmt: ddl("ALTER COLLATION"),
   AlterStatsStmt: ddl("ALTER STATISTICS"),
-  AlterTSDictionaryStmt: ddl("ALTER TEXT SEARCH DICTIONARY"),
+  AlterTSDictionaryStmt: { ...ddl("ALTER TEXT SEARCH DICTIONARY"), visit: defined },
   AlterTSConfigurationStmt: ddl("ALTER TEXT SEARCH CONFIGURATION"),
   DropStmt: {
     tag: (node) => objectTag("DROP", node.removeType),
     class: (node) => objectClass(node.removeType),
     visit: (walk, node) => {
+      cascading(walk, node.behavior);
+      // Of which table they are is not said.
+      if (node.removeType === "OBJECT_STATISTIC_EXT") walk.opaque();
       for (const object of node.objects ?? []) objectRelation(walk, node.removeType, object);
     },
   },
@@ -282,7 +283,10 @@ export const COMMANDS: Commands = {
   GrantStmt: {
     tag: (node) => (node.is_grant ? "GRANT" : "REVOKE"),
     class: "role",
-    visit: (walk, node) => targets(walk, node.objects),
+    visit: (walk, node) => {
+      if (node.targtype === "ACL_TARGET_ALL_IN_SCHEMA") walk.opaque();
+      targets(walk, node.objects);
+    },
   },
   GrantRoleStmt: { tag: (node) => (node.is_grant ? "GRANT ROLE" : "REVOKE ROLE"), class: "role" },
   AlterDefaultPrivilegesStmt: { ...role("ALTER DEFAULT PRIVILEGES"), visit: nothing },
@@ -290,12 +294,22 @@ export const COMMANDS: Commands = {
   AlterRoleStmt: role("ALTER ROLE"),
   AlterRoleSetStmt: { ...role("ALTER ROLE"), visit: nothing },
   DropRoleStmt: role("DROP ROLE"),
-  DropOwnedStmt: role("DROP OWNED"),
-  ReassignOwnedStmt: role("REASSIGN OWNED"),
+  DropOwnedStmt: { ...role("DROP OWNED"), visit: unnamed },
+  ReassignOwnedStmt: { ...role("REASSIGN OWNED"), visit: unnamed },
 
-  VacuumStmt: { tag: (node) => (node.is_vacuumcmd ? "VACUUM" : "ANALYZE"), class: "admin" },
-  ClusterStmt: admin("CLUSTER"),
-  ReindexStmt: admin("REINDEX"),
+  VacuumStmt: {
+    tag: (node) => (node.is_vacuumcmd ? "VACUUM" : "ANALYZE"),
+    class: "admin",
+    visit: (walk, node, scope) => (node.rels === undefined ? walk.opaque() : walk.visit(node, scope)),
+  },
+  ClusterStmt: {
+    ...admin("CLUSTER"),
+    visit: (walk, node, scope) => (node.relation === undefined ? walk.opaque() : walk.visit(node, scope)),
+  },
+  ReindexStmt: {
+    ...admin("REINDEX"),
+    visit: (walk, node, scope) => (node.relation === undefined ? walk.opaque() : walk.visit(node, scope)),
+  },
   CheckPointStmt: admin("CHECKPOINT"),
   LoadStmt: admin("LOAD"),
   AlterSystemStmt: { ...admin("ALTER SYSTEM"), visit: nothing },
@@ -307,8 +321,9 @@ export const COMMANDS: Commands = {
   CreateTableSpaceStmt: admin("CREATE TABLESPACE"),
   AlterTableSpaceOptionsStmt: admin("ALTER TABLESPACE"),
   DropTableSpaceStmt: admin("DROP TABLESPACE"),
-  CreateExtensionStmt: admin("CREATE EXTENSION"),
-  AlterExtensionStmt: admin("ALTER EXTENSION"),
+  // A script runs that is a file of the server.
+  CreateExtensionStmt: { ...admin("CREATE EXTENSION"), visit: unnamed },
+  AlterExtensionStmt: { ...admin("ALTER EXTENSION"), visit: unnamed },
   AlterExtensionContentsStmt: {
     ...admin("ALTER EXTENSION"),
     visit: (walk, node) => objectRelation(walk, node.objtype, node.object),
@@ -328,8 +343,9 @@ export const COMMANDS: Commands = {
     visit: (walk, node) => walk.mention(strings(node.funcname)),
   },
   AlterEventTrigStmt: admin("ALTER EVENT TRIGGER"),
-  CreateSubscriptionStmt: admin("CREATE SUBSCRIPTION"),
-  AlterSubscriptionStmt: admin("ALTER SUBSCRIPTION"),
+  // Which tables are filled is the publisher's to say.
+  CreateSubscriptionStmt: { ...admin("CREATE SUBSCRIPTION"), visit: unnamed },
+  AlterSubscriptionStmt: { ...admin("ALTER SUBSCRIPTION"), visit: unnamed },
   DropSubscriptionStmt: admin("DROP SUBSCRIPTION"),
 };
 
@@ -343,23 +359,5 @@ function transactionTag(node: Nodes["TransactionStmt"]): string {
       return "PREPARE TRANSACTION";
     default:
       return (node.kind ?? "UNKNOWN").replace("TRANS_STMT_", "").replace("_", " ");
-  }
-}
-
-/** OWNED BY is an option whose value is the list of the column's names. */
-function sequence(walk: Walk, node: Nodes["CreateSeqStmt"] | Nodes["AlterSeqStmt"]): void {
-  walk.relation(node.sequence, "write");
-  for (const { arg } of option(node.options, "owned_by")) {
-    const column = strings(items(arg));
-    if (column.length > 1) walk.qualified(column.slice(0, -1), "read");
-  }
-}
-
-/** LIMIT TO names the tables that it creates; otherwise what is created is the other server's to say. */
-function importSchema(walk: Walk, node: Nodes["ImportForeignSchemaStmt"]): void {
-  if (node.list_type !== "FDW_IMPORT_SCHEMA_LIMIT_TO") return;
-  for (const item of node.table_list ?? []) {
-    const name = (item as Partial<Nodes>).RangeVar?.relname;
-    if (name !== undefined) walk.named(node.local_schema, name, "write");
   }
 }

@@ -37,6 +37,14 @@ const SESSION = set(`
   pg_try_advisory_xact_lock pg_try_advisory_xact_lock_shared setseed txid_current
 `);
 
+/** Reach relations, or what was done to any of them, that they are given by value. */
+const REACH_UNNAMED = set(`
+  brin_desummarize_range brin_summarize_new_values brin_summarize_range gin_clean_pending_list pg_clear_attribute_stats
+  pg_clear_relation_stats pg_extension_config_dump pg_logical_slot_get_binary_changes pg_logical_slot_get_changes
+  pg_logical_slot_peek_binary_changes pg_logical_slot_peek_changes pg_nextoid pg_restore_attribute_stats
+  pg_restore_relation_stats pg_stat_reset_single_table_counters
+`);
+
 /** They run the input function of a type that is named in a string. */
 const RUN_A_TYPE = set("pg_input_error_info pg_input_is_valid");
 
@@ -58,7 +66,7 @@ export function callEffect(name: readonly string[]): CallEffect {
       if (WRITE.has(last)) return { class: "write", opaque: false };
       if (SESSION.has(last)) return { class: "session", opaque: false };
       if (RUN_A_TYPE.has(last)) return SOMEBODYS;
-      return ADMIN;
+      return { class: "admin", opaque: REACH_UNNAMED.has(last) || last.startsWith("binary_upgrade_") };
     }
   }
   if (EXTENSION_RUNS_STRINGS.test(last)) return RUNS_A_STRING;

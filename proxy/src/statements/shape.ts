@@ -8,7 +8,8 @@
  * statements, other commands than the five below. What it accepts is parsed by PostgreSQL's grammar, once for a shape.
  * Why a constant's value cannot change what is said of a statement: where these commands take a constant, the tree has
  * an A_Const, nobody here looks into one, and fingerprints leave them out. The exceptions (found by asking the grammar
- * about every place in gram.y that takes one) are PRECISE and the bounds of array types, which are left as they are.
+ * about every place in gram.y that takes one) are PRECISE, the bounds of array types, and what stands in a call that is
+ * for a sequence, which are left as they are.
  */
 import {
   INTEGER,
@@ -23,6 +24,7 @@ import {
   stringEnd,
   wordEnd,
 } from "./lexical.ts";
+import { SEQUENCE_FUNCTIONS } from "./sequence-calls.ts";
 import { type List, likeAnother, oneMore, type Rows } from "./shape-lists.ts";
 
 export interface Shape {
@@ -46,6 +48,8 @@ const BRACKET = 3;
 
 /** Their precision goes into the tree as a number, or (float) decides what type it is. */
 const PRECISE = ["current_time", "current_timestamp", "float", "localtime", "localtimestamp"];
+/** The strings in their calls are read (sequence-calls.ts): they stay. */
+const NAMING: readonly string[] = [...SEQUENCE_FUNCTIONS.keys()];
 const COMMANDS = ["select", "insert", "update", "delete", "with"];
 /** A shape is never longer than its text; larger texts have a buffer of their own. Bytes. */
 const SCRATCH = Buffer.allocUnsafeSlow(64 * 1024);
@@ -69,6 +73,8 @@ export function shapeOf(text: Uint8Array): Shape | undefined {
   let opens = 0;
   let rows: Rows | undefined;
   let list: List | undefined;
+  /** Depth outside of a call in which constants say which relation it is for. */
+  let naming = -1;
 
   while (i < length) {
     const kind = KIND[text[i]!]!;
@@ -91,6 +97,7 @@ export function shapeOf(text: Uint8Array): Shape | undefined {
         else if (isKeyword(text, from, i, "in")) opens = IN;
         else if (text[spaceEnd(text, i)] === 0x28 && PRECISE.some((word) => isKeyword(text, from, i, word)))
           return undefined;
+        if (naming < 0 && NAMING.some((word) => isKeyword(text, from, i, word))) naming = depth;
         break;
       case Kind.digit:
         i = numberEnd(text, i);
@@ -106,6 +113,7 @@ export function shapeOf(text: Uint8Array): Shape | undefined {
       case Kind.doubleQuote:
         i = quotedEnd(text, i);
         if (i < 0) return undefined;
+        if (naming < 0 && NAMING.some((word) => isKeyword(text, from + 1, i - 1, word))) naming = depth;
         break;
       case Kind.dollar:
         // $1 is a parameter; $$ and $tag$ are not for here
@@ -138,6 +146,7 @@ export function shapeOf(text: Uint8Array): Shape | undefined {
       case Kind.close:
         i++;
         depth--;
+        if (depth <= naming) naming = -1;
         break;
       case Kind.bad:
         return undefined;
@@ -155,6 +164,9 @@ export function shapeOf(text: Uint8Array): Shape | undefined {
       rows = { depth, start: o, end: -1, tokens: 0, comma: false, kept: 0, previous: -1, seen: undefined };
     }
 
+    // A comma or anything else at this depth: it was no call.
+    if (naming === depth && kind !== Kind.word && kind !== Kind.doubleQuote) naming = -1;
+    if (naming >= 0) constant = 0;
     if (constant !== 0) {
       out[o++] = constant;
       changed = true;

@@ -3,6 +3,7 @@ import { OPERATORS, TYPES } from "./builtins.ts";
 import { COMMANDS, type Command } from "./commands.ts";
 import { callEffect } from "./function-effects.ts";
 import { isCte, type Scope } from "./scope.ts";
+import { qualifiedName, SEQUENCE_FUNCTIONS, writtenArgument } from "./sequence-calls.ts";
 import { type Access, CLASSES, type Facts, type Relation, type StatementClass } from "./statement.ts";
 import { type Nodes, PLAIN_NODES, strings, written } from "./tree.ts";
 
@@ -26,6 +27,7 @@ export class Walk {
   #foreignType = false;
   #foreignOperator = false;
   #unfiltered = false;
+  #made: { readonly schema: string; readonly names: ReadonlySet<string> } | undefined;
   readonly #relations: Map<string, Relation> = new Map();
   readonly #functions: Set<string> = new Set();
   readonly #effectful: Set<string> = new Set();
@@ -100,11 +102,19 @@ export class Walk {
     if (node?.relname !== undefined) this.named(node.schemaname, node.relname, access);
   }
 
-  named(schema: string | undefined, name: string, access: Access): void {
+  named(named: string | undefined, name: string, access: Access): void {
+    const schema = named ?? (this.#made?.names.has(name) ? this.#made.schema : undefined);
     const done = this.mode === "plan" ? "read" : access;
     const key = `${schema ?? ""}\0${name}\0${done}`;
     if (this.#relations.has(key)) return;
     this.#relations.set(key, schema === undefined ? { name, access: done } : { schema, name, access: done });
+  }
+
+  /** A walk in which these names without a schema are those that the statement makes there itself. */
+  making(schema: string, names: ReadonlySet<string>, visit: () => void): void {
+    this.#made = { schema, names };
+    visit();
+    this.#made = undefined;
   }
 
   /** The relation that a list of names gives: name; schema and name; database, schema and name. */
@@ -126,15 +136,16 @@ export class Walk {
   }
 
   operator(name: readonly string[]): void {
-    const builtin = name.length === 1 || (name.length === 2 && name[0] === "pg_catalog");
-    if (builtin && OPERATORS.has(name.at(-1)!)) return;
+    if (isPostgres(name) && OPERATORS.has(name.at(-1)!)) return;
     this.#foreignOperator = true;
     this.#effectOf({ class: "function", opaque: true });
   }
 
   type(name: readonly string[]): void {
-    const builtin = name.length === 1 || (name.length === 2 && name[0] === "pg_catalog");
-    if (!builtin || !TYPES.has(name.at(-1)!)) this.#foreignType = true;
+    if (isPostgres(name) && TYPES.has(name.at(-1)!)) return;
+    this.#foreignType = true;
+    // A domain's check, a cast, an input function: they run here, or when rows are given the type.
+    if (this.mode !== "define") this.#opaque = true;
   }
 
   #effectOf(effect: { readonly class: StatementClass; readonly opaque: boolean }): void {
@@ -193,6 +204,21 @@ const FIELD_TYPES: ReadonlyMap<string, string> = new Map([
 
 const nothing: Handler = () => {};
 
+/** By name; what a search_path may put in its place is not seen. */
+const isPostgres = (name: readonly string[]): boolean =>
+  name.length === 1 || (name.length === 2 && name[0] === "pg_catalog");
+
+function sequence(walk: Walk, name: string, call: Nodes["FuncCall"]): void {
+  // Of whichever sequence was used last.
+  if (name === "lastval") walk.opaque();
+  const access = SEQUENCE_FUNCTIONS.get(name);
+  if (access === undefined) return;
+  const text = writtenArgument(call);
+  const relation = text === undefined ? undefined : qualifiedName(text);
+  if (relation === undefined) walk.opaque();
+  else walk.qualified(relation, access);
+}
+
 const EXPRESSIONS: Readonly<Record<string, Handler>> = {
   A_Const: nothing,
   ColumnRef: nothing,
@@ -202,7 +228,9 @@ const EXPRESSIONS: Readonly<Record<string, Handler>> = {
     if (!isCte(node, scope)) walk.relation(node, "read");
   },
   FuncCall: (walk, node: Nodes["FuncCall"], scope) => {
-    walk.call(strings(node.funcname));
+    const name = strings(node.funcname);
+    walk.call(name);
+    if (isPostgres(name)) sequence(walk, name.at(-1)!, node);
     walk.visit(node, scope);
   },
   A_Expr: (walk, node: Nodes["A_Expr"], scope) => {
@@ -229,9 +257,8 @@ const EXPRESSIONS: Readonly<Record<string, Handler>> = {
   },
   RangeTableSample: (walk, node: Nodes["RangeTableSample"], scope) => {
     const method = strings(node.method);
-    const builtin = method.length === 1 || (method.length === 2 && method[0] === "pg_catalog");
     // The two methods that are PostgreSQL's own are not listed as calls: their handlers are not for calling.
-    if (!builtin || !["bernoulli", "system"].includes(method.at(-1)!)) walk.call(method);
+    if (!isPostgres(method) || !["bernoulli", "system"].includes(method.at(-1)!)) walk.call(method);
     walk.visit(node, scope);
   },
   TableLikeClause: (walk, node: Nodes["TableLikeClause"]) => walk.relation(node.relation, "read"),

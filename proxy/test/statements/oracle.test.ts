@@ -102,7 +102,8 @@ t.test("held against PostgreSQL itself", { skip: typeof server === "string" ? se
       if (more.length === 0) equal++;
       // Nothing is written that the plan does not write, but by locks and by SELECT INTO, which have no ModifyTable.
       const written = more.filter((name) => name.startsWith("+"));
-      if (written.length > 0 && !/ FOR | INTO n | INTO TEMP | INTO s\.n /.test(sql)) wrong.push({ sql, written });
+      if (written.length > 0 && !/ FOR | INTO n | INTO TEMP | INTO s\.n |\b(next|set)val\(/.test(sql))
+        wrong.push({ sql, written });
     }
     t.same(wrong, []);
     t.ok(compared >= 150, `${compared} plans compared`);

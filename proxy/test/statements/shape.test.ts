@@ -30,6 +30,9 @@ t.test("constants are taken out where they cannot be mistaken", async (t) => {
     ["SELECT 1;", "SELECT i;"],
     ["WITH x AS (SELECT 1) SELECT 2 FROM x", "WITH x AS (SELECT i) SELECT i FROM x"],
     ["SELECT a/2, a-2, a & 2", "SELECT a/i, a-i, a & i"],
+    ["SELECT 1, nextval('a'), 2", "SELECT i, nextval('a'), i"],
+    ["SELECT setval(('a'), 1 + (2)), (3)", "SELECT setval(('a'), 1 + (2)), (i)"],
+    ["SELECT \"currval\" ('a'), currval, 'b'", "SELECT \"currval\" ('a'), currval, s"],
     // not for shapes
     ["SELECT .5", undefined],
     ["SELECT 1; SELECT 2", undefined],

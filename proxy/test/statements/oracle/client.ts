@@ -7,6 +7,8 @@ export interface Answer {
   readonly tags: readonly string[];
   /** Of the last result that had rows: the columns of each, as text. */
   readonly rows: readonly (readonly (string | null)[])[];
+  /** The primary messages of its notices. */
+  readonly notices: readonly string[];
   /** SQLSTATE and message. */
   readonly error?: { readonly code: string; readonly message: string };
 }
@@ -62,6 +64,7 @@ export class Client {
   async #answer(): Promise<Answer> {
     const tags: string[] = [];
     const rows: (string | null)[][] = [];
+    const notices: string[] = [];
     let error: Answer["error"];
     for (;;) {
       const { type, body } = await this.#next();
@@ -69,12 +72,13 @@ export class Client {
       else if (type === "T") rows.length = 0;
       else if (type === "D") rows.push(columns(body));
       else if (type === "E") error = fields(body);
+      else if (type === "N") notices.push(fields(body).message);
       // COPY FROM STDIN: there is nothing
       else if (type === "G") this.#socket.write(message("c", Buffer.alloc(0)));
       // No ReadyForQuery follows what ends the session.
       if (type === "Z" || error?.code.startsWith("57P")) break;
     }
-    return { tags, rows, ...(error === undefined ? {} : { error }) };
+    return { tags, rows, notices, ...(error === undefined ? {} : { error }) };
   }
 
   async #next(): Promise<{ type: string; body: Buffer }> {

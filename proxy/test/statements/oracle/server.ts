@@ -11,11 +11,18 @@ export interface Server {
   stop(): Promise<void>;
 }
 
+export interface ServerOptions {
+  /** Settings behind `-c`. */
+  readonly settings?: readonly string[];
+  /** The folder of other binaries than the package's. */
+  readonly binaries?: string;
+}
+
 const NOBODY = 65534;
 
 /** @returns a fresh PostgreSQL that trusts everyone, or why there can be none here */
-export async function startServer(): Promise<Server | string> {
-  const binaries = find();
+export async function startServer(options: ServerOptions = {}): Promise<Server | string> {
+  const binaries = options.binaries ?? find();
   if (binaries === undefined) return `no PostgreSQL binaries are installed for ${process.platform}-${process.arch}`;
   const folder = mkdtempSync(join(tmpdir(), "statements-"));
   const root = process.getuid?.() === 0;
@@ -44,6 +51,7 @@ export async function startServer(): Promise<Server | string> {
     join(binaries, "postgres"),
     ...["-D", data, "-k", folder, "-c", "listen_addresses=", "-c", "fsync=off", "-c", "max_prepared_transactions=2"],
     ...["-c", "wal_level=logical"],
+    ...(options.settings ?? []).flatMap((setting) => ["-c", setting]),
   );
   const server = spawn(postgres, postgresArguments, { cwd: "/", stdio: ["ignore", "ignore", "ignore"] });
   const socket = join(folder, ".s.PGSQL.5432");
