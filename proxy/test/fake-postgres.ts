@@ -41,11 +41,17 @@ export class FakePostgres {
   readonly backends: Backend[] = [];
   port = 0;
   onStartup: (backend: Backend) => void = (backend) => backend.send(B.auth(0), B.key(77), B.ready());
+  /** What comes before a startup packet: it begins on the socket that is handed on. */
+  onConnection: (socket: Socket, begin: (socket: Socket) => void) => void = (socket, begin) => begin(socket);
   readonly #server: Server;
+  readonly #sockets = new Set<Socket>();
 
   constructor() {
     this.#server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
-      this.backends.push(new Backend(socket, (backend) => this.onStartup(backend)));
+      this.#sockets.add(socket.once("close", () => this.#sockets.delete(socket)));
+      this.onConnection(socket, (begun) => {
+        this.backends.push(new Backend(begun, (backend) => this.onStartup(backend)));
+      });
     });
   }
 
@@ -63,6 +69,7 @@ export class FakePostgres {
   /** Nobody listens any more. */
   async close(): Promise<void> {
     for (const { socket } of this.backends) socket.destroy();
+    for (const socket of this.#sockets) socket.destroy();
     if (!this.#server.listening) return;
     this.#server.close();
     await once(this.#server, "close");
