@@ -18,6 +18,29 @@ export function cannotInject(): string | false {
   return status === 0 ? false : `strace cannot trace here: ${stderr.trim().split("\n")[0]}`;
 }
 
+/**
+ * Lets system calls of a process on these paths fail from now on.
+ * @param folder where the trace goes
+ * @param fault as strace's option `inject` has it
+ * @returns when they do
+ */
+export async function inject(part: Part, folder: string, fault: string, paths: readonly string[]): Promise<void> {
+  const call = fault.split(":", 1)[0]!;
+  const where = paths.flatMap((path) => ["-P", path]);
+  const args = ["-f", "-p", String(part.pid), "-e", `trace=${call}`, "-e", `inject=${fault}`, ...where];
+  const strace = spawn("strace", [...args, "-o", join(folder, "trace")], { stdio: ["ignore", "ignore", "pipe"] });
+  // It says so for each thread; the process itself is the first.
+  await new Promise<void>((resolve, reject) => {
+    let said = "";
+    strace.stderr.on("data", (chunk) => {
+      said += chunk;
+      if (/attached/.test(said)) resolve();
+    });
+    strace.once("exit", (code) => reject(new Error(`strace ended with ${code}: ${said}`)));
+  });
+  await sleep(50);
+}
+
 interface Receipt {
   readonly seq: number;
   readonly index: number;
@@ -82,28 +105,9 @@ export class FaultyLog {
     return join(this.folder, store, names.sort().at(-1)!);
   }
 
-  /**
-   * Lets system calls on these paths fail from now on.
-   * @param fault as strace's option `inject` has it
-   * @returns when they do
-   */
-  async inject(fault: string, paths: readonly string[]): Promise<void> {
-    const call = fault.split(":", 1)[0]!;
-    const where = paths.flatMap((path) => ["-P", path]);
-    const args = ["-f", "-p", String(this.#part.pid), "-e", `trace=${call}`, "-e", `inject=${fault}`, ...where];
-    const strace = spawn("strace", [...args, "-o", join(this.folder, "trace")], {
-      stdio: ["ignore", "ignore", "pipe"],
-    });
-    // It says so for each thread; the process itself is the first.
-    await new Promise<void>((resolve, reject) => {
-      let said = "";
-      strace.stderr.on("data", (chunk) => {
-        said += chunk;
-        if (/attached/.test(said)) resolve();
-      });
-      strace.once("exit", (code) => reject(new Error(`strace ended with ${code}: ${said}`)));
-    });
-    await sleep(50);
+  /** Lets system calls on these paths fail from now on: {@link inject}. */
+  inject(fault: string, paths: readonly string[]): Promise<void> {
+    return inject(this.#part, this.folder, fault, paths);
   }
 
   /** A write that would make this file longer than so many bytes is cut there, and the process told by SIGXFSZ. */

@@ -27,6 +27,10 @@ export interface StackOptions {
   readonly sealed?: readonly string[];
   /** The text of a file of access rules. */
   readonly rules?: string;
+  /** Where the proxy reaches the log, if not at its own address. */
+  readonly logUrl?: string;
+  /** Of the proxy's process. */
+  readonly proxyEnvironment?: Record<string, string>;
   /** Of the log. */
   readonly checkpointIntervalMs?: number;
   /** Further keys of the two parts' configuration files. */
@@ -240,7 +244,7 @@ export class Stack {
       stringify({
         listen: `127.0.0.1:${proxyPort}`,
         upstream: `postgres://127.0.0.1:${database.port}`,
-        log: { url: this.logUrl, vkey: log.vkey },
+        log: { url: options.logUrl ?? this.logUrl, vkey: log.vkey },
         source: { key: "source.key" },
         spool: { dir: "spool", ...options.spool },
         ...(options.durability === undefined ? {} : { durability: options.durability }),
@@ -251,7 +255,7 @@ export class Stack {
       }),
     );
     this.log = new Part("log-server", logConfig);
-    this.proxy = new Part("proxy", proxyConfig);
+    this.proxy = new Part("proxy", proxyConfig, options.proxyEnvironment);
   }
 
   async start(): Promise<this> {

@@ -1,5 +1,6 @@
 import { close, constants, fdatasync, fstat, fsync, open, read, write } from "node:fs";
 import { mkdir, readdir, rename, stat, truncate, unlink } from "node:fs/promises";
+import { constants as osConstants } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 
@@ -8,6 +9,13 @@ const closeFd = promisify(close);
 const statFd = promisify(fstat);
 const syncFd = promisify(fsync);
 const ZEROS = Buffer.alloc(1024 * 1024);
+
+/** Whether an error says that there is no room: on the disk, or within what this user may take of it. */
+export function isFull(error: unknown): boolean {
+  const { code, errno } = error as NodeJS.ErrnoException;
+  // Node has no name for EDQUOT.
+  return code === "ENOSPC" || errno === -osConstants.errno.EDQUOT;
+}
 
 /** An open file of the spool. */
 export interface SpoolFile {

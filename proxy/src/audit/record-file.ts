@@ -4,7 +4,7 @@
  */
 import { basename, dirname } from "node:path";
 import { ProxyError } from "../errors.ts";
-import { type Disk, openDisk, type SpoolFile } from "./disk.ts";
+import { type Disk, isFull, openDisk, type SpoolFile } from "./disk.ts";
 import { decodeBase64 } from "./keys.ts";
 import type { Hooks } from "./options.ts";
 import type { Place } from "./state.ts";
@@ -206,10 +206,8 @@ export class RecordFile {
   }
 
   #failure(error: unknown): ProxyError {
-    const { code, message } = error as NodeJS.ErrnoException;
-    const full = code === "ENOSPC" || code === "EDQUOT";
-    const what = `the record ${this.path} of what was submitted could not be written: ${message}`;
-    return new ProxyError(full ? "disk_full" : "spool_failed", what, { cause: error });
+    const what = `the record ${this.path} of what was submitted could not be written: ${(error as Error).message}`;
+    return new ProxyError(isFull(error) ? "disk_full" : "spool_failed", what, { cause: error });
   }
 
   async close(): Promise<void> {

@@ -1,6 +1,6 @@
 /** What has to be known, and held, before an epoch can begin. */
 import { ProxyError } from "../errors.ts";
-import { type Disk, openDisk } from "./disk.ts";
+import { type Disk, isFull, openDisk } from "./disk.ts";
 import { type SigningKey, verifierKeyName } from "./keys.ts";
 import { type Lock, lockFolder } from "./lock.ts";
 import { describe, LogClient } from "./log-client.ts";
@@ -171,8 +171,8 @@ function checkSizes({ spool, durability, seals }: RecorderOptions): number {
 
 /** What an error of the file system means to everyone else. */
 export function spoolError(error: unknown): ProxyError {
-  const { code, message } = error as NodeJS.ErrnoException;
-  const full = code === "ENOSPC" || code === "EDQUOT";
+  const { message } = error as Error;
+  const full = isFull(error);
   return new ProxyError(
     full ? "disk_full" : "spool_failed",
     `the spool could not be ${full ? "written, for want of space" : "read or written"}: ${message}`,
