@@ -132,7 +132,11 @@ export function checkDisclosures(block: Buffer, entry: EntryValue, position: num
  * @returns the digest of the entry's sealed value that other entries may share, 32 bytes, if it has one
  */
 export function sharedDigest(entry: Buffer): Buffer | undefined {
-  if (!isOfSource(entry)) return undefined;
-  const digest = sealedAt(JSON.parse(entry.toString("utf8")) as EntryValue, SHARED_NAME);
+  return isOfSource(entry) ? sharedDigestOf(JSON.parse(entry.toString("utf8")) as EntryValue) : undefined;
+}
+
+/** @returns as `sharedDigest`, of an entry that is parsed already. */
+export function sharedDigestOf(entry: EntryValue): Buffer | undefined {
+  const digest = sealedAt(entry, SHARED_NAME);
   return digest === undefined ? undefined : Buffer.from(digest, "base64url");
 }

@@ -1,5 +1,6 @@
 import type { EntryValue } from "./entry.ts";
 import { isObject, timestamp } from "./forms.ts";
+import { mayBeWithin } from "./search-zones.ts";
 import type { ErasureScope } from "./store.ts";
 
 /** @returns the scope in a request's JSON, or what is wrong with it. */
@@ -28,6 +29,19 @@ export function parseScope(value: unknown): ErasureScope | string {
 /** @returns the entries that can match: from, and up to. */
 export function scopeRange({ index }: ErasureScope, end: number): { from: number; to: number } {
   return index === undefined ? { from: 0, to: end } : { from: Math.min(index, end), to: Math.min(index + 1, end) };
+}
+
+/**
+ * @returns a test of an entry's bytes, the index apart: false for most that are not in the scope, without parsing them.
+ * An entry is in compact form, so that each value has one spelling in it.
+ */
+export function makePrefilter({ login, before }: ErasureScope): (bytes: Buffer) => boolean {
+  if (login !== undefined) {
+    const member = Buffer.from(`"login":${JSON.stringify(login)}`);
+    return (bytes) => bytes.includes(member);
+  }
+  const range = { values: new Map(), since: undefined, until: before };
+  return (bytes) => mayBeWithin(bytes, range);
 }
 
 /** @returns whether an entry is in the scope, its index apart. */

@@ -1,15 +1,21 @@
 import { setImmediate } from "node:timers/promises";
 import type { Acts } from "./acts.ts";
 import { isOfSource } from "./added.ts";
-import { sharedDigest } from "./disclosure.ts";
+import { sharedDigestOf } from "./disclosure.ts";
 import type { EntryValue } from "./entry.ts";
-import { inScope, scopeRange } from "./erasure-scope.ts";
+import { inScope, makePrefilter, scopeRange } from "./erasure-scope.ts";
 import { LogServerError, reason } from "./errors.ts";
 import type { Hooks } from "./hooks.ts";
 import type { TreeReader } from "./log.ts";
 import type { Order } from "./registry.ts";
-import type { ErasureRecord, ErasureScope, Store } from "./store.ts";
+import type { Erased, ErasureRecord, ErasureScope, Store } from "./store.ts";
 import { TILE_WIDTH } from "./tile.ts";
+
+/** Disclosure blocks that are in memory at a time: one may be as large as a submission. */
+const AT_A_TIME = 8;
+
+/** Shared disclosures that are named one by one: to rewrite what they stand in takes longer than to rewrite all. */
+const MOST_DIGESTS = 16;
 
 /** An erasure by the index of its order. */
 export interface Erasure extends ErasureRecord {
@@ -107,7 +113,8 @@ export class Erasures {
     // CRASH: deleted, and bytes may still be in the store's files; the next start finds nothing more to delete, and
     // goes on here.
     await hooks.at("erasure:deleted");
-    await store.purge();
+    const { erased, values: deleted } = this.#records.get(order)!;
+    if (deleted > 0) await store.purge(erased);
     // CRASH: gone, and nothing says so; the next start purges again.
     await hooks.at("erasure:purged");
     const record = { ...this.#records.get(order)!, done: true };
@@ -126,27 +133,44 @@ export class Erasures {
     const before = this.#records.get(order)!;
     const indexes: number[] = [];
     const digests = new Map<string, Buffer>();
-    let entries = 0;
-    let values = 0;
+    const shared: Buffer[] = [];
+    const mayBeInScope = makePrefilter(before.scope);
+    const matching: { index: number; digest: Buffer | undefined }[] = [];
     for (const [i, bytes] of (await reader.entries(start, end)).entries()) {
-      if (!isOfSource(bytes) || !inScope(before.scope, JSON.parse(bytes.toString("utf8")) as EntryValue)) continue;
-      entries += 1;
-      const block = await store.disclosures(start + i);
-      if (block !== undefined) {
-        indexes.push(start + i);
+      if (!isOfSource(bytes) || !mayBeInScope(bytes)) continue;
+      const entry = JSON.parse(bytes.toString("utf8")) as EntryValue;
+      if (inScope(before.scope, entry)) matching.push({ index: start + i, digest: sharedDigestOf(entry) });
+    }
+    const entries = matching.length;
+    let values = 0;
+    for (let at = 0; at < entries; at += AT_A_TIME) {
+      const some = matching.slice(at, at + AT_A_TIME);
+      const blocks = await Promise.all(some.map(({ index }) => store.disclosures(index)));
+      for (const [i, block] of blocks.entries()) {
+        if (block === undefined) continue;
+        indexes.push(some[i]!.index);
         values += block.readUInt16BE(0);
       }
-      const digest = sharedDigest(bytes);
+    }
+    for (const { digest } of matching) {
       if (digest === undefined || digests.has(digest.toString("latin1"))) continue;
       digests.set(digest.toString("latin1"), digest);
-      if ((await store.sharedDisclosure(digest)) !== undefined) values += 1;
+      if ((await store.sharedDisclosure(digest)) === undefined) continue;
+      shared.push(digest);
+      values += 1;
     }
     if (entries === 0 && end < scopeRange(before.scope, order).to) {
       // Nothing to keep: a crash looks at these again.
       this.#records.set(order, { ...before, scanned: end });
       return;
     }
-    const record = { ...before, scanned: end, entries: before.entries + entries, values: before.values + values };
+    const record = {
+      ...before,
+      scanned: end,
+      entries: before.entries + entries,
+      values: before.values + values,
+      ...(values === 0 ? {} : widened(before, indexes, shared)),
+    };
     await store.erase({ indexes, digests: [...digests.values()], order, record });
     this.#records.set(order, record);
   }
@@ -156,4 +180,23 @@ export class Erasures {
     this.#stopping = true;
     await this.#run;
   }
+}
+
+/** @returns what was deleted, with what a bundle adds to it; nothing when that is not known. */
+function widened(
+  { values, erased }: ErasureRecord,
+  indexes: readonly number[],
+  shared: readonly Buffer[],
+): { erased?: Erased } {
+  // What an earlier version has deleted, it did not write down.
+  if (values > 0 && erased === undefined) return {};
+  const [first, last] = [erased?.indexes?.[0] ?? indexes[0], indexes.at(-1) ?? erased?.indexes?.[1]];
+  const known = erased?.digests ?? [];
+  const digests = known === "many" ? known : [...new Set([...known, ...shared.map((each) => each.toString("hex"))])];
+  return {
+    erased: {
+      ...(first === undefined || last === undefined ? {} : { indexes: [first, last] }),
+      digests: digests.length > MOST_DIGESTS ? "many" : digests,
+    },
+  };
 }

@@ -26,6 +26,7 @@ import type {
   AcceptedRange,
   Append,
   Erase,
+  Erased,
   ErasureRecord,
   RecordedCheckpoint,
   SourcePosition,
@@ -234,23 +235,25 @@ class LevelStore implements Store {
   /**
    * LevelDB removes a deleted value's bytes when it merges the deletion into the file that has them; when both went
    * from memory into one file, it merges nothing until another file overlaps. So the memory is written out, then a
-   * deletion is written at both ends of each range, whose file overlaps with all others, and merged down through every
-   * level. What an iterator could still see is kept: those that are open are waited for, before and behind.
+   * deletion is written at both ends of each range, whose file overlaps with all others that have a part of it, and
+   * merged down through every level. What an iterator could still see is kept: those that are open are waited for,
+   * before and behind.
    */
-  async purge(): Promise<void> {
-    const ranges = [disclosuresKey(0).subarray(0, 1), sharedKey(Buffer.alloc(0))].map(within);
+  async purge(erased?: Erased): Promise<void> {
+    const ranges = rangesOf(erased);
+    const compact = async (): Promise<void> => {
+      for (const { start, end } of ranges) await this.#db.compactRange(start, end);
+    };
     await Promise.allSettled(this.#reading);
-    for (const { gte, lt } of ranges) await this.#db.compactRange(gte, lt);
-    // No such keys are ever written: those of entries and digests are longer than one byte, and shorter than 65.
-    const ends = ranges.flatMap(({ gte }) => [gte, Buffer.concat([gte, Buffer.alloc(64, 0xff)])]);
-    const deletions = ends.map((key) => ({ type: "del" as const, key }));
+    await compact();
+    const deletions = ranges.flatMap(({ start, end }) => [start, end]).map((key) => ({ type: "del" as const, key }));
     const overlap = (): Promise<void> => this.#exclusively(() => this.#db.batch(deletions, { sync: true }));
     await overlap();
-    for (const { gte, lt } of ranges) await this.#db.compactRange(gte, lt);
+    await compact();
     await Promise.allSettled(this.#reading);
     // Files that a reader held are removed with the next one that is written.
     await overlap();
-    for (const { gte, lt } of ranges) await this.#db.compactRange(gte, lt);
+    await compact();
   }
 
   async recordCheckpoint({ note, time }: RecordedCheckpoint): Promise<void> {
@@ -265,6 +268,22 @@ class LevelStore implements Store {
     await this.#writing;
     await this.#db.close();
   }
+}
+
+/** @returns where disclosures stand that were erased; at both ends of a range nothing is that may be read. */
+function rangesOf(erased: Erased | undefined): { start: Buffer; end: Buffer }[] {
+  // Keys of entries and digests are longer than one byte, and shorter than 65.
+  const all = ({ gte }: { gte: Buffer }) => ({ start: gte, end: Buffer.concat([gte, Buffer.alloc(64, 0xff)]) });
+  const behind = (key: Buffer): Buffer => Buffer.concat([key, Buffer.alloc(1)]);
+  const [own, shared] = [disclosuresKey(0).subarray(0, 1), sharedKey(Buffer.alloc(0))].map(within);
+  if (erased === undefined) return [all(own!), all(shared!)];
+  const { indexes, digests } = erased;
+  const ranges: { start: Buffer; end: Buffer }[] = [];
+  if (indexes !== undefined)
+    ranges.push({ start: disclosuresKey(indexes[0]), end: behind(disclosuresKey(indexes[1])) });
+  if (digests === "many") return [...ranges, all(shared!)];
+  const keys = digests.map((digest) => sharedKey(Buffer.from(digest, "hex")));
+  return [...ranges, ...keys.map((key) => ({ start: key, end: behind(key) }))];
 }
 
 function openError(path: string, error: unknown): LogServerError {

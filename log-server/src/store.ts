@@ -55,6 +55,14 @@ export interface ErasureScope {
   readonly before?: string;
 }
 
+/** What was deleted, as far as it tells which of the store's files have it. */
+export interface Erased {
+  /** The first and the last entry whose own disclosures were deleted; absent when none were. */
+  readonly indexes?: readonly [number, number];
+  /** Digests of the shared disclosures that were deleted, in hex; `many` when they are too many to be named. */
+  readonly digests: readonly string[] | "many";
+}
+
 /** An erasure that was ordered, and how far it is. */
 export interface ErasureRecord {
   readonly scope: ErasureScope;
@@ -65,6 +73,8 @@ export interface ErasureRecord {
   /** How many of them matched, and how many disclosures were deleted. */
   readonly entries: number;
   readonly values: number;
+  /** Absent as long as nothing was deleted. (Earlier versions left it out.) */
+  readonly erased?: Erased;
 }
 
 /** Entries of a source that stand together in the log. */
@@ -156,8 +166,11 @@ export interface Store {
   append(append: Append): Promise<void>;
   /** May be called while an append is under way. What is deleted can no longer be read, and `purge` removes its bytes. */
   erase(erase: Erase): Promise<void>;
-  /** When this returns, the bytes of what was erased before are in none of the store's files. */
-  purge(): Promise<void>;
+  /**
+   * When this returns, the bytes of what was erased before are in none of the store's files.
+   * @param erased what that was; undefined: it may be anything
+   */
+  purge(erased?: Erased): Promise<void>;
   recordCheckpoint(checkpoint: RecordedCheckpoint): Promise<void>;
   /** Waits for the calls under way. Closing twice is the same as once. */
   close(): Promise<void>;

@@ -162,6 +162,20 @@ t.test("erased bytes are in no file, wherever LevelDB had put them", async (t) =
     if (level < 2) await store.purge();
   }
   t.ok((await search()).every(Boolean), "all of it is there");
+  const hex = (index: number): string => Buffer.alloc(32, index).toString("hex");
+  // Single ones: at the bottom, above it with what is shared, and in memory.
+  const single = [5, 301, 650];
+  for (const index of single) {
+    await erase([index]);
+    await store.purge({ indexes: [index, index], digests: [hex(index)] });
+  }
+  await erase([100, 299]);
+  await store.purge({ indexes: [100, 299], digests: "many" });
+  single.push(100, 299);
+  t.same(
+    (await search()).flatMap((there, index) => (there ? [] : [index])),
+    single.sort((a, b) => a - b),
+  );
   const every = (n: number): number[] => texts.flatMap((_, index) => (index % n === 0 ? [index] : []));
   // Written and erased before any of it reached a file; readers are at work meanwhile.
   await write(100);
@@ -172,11 +186,33 @@ t.test("erased bytes are in no file, wherever LevelDB had put them", async (t) =
   await Promise.all(readers);
   t.same(
     await search(),
-    texts.map((_, index) => index % 3 !== 0),
+    texts.map((_, index) => index % 3 !== 0 && !single.includes(index)),
   );
   await erase(every(1));
   await store.purge();
   t.same((await search()).filter(Boolean), []);
   await store.close();
   t.same((await search()).filter(Boolean), []);
+});
+
+t.test("to purge one entry rewrites what stands around it, and not the store", async (t) => {
+  const path = fresh();
+  const store = await open(path);
+  const none = { runs: [], shared: [], positions: new Map(), accepted: [], head: { size: 0, root: Buffer.alloc(32) } };
+  const block = (): Buffer => randomBytes(20_000);
+  for (let at = 0; at < 1600; at += 100) {
+    const disclosures = Array.from({ length: 100 }, (_, i) => ({ index: at + i, block: block() }));
+    await store.append({ ...none, disclosures });
+  }
+  await store.purge();
+  const files = async (): Promise<string[]> => (await readdir(path)).filter((name) => name.endsWith(".ldb"));
+  const before = await files();
+  t.ok(before.length > 10);
+  const record = { scope: { index: 800 }, by: "ada", done: false, scanned: 0, entries: 0, values: 0 };
+  await store.erase({ indexes: [800], digests: [], order: 0, record });
+  await store.purge({ indexes: [800, 800], digests: [] });
+  const after = new Set(await files());
+  const kept = before.filter((name) => after.has(name)).length;
+  t.ok(kept >= before.length - 4, `${kept} of ${before.length} files stayed`);
+  await store.close();
 });
