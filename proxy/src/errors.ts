@@ -21,6 +21,7 @@ export const SQLSTATE = {
   pool_settings: "55000",
   upstream_refused: "08004",
   upstream_untrusted: "08001",
+  statement_cancelled: "57014",
   spool_full: "57P03",
   spool_failed: "58030",
   disk_full: "53100",

@@ -11,9 +11,10 @@ import type { Pool } from "./pool.ts";
 import type { PoolClient, Pools } from "./pools.ts";
 import type { PooledServer } from "./server.ts";
 import { SessionLane } from "./session-lane.ts";
-import { SessionSettings } from "./session-settings.ts";
-import { poolKey } from "./settings.ts";
+import { SessionState } from "./session-state.ts";
+import { type PoolMode, poolKey } from "./settings.ts";
 import type { ClientStats } from "./stats.ts";
+import { TransactionLane } from "./transaction-lane.ts";
 import { backendKeyData, makeKey, negotiate, parameterStatus, readyForQuery } from "./welcome.ts";
 
 /** Of a password message (PG_MAX_AUTH_TOKEN_LENGTH in PostgreSQL). */
@@ -39,7 +40,8 @@ export class Front<A extends LetIn> extends Duplex implements Backend, LaneOwner
   readonly #pools: Pools<A>;
   readonly #door: Door<A>;
   readonly #onError: ((error: ProxyError) => void) | undefined;
-  readonly #settings: SessionSettings;
+  readonly #mode: PoolMode;
+  #state: SessionState | undefined;
   readonly #connectedAt = new Date();
   readonly #cancelKey: BackendKey;
   readonly #negotiation: Buffer | undefined;
@@ -58,7 +60,7 @@ export class Front<A extends LetIn> extends Duplex implements Backend, LaneOwner
     this.#door = door;
     this.#onError = onError;
     const { startup } = client;
-    this.#settings = SessionSettings.initial(startup.parameters.get("application_name"));
+    this.#mode = pools.settings.mode;
     const { minor, message } = negotiate(startup);
     this.#cancelKey = makeKey(minor);
     pools.clients.add(this);
@@ -210,10 +212,18 @@ export class Front<A extends LetIn> extends Duplex implements Backend, LaneOwner
     const pool = this.#pools.pool(poolKey(accepted.role, startup.database, startup.parameters));
     pool.visitor = accepted;
     this.#pool = pool;
+    const application = startup.parameters.get("application_name");
+    this.#state = new SessionState(application, this.#pools.settings.pinUnknown);
+    const { baseline } = pool;
+    if (this.#mode === "transaction" && baseline !== undefined && isPlain(application)) {
+      // What a server would report is known, so none is needed yet.
+      this.#begin(pool, undefined, new Map([...baseline, ["application_name", application ?? ""]]));
+      return;
+    }
     this.#leasing = lease(
       pool,
-      this.#settings.text,
-      (server) => this.#welcome(pool, server),
+      this.#state.carry(),
+      (server) => this.#leased(pool, server),
       (error) => {
         this.#leasing = undefined;
         this.fail(error);
@@ -221,19 +231,48 @@ export class Front<A extends LetIn> extends Duplex implements Backend, LaneOwner
     );
   }
 
-  #welcome(pool: Pool<A>, server: PooledServer): void {
+  #leased(pool: Pool<A>, server: PooledServer): void {
     this.#leasing = undefined;
-    if (this.#ended || this.destroyed) {
+    if (this.#ended || this.destroyed) pool.release(server, "clean");
+    else if (this.#mode === "session") this.#begin(pool, server, server.parameters);
+    else {
+      this.#begin(pool, undefined, new Map(server.parameters));
       pool.release(server, "clean");
-      return;
     }
-    this.#greet(server.parameters);
+  }
+
+  /** @param server what the client keeps for its session */
+  #begin(pool: Pool<A>, server: PooledServer | undefined, parameters: ReadonlyMap<string, string>): void {
     this.#framer = undefined;
-    this.#lane = new SessionLane(pool, server, this);
+    const { totals, texts, analyzer } = this.#pools;
+    this.#lane =
+      server !== undefined
+        ? new SessionLane(pool, server, this)
+        : new TransactionLane({
+            pool,
+            owner: this,
+            state: this.#state!,
+            analyzer,
+            texts,
+            shelfSize: () => this.#pools.settings.preparedStatements,
+            told: parameters,
+            onPin: (reasons) => {
+              for (const reason of reasons) totals.pins.set(reason, (totals.pins.get(reason) ?? 0) + 1);
+            },
+            onTimeout: () => {
+              totals.timeouts += 1;
+            },
+          });
+    this.#greet(parameters);
   }
 
   #greet(parameters: ReadonlyMap<string, string>): void {
     const messages = [...parameters].map(([name, value]) => parameterStatus(name, value));
     this.push(Buffer.concat([...messages, backendKeyData(this.#cancelKey), readyForQuery("I")]));
   }
+}
+
+/** PostgreSQL changes what is not printable ASCII; how, depends on its version. */
+function isPlain(application: string | undefined): boolean {
+  return application === undefined || /^[ -~]*$/.test(application);
 }

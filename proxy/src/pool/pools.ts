@@ -1,8 +1,10 @@
 import { ProxyError } from "../errors.ts";
+import type { Analyzer } from "../statements/index.ts";
 import { type Commons, Pool } from "./pool.ts";
 import type { OpenedServer, PooledServer } from "./server.ts";
 import { nameOfKey, type PoolKey, type PoolSettings } from "./settings.ts";
 import { type ClientStats, noTotals, type PoolStats, type PoolTotals, type ServerStats } from "./stats.ts";
+import { PreparedTexts } from "./texts.ts";
 
 /**
  * Connects to the server and logs in.
@@ -28,6 +30,9 @@ const FORGOTTEN_MS = 60_000;
 /** All pools of a proxy: their limits together, and what an operator does with them. */
 export class Pools<A = unknown> {
   readonly totals: PoolTotals = noTotals();
+  /** What clients have prepared. */
+  readonly texts: PreparedTexts = new PreparedTexts();
+  readonly analyzer: Analyzer;
   readonly clients: Set<PoolClient<A>> = new Set();
   readonly #open: OpenServer<A>;
   readonly #pools: Map<string, Pool<A>> = new Map();
@@ -38,7 +43,8 @@ export class Pools<A = unknown> {
   #serving = false;
   #closed = false;
 
-  constructor(settings: PoolSettings, open: OpenServer<A>) {
+  constructor(settings: PoolSettings, open: OpenServer<A>, analyzer: Analyzer) {
+    this.analyzer = analyzer;
     this.#settings = settings;
     this.#open = open;
     const pools = this;

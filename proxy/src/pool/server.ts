@@ -1,5 +1,6 @@
 import type { Duplex } from "node:stream";
 import type { BackendKey } from "../backend.ts";
+import { ProxyError } from "../errors.ts";
 import { parseParameterStatus } from "../wire/backend.ts";
 import { Framer, type FrameSink } from "../wire/framer.ts";
 import { BACKEND } from "../wire/messages.ts";
@@ -63,6 +64,8 @@ export class PooledServer {
   shelf: Shelf | undefined;
   closed = false;
   #asleep = false;
+  #signature = "";
+  #signedAt = -1;
 
   constructor(opened: OpenedServer, onClose: (server: PooledServer) => void) {
     this.opened = opened;
@@ -82,6 +85,15 @@ export class PooledServer {
     stream.on("close", () => this.#closed());
     if (stream.destroyed || stream.readableEnded) this.#closed();
     else stream.resume();
+  }
+
+  /** Equal for connections that report the same. */
+  get signature(): string {
+    if (this.#signedAt !== this.reports) {
+      this.#signedAt = this.reports;
+      this.#signature = signatureOf(this.parameters);
+    }
+    return this.#signature;
   }
 
   /** Whether its messages end with a whole one. */
@@ -160,8 +172,9 @@ export class PooledServer {
     const before = this.holder;
     try {
       this.#framer.feed(chunk);
-    } catch {
-      // Bytes that are no message: nothing that it says can be believed any more.
+    } catch (error) {
+      if (!(error instanceof ProxyError)) throw error;
+      // Bytes that are no message, or not the one expected: nothing that it says can be believed any more.
       this.close(false);
       return;
     }
@@ -178,6 +191,11 @@ export class PooledServer {
     holder?.closed();
     this.onCancelled?.();
   }
+}
+
+/** One text for what a server reports. */
+export function signatureOf(parameters: ReadonlyMap<string, string>): string {
+  return JSON.stringify([...parameters].sort());
 }
 
 const IDLE: FrameSink = { begin: () => 0, pass: () => undefined, end: () => undefined };

@@ -28,6 +28,10 @@ export class SessionSettings {
     return /^[\t\n\r -[\]-~]*$/.test(statement);
   }
 
+  has(name: string): boolean {
+    return this.#statements.has(name);
+  }
+
   /** Whether there is more than is carried. */
   get tooLarge(): boolean {
     return this.text.length > MAX_BYTES;
@@ -41,6 +45,11 @@ export class SessionSettings {
     if (name === "session_authorization") statements.delete("role");
     statements.set(name, statement);
     return new SessionSettings(statements);
+  }
+
+  /** These, and then those. */
+  and(later: SessionSettings): SessionSettings {
+    return new SessionSettings(new Map([...this.#statements, ...later.#statements]));
   }
 
   /** Back to what the connection was opened with. */

@@ -9,6 +9,8 @@ export interface PreparedText {
 /** What is prepared on one server connection, the least recently used first. */
 export class Shelf {
   readonly named: Map<PreparedText, { segment: number; confirmed: boolean }> = new Map();
+  /** Those that are of no use any more, and still there. */
+  readonly stale: PreparedText[] = [];
   /** The unnamed statement: whose it is. */
   unnamed: object | undefined;
 }

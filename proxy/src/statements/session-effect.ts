@@ -1,6 +1,6 @@
 /** What a statement does to its session, read off its tree. */
 import type { Facts, SessionEffect } from "./statement.ts";
-import { constant, type Nodes } from "./tree.ts";
+import { constant, type Nodes, strings } from "./tree.ts";
 
 /** DECLARE … WITH HOLD in DeclareCursorStmt's options (PostgreSQL's parsenodes.h). */
 const CURSOR_OPT_HOLD = 0x20;
@@ -60,7 +60,10 @@ export function sessionEffect(
   if (statement.ClosePortalStmt !== undefined) return { kind: "close", ...named(statement.ClosePortalStmt.portalname) };
   if (statement.ListenStmt !== undefined) return { kind: "listen", name: statement.ListenStmt.conditionname ?? "" };
   if (statement.UnlistenStmt !== undefined) return { kind: "unlisten", ...named(statement.UnlistenStmt.conditionname) };
-  if (functions.includes("set_config") || functions.includes("pg_catalog.set_config")) return { kind: "set-config" };
+  if (functions.includes("set_config") || functions.includes("pg_catalog.set_config")) {
+    return { kind: "set-config", local: setsLocally(statement) };
+  }
+  if (makesTemporary(statement)) return { kind: "temporary" };
   return undefined;
 }
 
@@ -71,4 +74,43 @@ function setting(node: Nodes["VariableSetStmt"]): SessionEffect {
   const values = (node.args ?? []).map(constant);
   const known = node.kind === "VAR_SET_VALUE" && values.length > 0 && !values.includes(undefined);
   return { kind: "set", name, local: node.is_local === true, ...(known ? { value: values.join(", ") } : {}) };
+}
+
+/** Whether every call of set_config in it says, as a constant, that it ends with the transaction. */
+function setsLocally(node: unknown): boolean {
+  if (typeof node !== "object" || node === null) return true;
+  if (Array.isArray(node)) return node.every(setsLocally);
+  return Object.entries(node).every(([key, child]) => {
+    if (key === "FuncCall" || key === "funccall") {
+      const { funcname, args = [] } = child as Nodes["FuncCall"];
+      if (strings(funcname).at(-1) === "set_config" && constant(args[2] ?? {}) !== "true") return false;
+    }
+    return setsLocally(child);
+  });
+}
+
+const TEMPORARY_SCHEMA = /^pg_temp(?:_\d+)?$/;
+
+/** Rows are written without a thought for where; what is made is made somewhere. */
+function makesTemporary(statement: Partial<Nodes>): boolean {
+  const { SelectStmt, InsertStmt, UpdateStmt, DeleteStmt, MergeStmt, CopyStmt } = statement;
+  if (SelectStmt !== undefined) return selectsIntoTemporary(SelectStmt);
+  const writes = InsertStmt ?? UpdateStmt ?? DeleteStmt ?? MergeStmt ?? CopyStmt;
+  return writes === undefined && namesTemporary(statement);
+}
+
+function selectsIntoTemporary({ intoClause, larg }: Nodes["SelectStmt"]): boolean {
+  if (intoClause !== undefined) return namesTemporary(intoClause);
+  // Of a UNION the first part has it.
+  return larg !== undefined && selectsIntoTemporary(larg);
+}
+
+function namesTemporary(node: unknown): boolean {
+  if (typeof node !== "object" || node === null) return false;
+  if (Array.isArray(node)) return node.some(namesTemporary);
+  return Object.entries(node).some(([key, child]) => {
+    if (key === "relpersistence") return child === "t";
+    if (key === "schemaname" || key === "sval") return typeof child === "string" && TEMPORARY_SCHEMA.test(child);
+    return namesTemporary(child);
+  });
 }

@@ -70,8 +70,10 @@ export type SessionEffect =
   | { readonly kind: "unlisten"; readonly name?: string }
   /** SHOW of a setting that is the proxy's own; `name` in lower case. */
   | { readonly kind: "show"; readonly name: string }
-  /** set_config(): which setting is changed cannot always be told. */
-  | { readonly kind: "set-config" };
+  /** set_config(): which setting is changed cannot always be told. `local`: all of them up to the transaction's end. */
+  | { readonly kind: "set-config"; readonly local: boolean }
+  /** It makes something that lives as long as the session: a temporary table, view or sequence, anything in `pg_temp`. */
+  | { readonly kind: "temporary" };
 
 /** What was found in the statement's tree. */
 export interface Facts {

@@ -239,7 +239,7 @@ export async function poolRig(
 ): Promise<PoolRig> {
   const bench = await setUp(t);
   const recorder = await bench.open();
-  const pools = new Pools<LetIn>({ ...SETTINGS, ...settings }, server);
+  const pools = new Pools<LetIn>({ ...SETTINGS, ...settings }, server, analyzer);
   let sessions = 0;
   const metrics = new Metrics();
   const proxy = new ProxyServer({

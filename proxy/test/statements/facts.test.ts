@@ -131,7 +131,14 @@ t.test("effects on the session", async (t) => {
     ["LISTEN c", { kind: "listen", name: "c" }],
     ["UNLISTEN c", { kind: "unlisten", name: "c" }],
     ["UNLISTEN *", { kind: "unlisten" }],
-    ["SELECT set_config('a.b', 'c', true)", { kind: "set-config" }],
+    ["SELECT set_config('a.b', 'c', true)", { kind: "set-config", local: true }],
+    ["SELECT set_config('a.b', 'c', true), set_config('a.b', 'c', false)", { kind: "set-config", local: false }],
+    ["SELECT set_config('a.b', $1, $2)", { kind: "set-config", local: false }],
+    ["CREATE TEMP TABLE t (a int)", { kind: "temporary" }],
+    ["SELECT 1 INTO TEMP t", { kind: "temporary" }],
+    ["CREATE FUNCTION pg_temp.f() RETURNS int LANGUAGE sql AS $$SELECT 1$$", { kind: "temporary" }],
+    ["CREATE TABLE t (a int)", undefined],
+    ["SELECT 'pg_temp' FROM pg_temp.t", undefined],
     ["SELECT 1", undefined],
   ];
   for (const [sql, effect] of cases) t.same(only(sql).effect, effect, sql);

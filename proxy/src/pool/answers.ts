@@ -1,0 +1,116 @@
+import type { Effects } from "./effects.ts";
+import type { PreparedText } from "./shelf.ts";
+
+/** A prepared statement of a session: what its name, or having none, stands for. */
+export interface Prepared {
+  /** Undefined for the unnamed statement, which each server connection has as it is. */
+  readonly text: PreparedText | undefined;
+  /** What stands behind the name in its Parse message. */
+  body: Buffer;
+  readonly effects: Effects;
+  /** The statement's own text, latin1; only where it has effects. */
+  readonly sql: string;
+}
+
+/** What a message changed in the belief about names, to be taken back when the server skips it. */
+export type Undo = () => void;
+
+/**
+ * A message on its way to the server, or one that needs not go there, whose answer is still to come. `hidden`: the
+ * client has not sent it and is not told of its answer. `own`: the server is not asked, the answer is ours.
+ */
+export type Asked =
+  | {
+      readonly kind: "query";
+      /** For each statement in it; none where all are plain. */
+      readonly effects: readonly Effects[];
+      readonly texts: readonly string[];
+      next: number;
+      failed: boolean;
+    }
+  | {
+      readonly kind: "parse" | "close";
+      readonly way: "sent" | "hidden" | "own";
+      readonly undo: Undo | undefined;
+      /** The server has answered that it did. */
+      readonly done: Undo | undefined;
+      /** It has answered with an error; `undo` when left out. */
+      readonly failed?: Undo;
+      /** In errors, its name on the server and the client's. */
+      readonly text: PreparedText | undefined;
+      readonly name: string;
+    }
+  | {
+      readonly kind: "bind" | "describe";
+      readonly text: PreparedText | undefined;
+      readonly name: string;
+    }
+  | { readonly kind: "execute"; readonly effects: Effects; readonly sql: string }
+  | { readonly kind: "function" }
+  | { readonly kind: "sync" }
+  /** CopyDone or CopyFail sent before the server was seen to enter COPY; it has no answer of its own. */
+  | { readonly kind: "copy-end" };
+
+/** First in, first out. */
+export class Answers {
+  #items: Asked[] = [];
+  #at = 0;
+
+  push(item: Asked): void {
+    this.#items.push(item);
+  }
+
+  get head(): Asked | undefined {
+    while (this.#items[this.#at]?.kind === "copy-end") this.#at += 1;
+    return this.#items[this.#at];
+  }
+
+  get empty(): boolean {
+    return this.head === undefined;
+  }
+
+  get size(): number {
+    return this.#items.length - this.#at;
+  }
+
+  /** What was sent last, if it is unanswered. */
+  get last(): Asked | undefined {
+    return this.#at < this.#items.length ? this.#items.at(-1) : undefined;
+  }
+
+  shift(): void {
+    this.#at += 1;
+    if (this.#at >= this.#items.length) {
+      this.#items = [];
+      this.#at = 0;
+    } else if (this.#at > 1024) {
+      this.#items.splice(0, this.#at);
+      this.#at = 0;
+    }
+  }
+
+  /**
+   * The server skips what stands before the next Sync.
+   * @returns what it skips, the last one first; and whether that Sync was sent already
+   */
+  skip(): { readonly skipped: readonly Asked[]; readonly synced: boolean } {
+    let to = this.#at;
+    while (to < this.#items.length && this.#items[to]!.kind !== "sync") to += 1;
+    const skipped = this.#items.splice(this.#at, to - this.#at).reverse();
+    return { skipped, synced: this.#items.length > this.#at };
+  }
+
+  /**
+   * The head entered COPY FROM STDIN: the server swallows the Syncs that were sent behind it, up to the end of the copy
+   * data (section "COPY Operations").
+   * @returns whether that end was already sent
+   */
+  swallowSyncs(): boolean {
+    const from = this.#at + 1;
+    let to = from;
+    while (this.#items[to]?.kind === "sync") to += 1;
+    const ended = this.#items[to]?.kind === "copy-end";
+    this.#items.splice(from, to - from + (ended ? 1 : 0));
+    return ended;
+  }
+}

@@ -1,0 +1,196 @@
+import type { Answers, Prepared, Undo } from "./answers.ts";
+import { closeStatement, parseMessage } from "./rewrite.ts";
+import type { PreparedText, Shelf } from "./shelf.ts";
+
+/** A name of the session's, and whether the server has answered that it is so. */
+interface Entry {
+  readonly prepared: Prepared;
+  readonly segment: number;
+  confirmed: boolean;
+}
+
+/**
+ * The prepared statements of one session, which believes them to be on its server connection, and those of the
+ * connection it is on. Beliefs run ahead of the answers: each message says how to take back what it changed. What an
+ * earlier segment, still unanswered, may not have done is not built upon (`uncertain`): an error there skips it.
+ */
+export class Names {
+  readonly #answers: Answers;
+  readonly #send: (message: Buffer) => void;
+  readonly #names: Map<string, Entry> = new Map();
+  /** Names that were closed in a segment that is not answered. */
+  readonly #closed: Map<string, number> = new Map();
+  #unnamed: Entry | undefined;
+  /** Grows with each Sync. */
+  segment = 0;
+
+  constructor(answers: Answers, send: (message: Buffer) => void) {
+    this.#answers = answers;
+    this.#send = send;
+  }
+
+  get size(): number {
+    return this.#names.size;
+  }
+
+  get(name: string): Prepared | undefined {
+    return name === "" ? this.#unnamed?.prepared : this.#names.get(name)?.prepared;
+  }
+
+  /** Whether it is known only when what was sent is answered what this name stands for. */
+  uncertain(name: string): boolean {
+    const entry = name === "" ? this.#unnamed : this.#names.get(name);
+    const closed = this.#closed.get(name);
+    return isPending(entry, this.segment) || (closed !== undefined && closed !== this.segment);
+  }
+
+  /** The same of a statement on the server. */
+  uncertainOn(shelf: Shelf, text: PreparedText): boolean {
+    return isPending(shelf.named.get(text), this.segment);
+  }
+
+  /** A Parse of the unnamed statement was sent. */
+  setUnnamed(shelf: Shelf, prepared: Prepared): { readonly undo: Undo; readonly done: Undo; readonly failed: Undo } {
+    const before = this.#unnamed;
+    const owner = shelf.unnamed;
+    const entry: Entry = { prepared, segment: this.segment, confirmed: false };
+    this.#unnamed = entry;
+    shelf.unnamed = prepared;
+    return {
+      undo: () => {
+        if (this.#unnamed === entry) this.#unnamed = before;
+        shelf.unnamed = owner;
+      },
+      done: () => {
+        entry.confirmed = true;
+      },
+      // PostgreSQL forgets the old one before it looks at the new one.
+      failed: () => {
+        if (this.#unnamed === entry) this.#unnamed = undefined;
+        shelf.unnamed = undefined;
+      },
+    };
+  }
+
+  /** A simple Query was sent, or the unnamed statement closed. @returns how to take that back */
+  dropUnnamed(): Undo {
+    const before = this.#unnamed;
+    this.#unnamed = undefined;
+    return () => {
+      this.#unnamed ??= before;
+    };
+  }
+
+  set(name: string, prepared: Prepared): { readonly undo: Undo; readonly done: Undo } {
+    const entry: Entry = { prepared, segment: this.segment, confirmed: false };
+    this.#names.set(name, entry);
+    return {
+      undo: () => {
+        if (this.#names.get(name) === entry) this.#names.delete(name);
+      },
+      done: () => {
+        entry.confirmed = true;
+      },
+    };
+  }
+
+  delete(name: string): { readonly undo: Undo; readonly done: Undo } {
+    const entry = this.#names.get(name)!;
+    this.#names.delete(name);
+    const { segment } = this;
+    this.#closed.set(name, segment);
+    const settled = (): void => {
+      if (this.#closed.get(name) === segment) this.#closed.delete(name);
+    };
+    return {
+      undo: () => {
+        settled();
+        if (!this.#names.has(name)) this.#names.set(name, entry);
+      },
+      done: settled,
+    };
+  }
+
+  /** DEALLOCATE ALL, DISCARD ALL: told when the server did it, so what was sent behind it stays. */
+  clear(shelf: Shelf): void {
+    for (const [name, { confirmed }] of this.#names) if (confirmed) this.#names.delete(name);
+    for (const [text, { confirmed }] of shelf.named) if (confirmed) shelf.named.delete(text);
+  }
+
+  /** Parses it on the server unless it is there. */
+  place(shelf: Shelf, text: PreparedText, limit: number): void {
+    const there = shelf.named.get(text);
+    if (there !== undefined) {
+      // The least recently used one is the first.
+      shelf.named.delete(text);
+      shelf.named.set(text, there);
+      return;
+    }
+    this.makeRoom(shelf, limit);
+    this.#send(parseMessage(text.serverName, text.body));
+    const { undo, done } = this.shelve(shelf, text);
+    this.#answers.push({ kind: "parse", way: "hidden", undo, done, failed: undo, text, name: "" });
+  }
+
+  /** A Parse of it is on its way to the server. */
+  shelve(shelf: Shelf, text: PreparedText): { readonly undo: Undo; readonly done: Undo } {
+    const entry = { segment: this.segment, confirmed: false };
+    shelf.named.set(text, entry);
+    return {
+      undo: () => {
+        if (shelf.named.get(text) === entry) shelf.named.delete(text);
+      },
+      done: () => {
+        entry.confirmed = true;
+      },
+    };
+  }
+
+  /** Closes what was used least recently, so that one more has room. */
+  makeRoom(shelf: Shelf, limit: number): void {
+    for (const stale of shelf.stale.splice(0)) this.#close(stale, () => shelf.stale.push(stale));
+    for (const [text, entry] of shelf.named) {
+      if (shelf.named.size < limit || !entry.confirmed) return;
+      shelf.named.delete(text);
+      this.#close(text, () => shelf.named.set(text, entry));
+    }
+  }
+
+  /** Makes the server's unnamed statement the session's. */
+  placeUnnamed(shelf: Shelf): void {
+    const wanted = this.#unnamed?.prepared;
+    if (shelf.unnamed === wanted) return;
+    const before = shelf.unnamed;
+    const undo = (): void => {
+      shelf.unnamed = before;
+    };
+    shelf.unnamed = wanted;
+    if (wanted === undefined) {
+      this.#send(closeStatement(""));
+      this.#answers.push({ kind: "close", way: "hidden", undo, done: undefined, text: undefined, name: "" });
+      return;
+    }
+    this.#send(parseMessage("", wanted.body));
+    const failed = (): void => {
+      shelf.unnamed = undefined;
+    };
+    this.#answers.push({ kind: "parse", way: "hidden", undo, done: undefined, failed, text: undefined, name: "" });
+  }
+
+  /** The connection is given back: what is kept must not keep the chunk alive that it came in. */
+  detach(): void {
+    const prepared = this.#unnamed?.prepared;
+    if (prepared !== undefined && prepared.body.buffer.byteLength > 2 * prepared.body.length) {
+      prepared.body = Buffer.from(prepared.body);
+    }
+  }
+
+  #close(text: PreparedText, undo: Undo): void {
+    this.#send(closeStatement(text.serverName));
+    this.#answers.push({ kind: "close", way: "hidden", undo, done: undefined, text: undefined, name: "" });
+  }
+}
+
+function isPending(entry: { segment: number; confirmed: boolean } | undefined, segment: number): boolean {
+  return entry !== undefined && !entry.confirmed && entry.segment !== segment;
+}

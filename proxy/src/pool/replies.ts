@@ -1,0 +1,177 @@
+import { ProxyError } from "../errors.ts";
+import { parseReady, parseTag } from "../wire/backend.ts";
+import { BACKEND, showType } from "../wire/messages.ts";
+import type { Asked } from "./answers.ts";
+import { type Effects, PLAIN } from "./effects.ts";
+import { isMissingStatement, isStalePlan, renamed } from "./rewrite.ts";
+import type { TransactionLane } from "./transaction-lane.ts";
+
+/** An ErrorResponse above this passes by unread. */
+const ERROR_BYTES = 65_536;
+
+/**
+ * Reads the server's messages: knows by them what is answered, keeps back the answers to what the client did not ask,
+ * and learns what statements have done to the session. Rows pass by: only their headers are looked at.
+ */
+export class Replies {
+  readonly #lane: TransactionLane;
+
+  constructor(lane: TransactionLane) {
+    this.#lane = lane;
+  }
+
+  /** @returns `size` for a message that `end` is to have, and pass on; 0 for one that passes by */
+  begin(type: number, size: number): number {
+    switch (type) {
+      case BACKEND.dataRow:
+      case BACKEND.copyData:
+        return 0;
+      case BACKEND.readyForQuery:
+      case BACKEND.parseComplete:
+      case BACKEND.closeComplete:
+        return size;
+      case BACKEND.commandComplete:
+        return isPlain(this.#lane.answers.head) ? 0 : size;
+      case BACKEND.errorResponse:
+        return size <= ERROR_BYTES ? size : 0;
+      default:
+        return 0;
+    }
+  }
+
+  end(type: number, size: number, head: Buffer): void {
+    const lane = this.#lane;
+    const { answers } = lane;
+    const asked = answers.head;
+    switch (type) {
+      case BACKEND.dataRow:
+      case BACKEND.copyData:
+        return;
+      case BACKEND.parameterStatus:
+        lane.tell(head);
+        return;
+      case BACKEND.parseComplete:
+      case BACKEND.closeComplete: {
+        const kind = type === BACKEND.parseComplete ? "parse" : "close";
+        if (asked?.kind !== kind || asked.way === "own") throw outOfStep(type, asked);
+        asked.done?.();
+        if (asked.way === "sent") lane.tell(head);
+        break;
+      }
+      case BACKEND.bindComplete:
+        if (asked?.kind !== "bind") throw outOfStep(type, asked);
+        break;
+      case BACKEND.rowDescription:
+        if (asked?.kind === "describe") break;
+        return;
+      case BACKEND.noData:
+        if (asked?.kind !== "describe") throw outOfStep(type, asked);
+        break;
+      case BACKEND.portalSuspended:
+        if (asked?.kind !== "execute") throw outOfStep(type, asked);
+        break;
+      case BACKEND.emptyQueryResponse:
+        if (asked?.kind === "query") return;
+        if (asked?.kind !== "execute") throw outOfStep(type, asked);
+        break;
+      case BACKEND.commandComplete:
+        if (!this.#completed(asked, size, head)) return;
+        break;
+      case BACKEND.copyInResponse:
+        lane.copyIn = !answers.swallowSyncs();
+        return;
+      case BACKEND.errorResponse:
+        this.#failed(asked, head);
+        return;
+      case BACKEND.readyForQuery:
+        if (asked?.kind !== "query" && asked?.kind !== "sync" && asked?.kind !== "function") {
+          throw outOfStep(type, asked);
+        }
+        lane.tell(head);
+        answers.shift();
+        lane.copyIn = false;
+        lane.settleOwn();
+        lane.ready(parseReady(head));
+        return;
+      default:
+        return;
+    }
+    answers.shift();
+    lane.settleOwn();
+  }
+
+  /** @returns whether that was all that was asked */
+  #completed(asked: Asked | undefined, size: number, head: Buffer): boolean {
+    const lane = this.#lane;
+    lane.copyIn = false;
+    if (asked?.kind !== "query" && asked?.kind !== "execute") throw outOfStep(BACKEND.commandComplete, asked);
+    if (!isPlain(asked)) {
+      if (head.length !== size) throw outOfStep(BACKEND.commandComplete, asked);
+      lane.tell(head);
+      const tag = parseTag(head);
+      if (asked.kind === "execute") this.#done(asked.effects, asked.sql, tag);
+      else {
+        const effects = asked.effects[asked.next];
+        // The server sees more statements in the text than our grammar.
+        if (effects === undefined) lane.state.pin("unknown");
+        else this.#done(effects, asked.texts[asked.next]!, tag);
+        asked.next += 1;
+      }
+    }
+    return asked.kind === "execute";
+  }
+
+  #done(effects: Effects, sql: string, tag: string): void {
+    const lane = this.#lane;
+    lane.state.completed(effects, sql, tag);
+    if (effects.definition) lane.texts.forget();
+    const { effect } = effects;
+    const all =
+      (effect?.kind === "deallocate" && effect.name === undefined) ||
+      (effect?.kind === "discard" && effect.what === "all");
+    if (all) lane.names.clear(lane.shelf);
+  }
+
+  #failed(asked: Asked | undefined, head: Buffer): void {
+    const lane = this.#lane;
+    lane.copyIn = false;
+    lane.state.failed();
+    const text = asked !== undefined && "text" in asked ? asked.text : undefined;
+    // A long one has passed by.
+    if (head.length > 0) {
+      if (text === undefined || asked === undefined || !("name" in asked)) lane.tell(head);
+      else {
+        lane.tell(renamed(head, text.serverName, asked.name));
+        if (isStalePlan(head)) {
+          lane.shelf.named.delete(text);
+          lane.shelf.stale.push(text);
+          lane.texts.forget();
+        } else if (isMissingStatement(head)) lane.shelf.named.delete(text);
+      }
+    }
+    if (asked === undefined || asked.kind === "function" || asked.kind === "sync") return;
+    if (asked.kind === "query") {
+      asked.failed = true;
+      return;
+    }
+    if (asked.kind === "parse" || asked.kind === "close") (asked.failed ?? asked.undo)?.();
+    lane.answers.shift();
+    // Section "Extended Query": after an error the backend reads and discards messages until a Sync is reached.
+    const { skipped, synced } = lane.answers.skip();
+    for (const item of skipped) if (item.kind === "parse" || item.kind === "close") item.undo?.();
+    if (!synced) lane.skipping = true;
+  }
+}
+
+function isPlain(asked: Asked | undefined): boolean {
+  if (asked?.kind === "query") return asked.effects.length === 0;
+  return asked?.kind !== "execute" || asked.effects === PLAIN;
+}
+
+/** Either the server breaks the protocol or we misread it: whose answers these are is not known any more. */
+function outOfStep(type: number, asked: Asked | undefined): ProxyError {
+  return new ProxyError(
+    "protocol_violation",
+    `the server sent ${showType(type)} where ${asked?.kind ?? "nothing"} was to be answered`,
+  );
+}

@@ -1,0 +1,366 @@
+import { type ClientErrorCode, ProxyError, toldAs } from "../errors.ts";
+import type { Analyzer } from "../statements/index.ts";
+import { errorResponse } from "../wire/write.ts";
+import { Answers } from "./answers.ts";
+import { Asking } from "./asking.ts";
+import type { Lane, LaneOwner } from "./lane.ts";
+import { type Leasing, lease } from "./lease.ts";
+import { Names } from "./names.ts";
+import { Pieces } from "./pieces.ts";
+import type { Pool } from "./pool.ts";
+import { Replies } from "./replies.ts";
+import { CLOSE_COMPLETE, PARSE_COMPLETE } from "./rewrite.ts";
+import { type Holder, type PooledServer, signatureOf } from "./server.ts";
+import type { SessionState } from "./session-state.ts";
+import { Shelf } from "./shelf.ts";
+import type { PreparedTexts } from "./texts.ts";
+import { parameterStatus } from "./welcome.ts";
+
+export interface TransactionLaneOptions {
+  readonly pool: Pick<Pool, "take" | "release">;
+  readonly owner: LaneOwner;
+  readonly state: SessionState;
+  readonly analyzer: Analyzer;
+  readonly texts: PreparedTexts;
+  /** Prepared statements that a server connection keeps. */
+  readonly shelfSize: () => number;
+  /** What the client was told at its welcome. */
+  readonly told: ReadonlyMap<string, string>;
+  /** It keeps its server connection from now on. */
+  readonly onPin: (reasons: ReadonlySet<string>) => void;
+  readonly onTimeout: () => void;
+}
+
+/**
+ * Transaction pooling: the client has a server connection from the first message that needs one up to the end of the
+ * transaction, and then no more until the next, unless something pins it. `Asking` reads the client's messages, `Replies`
+ * the server's; this joins them, and leases.
+ */
+export class TransactionLane implements Lane, Holder {
+  readonly state: SessionState;
+  readonly answers: Answers = new Answers();
+  readonly names: Names;
+  readonly analyzer: Analyzer;
+  readonly texts: PreparedTexts;
+  /** The server is in COPY FROM STDIN and swallows Flush and Sync. */
+  copyIn = false;
+  /** After an error everything up to the next Sync, which was not sent yet, is skipped. */
+  skipping = false;
+  readonly #options: TransactionLaneOptions;
+  readonly #asking: Asking;
+  readonly #replies: Replies;
+  readonly #out: Buffer[] = [];
+  readonly #pieces: Pieces;
+  #server: PooledServer | undefined;
+  #shelf: Shelf = new Shelf();
+  #leasing: Leasing | undefined;
+  /** The server has been told everything, and the client waits for it to say that. */
+  #waitsForAnswers = false;
+  #done: (() => void) | undefined;
+  /** The server takes no more for now. */
+  #choked = false;
+  /** The client takes no more for now. */
+  #full = false;
+  #closing = false;
+  #terminated = false;
+  /** The server was told that nothing more comes. */
+  #abandoned = false;
+  #told: ReadonlyMap<string, string>;
+  #signature: string;
+  #reports = 0;
+  #pinned = false;
+  status = "I";
+
+  constructor(options: TransactionLaneOptions) {
+    this.#options = options;
+    this.state = options.state;
+    this.analyzer = options.analyzer;
+    this.texts = options.texts;
+    this.#told = options.told;
+    this.#signature = signatureOf(options.told);
+    this.names = new Names(this.answers, (message) => this.send(message));
+    this.#asking = new Asking(this);
+    this.#replies = new Replies(this);
+    this.#pieces = new Pieces((bytes) => {
+      if (this.#options.owner.push(bytes)) return;
+      this.#full = true;
+      this.#server?.flow(false);
+    });
+  }
+
+  get server(): PooledServer | undefined {
+    return this.#server;
+  }
+
+  get waitingSince(): number | undefined {
+    return this.#leasing?.since;
+  }
+
+  get pins(): readonly string[] {
+    return [...this.state.everPinned].sort();
+  }
+
+  get preparedStatements(): number {
+    return this.names.size;
+  }
+
+  get shelf(): Shelf {
+    return this.#shelf;
+  }
+
+  get shelfSize(): number {
+    return this.#options.shelfSize();
+  }
+
+  /** A reported parameter, as the client knows it. */
+  parameter(name: string): string | undefined {
+    return (this.#server?.parameters ?? this.#told).get(name);
+  }
+
+  // --- Lane --------------------------------------------------------------------------------------------------------
+
+  write(chunk: Buffer, done: () => void): void {
+    this.#asking.add(chunk);
+    this.#done = done;
+    this.proceed();
+  }
+
+  close(): void {
+    this.#closing = true;
+    this.#finish();
+  }
+
+  resume(): void {
+    if (!this.#full) return;
+    this.#full = false;
+    this.#server?.flow(true);
+  }
+
+  async cancel(): Promise<void> {
+    if (this.#leasing !== undefined) {
+      this.#refuse("statement_cancelled", "canceling statement due to user request: it waited for a server connection");
+      return;
+    }
+    if (this.#server !== undefined && !this.answers.empty) await this.#server.cancel();
+  }
+
+  destroy(): void {
+    this.#leasing?.abandon();
+    this.#leasing = undefined;
+    const server = this.#server;
+    this.#server = undefined;
+    if (server !== undefined) this.#options.pool.release(server, "close");
+  }
+
+  // --- Holder: the server's messages -------------------------------------------------------------------------------
+
+  begin(type: number, size: number): number {
+    return this.#replies.begin(type, size);
+  }
+
+  pass(piece: Buffer): void {
+    this.#pieces.add(piece);
+  }
+
+  end(type: number, size: number, head: Buffer): void {
+    this.#replies.end(type, size, head);
+  }
+
+  flush(): void {
+    this.#pieces.flush();
+    if (this.#waitsForAnswers && this.answers.empty) {
+      this.#waitsForAnswers = false;
+      this.proceed();
+    }
+  }
+
+  drained(): void {
+    this.#choked = false;
+    this.#tellDone();
+  }
+
+  closed(): void {
+    this.#server = undefined;
+    this.#pieces.flush();
+    this.#choked = false;
+    this.#options.owner.finished();
+    this.#tellDone();
+  }
+
+  // --- what Asking and Replies ask for -----------------------------------------------------------------------------
+
+  /** A message for the server. */
+  send(message: Buffer): void {
+    this.#out.push(message);
+  }
+
+  /** A message for the client, or a piece of one. */
+  tell(message: Buffer): void {
+    this.#pieces.add(message);
+  }
+
+  /** @returns whether there is a server connection; when not, one is asked for, and `proceed` is called when it is there */
+  lease(): boolean {
+    if (this.#server !== undefined) return true;
+    if (this.#leasing !== undefined) return false;
+    const { pool } = this.#options;
+    this.#leasing = lease(
+      pool,
+      this.state.carry(),
+      (server) => this.#leased(server),
+      (error) => this.#unserved(error),
+    );
+    return this.#server !== undefined;
+  }
+
+  /** Nothing more is read from the client until everything sent is answered. */
+  waitForAnswers(): void {
+    this.#waitsForAnswers = true;
+  }
+
+  /** A transaction may have come to its end. */
+  ready(status: string): void {
+    this.status = status;
+    this.state.ready(status);
+    this.#notePins();
+    const server = this.#server;
+    if (server === undefined || !this.answers.empty || this.copyIn) return;
+    if (this.#closing) {
+      if (!this.#abandoned) this.#leave(server);
+      return;
+    }
+    if (status !== "I" || this.state.pinned || !this.#asking.empty) return;
+    this.#giveBack(server, "clean");
+  }
+
+  /** The client said Terminate: what it asked before goes first. */
+  terminated(): void {
+    this.#terminated = true;
+  }
+
+  /** Answers that need no server, once it is their turn. */
+  settleOwn(): void {
+    for (let { head } = this.answers; head?.kind === "parse" || head?.kind === "close"; { head } = this.answers) {
+      if (head.way !== "own") return;
+      this.tell(head.kind === "parse" ? PARSE_COMPLETE : CLOSE_COMPLETE);
+      head.done?.();
+      this.answers.shift();
+    }
+  }
+
+  /** Handles what has come from the client, as far as it can be. */
+  proceed(): void {
+    if (this.#leasing === undefined && !this.#waitsForAnswers) {
+      try {
+        this.#asking.run();
+      } catch (error) {
+        if (!(error instanceof ProxyError)) throw error;
+        this.#out.length = 0;
+        this.#options.owner.fail(error);
+        this.#tellDone();
+        return;
+      }
+    }
+    this.#notePins();
+    this.#pieces.flush();
+    if (this.#out.length > 0) {
+      const out = this.#out.splice(0);
+      if (this.#server !== undefined) this.#choked = !this.#server.send(out);
+    }
+    if (this.#terminated) this.#closing = true;
+    if (this.#closing) this.#finish();
+    this.#tellDone();
+  }
+
+  // --- inside ------------------------------------------------------------------------------------------------------
+
+  #tellDone(): void {
+    if (this.#choked || this.#leasing !== undefined || this.#waitsForAnswers) return;
+    const done = this.#done;
+    this.#done = undefined;
+    done?.();
+  }
+
+  #leased(server: PooledServer): void {
+    const waited = this.#leasing !== undefined;
+    this.#leasing = undefined;
+    this.#server = server;
+    server.holder = this;
+    server.shelf ??= new Shelf();
+    this.#shelf = server.shelf;
+    this.#reports = server.reports;
+    this.#tellParameters(server);
+    server.flow(!this.#full);
+    if (waited) this.proceed();
+  }
+
+  /** What this server reports otherwise than the client was told. */
+  #tellParameters(server: PooledServer): void {
+    const signature = server.signature;
+    if (signature === this.#signature) return;
+    for (const [name, value] of server.parameters) {
+      if (this.#told.get(name) !== value) this.tell(parameterStatus(name, value));
+    }
+    this.#told = new Map(server.parameters);
+    this.#signature = signature;
+  }
+
+  #unserved(error: ProxyError): void {
+    this.#leasing = undefined;
+    if (error.code === "pool_timeout") this.#options.onTimeout();
+    if (error.code === "shutting_down" || error.code === "pool_settings") {
+      this.#options.owner.fail(error);
+      this.#tellDone();
+    } else this.#refuse(toldAs(error), error.message);
+  }
+
+  /** The statement that waits for a server connection does not get one. The session goes on. */
+  #refuse(code: ClientErrorCode, message: string): void {
+    this.#leasing?.abandon();
+    this.#leasing = undefined;
+    this.#asking.refuse(errorResponse("ERROR", code, message));
+    this.proceed();
+  }
+
+  #giveBack(server: PooledServer, how: "clean" | "rollback"): void {
+    if (server.reports !== this.#reports) {
+      this.#told = new Map(server.parameters);
+      this.#signature = server.signature;
+    }
+    this.names.detach();
+    server.settings = this.state.actual;
+    this.#server = undefined;
+    this.#options.pool.release(server, how);
+  }
+
+  /** The client sends nothing more. What it has asked is answered first, as far as PostgreSQL would. */
+  #finish(): void {
+    if (this.#leasing !== undefined || this.#waitsForAnswers || this.#abandoned) return;
+    const server = this.#server;
+    if (server === undefined) {
+      this.#options.owner.finished();
+      return;
+    }
+    const { last } = this.answers;
+    const open = this.copyIn || this.skipping || !this.#asking.empty;
+    if (last === undefined && !open) this.#leave(server);
+    else if (open || (last?.kind !== "sync" && last?.kind !== "query" && last?.kind !== "function")) {
+      // PostgreSQL answers what was sent, notices the end, and closes.
+      this.#abandoned = true;
+      server.endInput();
+    }
+    // Else the answers come, and `ready` gives it back.
+  }
+
+  /** The session ends, and nothing is under way. In a transaction the server would have rolled back. */
+  #leave(server: PooledServer): void {
+    this.#giveBack(server, this.status === "I" && !this.state.pinned ? "clean" : "rollback");
+    this.#options.owner.finished();
+  }
+
+  #notePins(): void {
+    if (this.#pinned || this.state.everPinned.size === 0) return;
+    this.#pinned = true;
+    this.#options.onPin(this.state.everPinned);
+  }
+}

@@ -1,0 +1,55 @@
+// Transaction pooling, with a real PostgreSQL: who has a server connection when, and that nobody notices.
+import t from "tap";
+import { F } from "../session/stage.ts";
+import { ask, type Postgres, poolRig, postgres, rowsOf, value, type Wire } from "./help.ts";
+
+const started = await postgres();
+if (typeof started === "string") {
+  t.pass(`skipped: ${started}`);
+  process.exit(0);
+}
+const database: Postgres = started;
+t.teardown(() => database.stop());
+
+const pid = (wire: Wire): Promise<string | null> => value(wire, "SELECT pg_backend_pid()");
+
+t.test("two hundred clients on five servers", async (t) => {
+  const rig = await poolRig(t, database.server, { mode: "transaction", size: 5 });
+  const clients = await Promise.all(Array.from({ length: 200 }, () => rig.client()));
+  const pids = new Set<string | null>();
+  let right = 0;
+  await Promise.all(
+    clients.map(async (client, i) => {
+      for (let n = 0; n < 2; n += 1) {
+        pids.add(await pid(client));
+        await ask(client, "BEGIN");
+        if ((await value(client, `SELECT ${i}`)) === String(i)) right += 1;
+        await ask(client, "COMMIT");
+      }
+    }),
+  );
+  t.equal(right, 400);
+  t.ok(pids.size <= 5 && pids.size > 1, `${pids.size} servers`);
+  t.equal(rig.pools.stats()[0]?.servers.idle, pids.size, "all are given back");
+});
+
+t.test("prepared statements work on every server", async (t) => {
+  const rig = await poolRig(t, database.server, { mode: "transaction", size: 2 });
+  const [a, b] = [await rig.client(), await rig.client()];
+  a.socket.write(Buffer.concat([F.parse("SELECT 'a' || $1", "s"), F.sync()]));
+  b.socket.write(Buffer.concat([F.parse("SELECT 'b' || $1", "s"), F.sync()]));
+  t.equal((await a.ready()).map(({ type }) => type).join(""), "1Z");
+  await b.ready();
+  // Both servers in use in turn.
+  for (let i = 0; i < 6; i += 1) {
+    await ask(i % 2 === 0 ? a : b, "BEGIN");
+    const other = i % 2 === 0 ? b : a;
+    other.socket.write(Buffer.concat([F.bind("s", "", [String(i)]), F.execute(), F.sync()]));
+    const messages = await other.ready();
+    t.same(rowsOf(messages), [[`${i % 2 === 0 ? "b" : "a"}${i}`]]);
+    t.equal(messages.map(({ type }) => type).join(""), "2DCZ");
+    await ask(i % 2 === 0 ? a : b, "COMMIT");
+  }
+});
+
+t.end();
