@@ -206,19 +206,14 @@ t.test("to purge one entry rewrites what stands around it, and not the store", a
   }
   await store.purge();
   const files = async (): Promise<string[]> => (await readdir(path)).filter((name) => name.endsWith(".ldb"));
-  const stayed = async (earlier: readonly string[]): Promise<number> => {
-    const after = new Set(await files());
-    return earlier.filter((name) => after.has(name)).length;
-  };
-  let before = await files();
+  const before = await files();
   t.ok(before.length > 10);
   const record = { scope: { index: 800 }, by: "ada", done: false, scanned: 0, entries: 0, values: 0 };
   await store.erase({ indexes: [800], digests: [], order: 0, record });
   await store.purge({ indexes: [800, 800], digests: [] });
-  // Of each level the file with the entry, and those of the next one that it overlaps with.
-  t.ok((await stayed(before)) > before.length / 4, `${await stayed(before)} of ${before.length} files stayed`);
-  before = await files();
-  await store.purge();
-  t.equal(await stayed(before), 0, "of a store in which it may be anything, none does");
+  const after = new Set(await files());
+  const stayed = before.filter((name) => after.has(name)).length;
+  // Of each level the file with the entry is rewritten, and those of the next one that it overlaps with.
+  t.ok(stayed > before.length / 4, `${stayed} of ${before.length} files stayed`);
   await store.close();
 });
