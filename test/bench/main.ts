@@ -8,13 +8,13 @@ import { benchExport } from "./export.ts";
 import { benchGrowth } from "./growth.ts";
 import { benchLog } from "./log.ts";
 import { describeMachine } from "./machine.ts";
-import { benchPgbench } from "./pgbench.ts";
+import { benchPgbench, benchRules } from "./pgbench.ts";
 import { benchSearch } from "./search.ts";
 import { benchWitness } from "./witness.ts";
 
 const USAGE = `npm run bench -- [NAMES] [options]
 
-  --only NAMES    some of pgbench, log, audit, export, search, copy, witness, separated by commas [all]
+  --only NAMES    some of pgbench, rules, log, audit, export, search, copy, witness, separated by commas [all]
   --seconds N     length of a round of pgbench [10]
   --rounds N      rounds, each way in turn [3]
   --clients N     of pgbench [16]
@@ -25,7 +25,7 @@ const USAGE = `npm run bench -- [NAMES] [options]
 
 const { values, positionals } = parseArgs({
   options: {
-    only: { type: "string", default: "pgbench,log,audit,export,search,copy,witness" },
+    only: { type: "string", default: "pgbench,rules,log,audit,export,search,copy,witness" },
     seconds: { type: "string" },
     rounds: { type: "string" },
     clients: { type: "string", default: "16" },
@@ -55,11 +55,13 @@ if (only.has("growth")) {
 }
 if (only.has("search")) await benchSearch({ entries, rounds: values.smoke ? 5 : 100 });
 if (only.has("witness")) await benchWitness({ logs: values.smoke ? 20 : 200, requests: values.smoke ? 500 : 10_000 });
-if (only.has("pgbench") || only.has("copy")) {
+if (["pgbench", "rules", "copy"].some((name) => only.has(name))) {
   const folder = temporaryFolder("bench");
   const database = await startDatabase(folder);
   try {
-    if (only.has("pgbench")) await benchPgbench(database, { seconds, rounds, clients: Number(values.clients) });
+    const load = { seconds, rounds, clients: Number(values.clients) };
+    if (only.has("pgbench")) await benchPgbench(database, load);
+    if (only.has("rules")) await benchRules(database, load);
     if (only.has("copy")) await benchCopy(database, { megabytes: values.smoke ? 20 : 500, rounds });
   } finally {
     await database.stop();

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Postgres } from "@vitrine/cli";
 import pg from "pg";
-import { DATABASE, freePort, PASSWORD, Stack, USER } from "../support/stack.ts";
+import { DATABASE, freePort, PASSWORD, ROOT, Stack, USER } from "../support/stack.ts";
 import { cpuSeconds, median, percentile, table, version } from "./machine.ts";
 
 export interface PgbenchOptions {
@@ -37,6 +37,8 @@ const LOADS: readonly { readonly name: string; readonly args: readonly string[];
   { name: "pgbench -S, prepared", args: ["-S", "-M", "prepared"], statements: 1 },
   { name: "pgbench TPC-B, simple", args: ["-M", "simple"], statements: 7 },
 ];
+
+const EXPORT = join(ROOT, "verifier/bin/vitrine-verifier.js");
 
 const MODES = {
   default: { reads: "before-result", others: "before-execute" },
@@ -69,6 +71,51 @@ export async function benchPgbench(database: Postgres, options: PgbenchOptions):
   }
 }
 
+/** Rules before the one that decides: somebody else's, each with patterns that have to be tried. */
+const RULES = [
+  "version: 1",
+  "rules:",
+  ...Array.from(
+    { length: 50 },
+    (_, i) =>
+      `  - {name: other-${i}, action: deny, who: {user: other_${i}_*}, what: {class: any, reads: [area_${i}.*]}}`,
+  ),
+  "  - {name: load, action: allow, what: {class: any}}",
+].join("\n");
+
+/** What access rules cost, and an export that follows, beside the proxy without them. */
+export async function benchRules(database: Postgres, options: PgbenchOptions): Promise<void> {
+  if (version("pgbench", "--version") === undefined) {
+    console.log("\nrules: skipped, pgbench is not installed");
+    return;
+  }
+  await pgbench(database.port, ["-i", "-q", "-s", "10"]);
+  const ways: Way[] = [];
+  const exports: ChildProcess[] = [];
+  try {
+    for (const [name, rules, exported] of [
+      ["the record alone", undefined, false],
+      ["with 51 rules", RULES, false],
+      ["with 51 rules, and an export that follows", RULES, true],
+    ] as const) {
+      const stack = await (await Stack.create(database, { rules, checkpointIntervalMs: 1000 })).start();
+      const processes: Record<string, number> = { proxy: stack.proxy.pid!, log: stack.log.pid! };
+      ways.push({ name, port: stack.proxyPort, processes, stack });
+      if (!exported) continue;
+      const args = ["--log", stack.logUrl, "--vkey", join(stack.folder, "log.vkey"), "--state", stack.folder];
+      const output = ["--format", "ocsf", "--output", join(stack.folder, "rows.jsonl")];
+      const child = spawn(process.execPath, [EXPORT, "export", ...args, ...output], { stdio: "ignore" });
+      exports.push(child);
+      processes.export = child.pid!;
+    }
+    // The simple protocol has its literals in the text: nearly every text is new.
+    for (const load of LOADS.slice(0, 2)) await compare(load, ways, options);
+  } finally {
+    for (const child of exports) child.kill("SIGKILL");
+    for (const { stack } of ways) await stack?.destroy();
+  }
+}
+
 async function compare(load: (typeof LOADS)[number], ways: readonly Way[], options: PgbenchOptions): Promise<void> {
   const samples = new Map<Way, Sample[]>(ways.map((way) => [way, []]));
   for (let round = 0; round < options.rounds; round += 1) {
@@ -83,7 +130,7 @@ async function compare(load: (typeof LOADS)[number], ways: readonly Way[], optio
       "tps",
       "min",
       "max",
-      "of direct",
+      `of ${ways[0]!.name}`,
       "of PgBouncer",
       "p50 ms",
       "p95 ms",

@@ -26,7 +26,7 @@ export interface StackOptions {
   readonly limits?: Record<string, number>;
   readonly sealed?: readonly string[];
   /** The text of a file of access rules. */
-  readonly rules?: string;
+  readonly rules?: string | undefined;
   /** Where the proxy reaches the log, if not at its own address. */
   readonly logUrl?: string;
   /** Of the proxy's process. */
