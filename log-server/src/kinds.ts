@@ -92,6 +92,7 @@ const table: Readonly<Record<string, Members>> = {
     rows: count,
     bytes_in: count,
     bytes_out: count,
+    "pins?": listOf(text),
     reason: oneOf(
       "client-terminated",
       "client-closed",

@@ -195,6 +195,7 @@ const kinds: ReadonlyMap<string, readonly Member[]> = new Map<string, readonly M
       must("rows", "an integer", isCount),
       must("bytes_in", "an integer", isCount),
       must("bytes_out", "an integer", isCount),
+      may("pins", "an array of strings", arrayOf(isText)),
       must(
         "reason",
         "a known reason",

@@ -168,7 +168,15 @@ export async function postgres(): Promise<Postgres | string> {
   if (typeof server === "string") return server;
   const open = (): Socket => connect({ path: server.socket });
   const direct = (parameters = {}): Promise<Wire> => logIn(open, { user: "ann", database: "postgres", ...parameters });
-  const admin = await direct({ user: "postgres" });
+  // Its socket is there before it lets anybody in.
+  let admin: Wire | undefined;
+  for (let i = 0; admin === undefined; i += 1) {
+    admin = await direct({ user: "postgres" }).catch((error: unknown) => {
+      if (i === 200) throw error;
+      return undefined;
+    });
+    if (admin === undefined) await new Promise((resolve) => setTimeout(resolve, 50));
+  }
   admin.socket.write(
     Q(
       "CREATE ROLE ann LOGIN; CREATE ROLE bob LOGIN; CREATE ROLE helper; GRANT helper TO ann; GRANT ALL ON SCHEMA public TO PUBLIC; GRANT pg_signal_backend TO ann",
