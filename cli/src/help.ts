@@ -1,4 +1,4 @@
-export const COMMANDS = ["up", "log-server", "proxy", "key", "log", "search"] as const;
+export const COMMANDS = ["up", "log-server", "proxy", "key", "log", "search", "reconcile"] as const;
 export type Command = (typeof COMMANDS)[number];
 
 export const GENERAL_HELP = `vitrine: a PostgreSQL access proxy whose audit log anyone can check
@@ -13,6 +13,8 @@ Usage:
   vitrine key NAME [-o FILE]       make a key pair for a log or a source
   vitrine log SUBCOMMAND           administer, check, export or look into a log
   vitrine search --log URL         find entries by what they say
+  vitrine reconcile --log URL --database URL
+                                   find what went past the proxy
   vitrine COMMAND --help           more about one command
 
 Options:
@@ -192,5 +194,40 @@ Without any of these but times, statements and refused connections are listed.
 What it prints is the log's word: a log can leave entries out of its answers. To
 rely on a hit, prove it (vitrine-verifier prove); to be sure that none is
 missing, search with vitrine-verifier audit, which reads every entry.
+`,
+  reconcile: `Holds what a database says of itself against the log, and reports backends and
+statements that did not come through the proxy. It changes nothing.
+
+Usage: vitrine reconcile --log URL --vkey FILE|KEY --database URL [options]
+
+Options:
+  --log URL|DIR      the log, or a folder with an exported one. All of it is read
+                     and verified
+  --vkey FILE|KEY    the log's verifier key, or a file that holds it. Repeatable
+  --policy FILE      witnesses that must have cosigned, as vitrine-verifier takes
+                     it; with --max-age AGE in seconds
+  --state DIR        where the verifier keeps what it verified
+  --token FILE|TOKEN for a log whose entries are not public
+  --timeout SEC      how long the log may be silent [30]
+  --database URL     postgres://USER@HOST:PORT/DATABASE, as a member of
+                     pg_read_all_stats. The password is better given in PGPASSWORD
+                     or a password file
+  --since TIME       everything goes through the proxy since then [the log's first
+                     entry]
+  --source NAME      count what this proxy recorded, and no other. Repeatable
+  --except ROLE      does not come through the proxy, and need not: monitoring,
+                     backups. Repeatable
+  --pool ROLE        the proxy itself connects as this role and lends the
+                     connections out: its backends are not told apart, what it
+                     executed is counted. Repeatable
+  --server-log FILE  PostgreSQL's own log, with log_connections or pgaudit: csvlog,
+                     jsonlog, or plain with the prefix '%m [%p] '. Repeatable
+  --skew SEC         how far the clocks may be apart [5]
+  --wait SEC         how long what the log lacks may be on its way [10]
+  --json             print one JSON object
+  -h, --help         print this
+
+Status 0: PASS; 1: FAIL, something went past the proxy, or the log contradicts
+itself; 2: NOT PROVEN, something could not be compared.
 `,
 };

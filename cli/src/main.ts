@@ -20,6 +20,8 @@ async function run(invocation: Invocation): Promise<number> {
       return (await import("./commands/key.ts")).makeKey(invocation.name, invocation.output);
     case "search":
       return (await import("./commands/search.ts")).runSearch(invocation.command);
+    case "reconcile":
+      return (await import("./commands/reconcile.ts")).runReconcile(invocation.command);
     case "order":
       return (await import("./commands/order.ts")).runOrder(invocation.command);
     case "token":

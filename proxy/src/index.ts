@@ -4,3 +4,4 @@ export { makeNextKey } from "./audit/index.ts";
 export { CONFIG_KEYS, type ConfigKey, type ProxyConfig, parseProxyConfig, readProxyConfig } from "./config.ts";
 export { type ClientErrorCode, ProxyError, type ProxyErrorCode, SQLSTATE, STARTUP_CODES } from "./errors.ts";
 export { type ProxyHooks, type RunningProxy, startProxy } from "./start.ts";
+export { Analyzer, type Statement } from "./statements/index.ts";

@@ -1,0 +1,163 @@
+/** A session as the log has it. Times are milliseconds since 1970. */
+export interface LoggedSession {
+  readonly login: string;
+  readonly database: string;
+  readonly pid: number | undefined;
+  readonly start: number;
+  end: number | undefined;
+}
+
+interface EntryMembers {
+  readonly source: string;
+  readonly epoch: number;
+  readonly time: string;
+  readonly session?: string;
+  readonly database?: string;
+  readonly actor?: { readonly login: string };
+  readonly server?: { readonly pid?: number };
+  readonly fingerprint?: string;
+  readonly operation?: string;
+  readonly outcome?: string;
+  readonly rows?: number;
+  readonly attempts?: number;
+  readonly by?: string;
+}
+
+const KINDS: ReadonlySet<string> = new Set([
+  "source.start",
+  "session.start",
+  "session.end",
+  "access.refused",
+  "statement",
+]);
+
+/** What the entries of a log say, as far as a database's counters can be held against it. */
+export class LogBook {
+  readonly #sources: ReadonlySet<string>;
+  readonly #since: number | undefined;
+  /** Sessions by their source and name, and the same by the server's process. */
+  readonly #sessions = new Map<string, LoggedSession>();
+  readonly #byPid = new Map<number, LoggedSession[]>();
+  /** When statements that the server completed ended, by database and fingerprint. */
+  readonly #completed = new Map<string, number[]>();
+  /** When statements ended of which it cannot be told what the server counted, by database. */
+  readonly #unclear = new Map<string, number[]>();
+  readonly #starts = new Map<string, number[]>();
+  readonly #refused = new Map<string, number[]>();
+  #first: number | undefined;
+  #statements = 0;
+
+  /**
+   * @param sources whose entries count; empty: of all
+   * @param since entries before it are not counted (milliseconds); undefined: all are
+   */
+  constructor(sources: readonly string[], since: number | undefined) {
+    this.#sources = new Set(sources);
+    this.#since = since;
+  }
+
+  /** Since when everything is expected to be in the log; undefined when it has nothing of these sources. */
+  get since(): number | undefined {
+    return this.#since ?? this.#first;
+  }
+
+  get sessions(): number {
+    return this.#sessions.size;
+  }
+
+  get statements(): number {
+    return this.#statements;
+  }
+
+  /** @param text of a verified entry */
+  add(kind: string, text: string): void {
+    if (!KINDS.has(kind)) return;
+    const entry = JSON.parse(text) as EntryMembers;
+    if (this.#sources.size > 0 && !this.#sources.has(entry.source)) return;
+    const time = Date.parse(entry.time);
+    switch (kind) {
+      case "source.start":
+        this.#first ??= time;
+        // What was open in the epoch before ended with it.
+        for (const [name, session] of this.#sessions) if (name.startsWith(`${entry.source}\n`)) session.end ??= time;
+        return;
+      case "session.start":
+        this.#start(entry, time);
+        return;
+      case "session.end": {
+        const session = this.#sessions.get(nameOf(entry));
+        if (session !== undefined) session.end = time;
+        return;
+      }
+      case "access.refused":
+        // The server may have let it in, and counted it.
+        if (entry.by === "proxy") note(this.#refused, entry.database!, time);
+        return;
+      case "statement":
+        this.#statement(entry, time);
+    }
+  }
+
+  /** Sessions that the log has on this process of the server. */
+  onPid(pid: number): readonly LoggedSession[] {
+    return this.#byPid.get(pid) ?? [];
+  }
+
+  /** How many statements of this fingerprint were completed from then on. */
+  completed(database: string, fingerprint: string, from: number): number {
+    return since(this.#completed.get(`${database}\n${fingerprint}`), from);
+  }
+
+  /** How many there are from then on of which it cannot be told what the server counted. */
+  unclear(database: string, from: number): number {
+    return since(this.#unclear.get(database), from);
+  }
+
+  /** How many sessions began from then on, and how many the proxy refused. */
+  began(database: string, from: number): { readonly sessions: number; readonly refused: number } {
+    return { sessions: since(this.#starts.get(database), from), refused: since(this.#refused.get(database), from) };
+  }
+
+  #start(entry: EntryMembers, time: number): void {
+    const session: LoggedSession = {
+      login: entry.actor!.login,
+      database: entry.database!,
+      pid: entry.server?.pid,
+      start: time,
+      end: undefined,
+    };
+    this.#sessions.set(nameOf(entry), session);
+    note(this.#starts, session.database, time);
+    if (session.pid === undefined) return;
+    const known = this.#byPid.get(session.pid);
+    if (known === undefined) this.#byPid.set(session.pid, [session]);
+    else known.push(session);
+  }
+
+  #statement(entry: EntryMembers, time: number): void {
+    this.#statements += 1;
+    const { database, fingerprint, operation, outcome, rows = 0, attempts = 1 } = entry;
+    if (outcome === "completed" && fingerprint !== undefined && operation !== "EXECUTE")
+      note(this.#completed, `${database}\n${fingerprint}`, time);
+    else if (outcome === "completed" || outcome === "unknown" || (outcome === "denied" && rows > 0))
+      // EXECUTE counts as what was prepared; what was cut off or lost may have been counted or not.
+      note(this.#unclear, database!, time);
+    for (let i = 1; i < attempts; i++) note(this.#unclear, database!, time);
+  }
+}
+
+function nameOf({ source, session }: EntryMembers): string {
+  return `${source}\n${session}`;
+}
+
+function note(times: Map<string, number[]>, key: string, time: number): void {
+  const known = times.get(key);
+  if (known === undefined) times.set(key, [time]);
+  else known.push(time);
+}
+
+function since(times: readonly number[] | undefined, from: number): number {
+  let count = 0;
+  for (const time of times ?? []) if (time >= from) count += 1;
+  return count;
+}

@@ -1,0 +1,195 @@
+import { readFileSync } from "node:fs";
+import { Analyzer } from "@vitrine/proxy";
+import t from "tap";
+import {
+  compareBackends,
+  compareCounters,
+  compareStatements,
+  ServerLogCheck,
+  type Terms,
+} from "../../src/reconcile/compare.ts";
+import type { Backend, Counted, Snapshot } from "../../src/reconcile/database.ts";
+import { FINDING_VERDICTS } from "../../src/reconcile/findings.ts";
+import { LogBook } from "../../src/reconcile/log-book.ts";
+
+const analyzer = await Analyzer.load();
+const at = Date.parse("2026-11-22T12:00:00Z");
+const iso = (ms: number): string => new Date(ms).toISOString();
+const fingerprint = (sql: string): string => analyzer.analyze(Buffer.from(sql), "utf8")[0]!.fingerprint!;
+
+/** A log with one session of ann's on process 42, and what is given of it. */
+function book(...entries: [string, Record<string, unknown>][]): LogBook {
+  const made = new LogBook([], undefined);
+  const common = { source: "p", epoch: 1, session: "1.1", database: "shop", actor: { login: "ann" } };
+  const all: [string, Record<string, unknown>][] = [
+    ["source.start", { time: iso(at - 1000) }],
+    ["session.start", { time: iso(at), server: { pid: 42 } }],
+    ...entries,
+  ];
+  for (const [kind, members] of all) made.add(kind, JSON.stringify({ time: iso(at + 1000), ...common, ...members }));
+  return made;
+}
+
+const ran = (sql: string, members: object = {}): [string, Record<string, unknown>] => [
+  "statement",
+  { operation: "SELECT", outcome: "completed", fingerprint: fingerprint(sql), ...members },
+];
+
+const terms = (more: Partial<Terms> = {}): Terms => ({
+  except: new Set(),
+  pools: new Set(),
+  skewMs: 1000,
+  read: (sql) => analyzer.analyze(Buffer.from(sql), "utf8")[0],
+  ...more,
+});
+
+const backend = (members: Partial<Backend> = {}): Backend => ({
+  pid: 42,
+  user: "ann",
+  database: "shop",
+  application: "psql",
+  address: "192.0.2.1",
+  start: at - 50,
+  ...members,
+});
+
+const counted = (sql: string, calls: number, members: Partial<Counted> = {}): Counted => ({
+  user: "ann",
+  database: "shop",
+  sql,
+  calls,
+  since: at - 500,
+  ...members,
+});
+
+const snapshot = (members: Partial<Snapshot>): Snapshot => ({
+  now: at + 5000,
+  version: "18.1",
+  pid: 7,
+  database: "shop",
+  backends: [],
+  statements: [],
+  whyNot: undefined,
+  evicted: 0,
+  databases: [],
+  ...members,
+});
+
+t.test("a backend is the session's only with its process, its time, its role and its database", async (t) => {
+  const codes = (backends: Backend[], more: Partial<Terms> = {}): string[] =>
+    compareBackends(snapshot({ backends }), book(), terms(more)).map(({ code }) => code);
+  t.same(codes([backend()]), []);
+  for (const other of [
+    { pid: 43 },
+    { user: "bob" },
+    { database: "hr" },
+    { start: at - 10 ** 6 },
+    { start: at + 10 ** 6 },
+  ])
+    t.same(codes([backend(other)]), ["backend_unlogged"], JSON.stringify(other));
+  t.same(codes([backend({ pid: 43, user: "bob" })], { except: new Set(["bob"]) }), []);
+  t.same(codes([backend({ pid: 43, user: "bob" })], { pools: new Set(["bob"]) }), []);
+  t.same(codes([backend({ pid: 7 })]), [], "ourselves");
+  t.same(codes([backend({ start: null })]), ["backends_hidden"]);
+});
+
+t.test("calls are counted by what they say without their constants", async (t) => {
+  const sql = "UPDATE orders SET a = $1 WHERE id = $2";
+  const logged = book(ran("UPDATE orders SET a = 1 WHERE id = 7"), ran("UPDATE orders SET a = 2 WHERE id = 8"));
+  const found = (statements: Counted[], from = logged, more: Partial<Terms> = {}): unknown[] =>
+    compareStatements(snapshot({ statements }), from, terms(more)).map(({ code, count }) => [code, count]);
+  t.same(found([counted(sql, 2)]), []);
+  t.same(found([counted(sql, 1), counted("update orders set a=$1 where id=$2", 1)]), [], "two texts of one form");
+  t.same(found([counted(sql, 3)]), [["statement_unlogged", 1]]);
+  t.same(found([counted(sql, 3)], logged, { except: new Set(["ann"]) }), []);
+  t.same(found([counted(sql, 1, { database: "hr" })]), [["statement_unlogged", 1]], "in another database");
+  t.same(found([counted("SET work_mem = $1", 9), counted("FETCH $1 IN c", 9)]), [], "of the session alone");
+  t.same(found([counted("<insufficient privilege>", 4)]), [["statements_unclear", 4]]);
+  t.same(found([counted(sql, 3, { since: at - 10_000 })]), [["statements_early", 1]]);
+  t.same(found([counted(sql, 3, { since: null })]), [["statements_early", 1]]);
+  t.same(found([counted(sql, 2, { since: at - 10_000 })]), [], "early, and no more than the log has");
+  const failed = book(ran(sql, { outcome: "failed" }), ran(sql, { outcome: "denied" }));
+  t.same(found([counted(sql, 1)], failed), [["statement_unlogged", 1]], "the server does not count what failed");
+});
+
+t.test("what the log cannot tell takes the edge off, and no more than it is", async (t) => {
+  const sql = "SELECT a FROM orders";
+  const unclear: [string, Record<string, unknown>][][] = [
+    [ran("EXECUTE q", { operation: "EXECUTE" })],
+    [["statement", { operation: "UNKNOWN", outcome: "completed" }]],
+    [ran(sql, { outcome: "unknown" })],
+    [ran(sql, { outcome: "denied", rows: 5 })],
+    [ran("SELECT b FROM orders", { attempts: 2 })],
+  ];
+  for (const entries of unclear) {
+    const codes = (calls: number): string[] =>
+      compareStatements(snapshot({ statements: [counted(sql, calls)] }), book(...entries), terms()).map(
+        ({ code }) => code,
+      );
+    t.same(codes(1), ["statements_unclear"]);
+    t.same(codes(2), ["statement_unlogged"]);
+  }
+  const none = snapshot({ statements: undefined, whyNot: "relation does not exist" });
+  t.match(compareStatements(none, book(), terms()), [{ code: "statements_missing", message: /does not exist/ }]);
+  t.match(compareStatements(snapshot({ evicted: 2 }), book(), terms()), [{ code: "statements_unclear", count: 2 }]);
+});
+
+t.test("sessions that the server has counted", async (t) => {
+  const found = (sessions: number, since: number | null = at - 500, more: Partial<Terms> = {}): unknown[] => {
+    const databases = [{ database: "shop", transactions: 9, sessions, since }];
+    return compareCounters(snapshot({ databases }), book(), terms(more)).map(({ count }) => count);
+  };
+  t.same(found(2), [], "the session of the log, and ours");
+  t.same(found(4), [2]);
+  t.same(found(4, null), []);
+  t.same(found(4, at - 10_000), []);
+  t.same(found(4, at - 500, { except: new Set(["backup"]) }), []);
+});
+
+t.test("lines of the server's log", async (t) => {
+  const ended = book(["session.end", { time: iso(at + 60_000) }]);
+  const found = (
+    kind: "connection" | "statement",
+    time: number,
+    pid = 42,
+    user: string | undefined = "ann",
+  ): string[] => {
+    const check = new ServerLogCheck(ended, terms(), 7);
+    check.add({ kind, time, pid, user, database: user === undefined ? undefined : "shop", text: "statement: x" });
+    return check.findings.map(({ code }) => code);
+  };
+  t.same(found("connection", at - 20), []);
+  t.same(found("connection", at + 30_000), ["connection_unlogged"], "later than the login");
+  t.same(found("connection", at, 43), ["connection_unlogged"]);
+  t.same(found("connection", at, 42, "bob"), ["connection_unlogged"]);
+  t.same(found("connection", at, 7), [], "ourselves");
+  t.same(found("connection", at - 5000, 43), [], "before the log begins");
+  t.same(found("statement", at + 30_000), []);
+  t.same(found("statement", at + 30_000, 42, undefined), []);
+  t.same(found("statement", at + 90_000), ["statement_unlogged"], "behind the session's end");
+  const check = new ServerLogCheck(ended, terms(), 7);
+  for (let i = 0; i < 3; i++)
+    check.add({ kind: "statement", time: at, pid: 99, user: undefined, database: undefined, text: "statement: x" });
+  t.same([check.findings.length, check.checked], [1, 3], "one finding for a process");
+});
+
+t.test("only the sources that are named count, and an epoch ends the sessions of the one before", async (t) => {
+  const named = new LogBook(["q"], undefined);
+  const entry = { source: "p", epoch: 1, session: "1.1", database: "shop", actor: { login: "ann" }, time: iso(at) };
+  named.add("session.start", JSON.stringify({ ...entry, server: { pid: 42 } }));
+  t.same(named.onPid(42), []);
+  const ended = book(["source.start", { epoch: 2, time: iso(at + 9000) }]);
+  t.same(
+    ended.onPid(42).map(({ end }) => end),
+    [at + 9000],
+  );
+});
+
+t.test("the manual has every finding with its verdict", async (t) => {
+  const manual = readFileSync(new URL("../../../README.md", import.meta.url), "utf8");
+  const rows = [...manual.matchAll(/^\| `([a-z_]+)` \| (FAIL|NOT PROVEN) \|/gm)].map(([, code, verdict]) => [
+    code,
+    verdict,
+  ]);
+  t.same(rows, Object.entries(FINDING_VERDICTS));
+});

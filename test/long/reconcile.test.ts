@@ -1,0 +1,196 @@
+// What went past the proxy is found by what PostgreSQL says of itself: a backend, a statement, lines of its own log; and
+// an honest run has nothing to find.
+import { rmSync } from "node:fs";
+import { join } from "node:path";
+import type { Postgres } from "@vitrine/cli";
+import type pg from "pg";
+import t from "tap";
+import { DATABASE, ROOT, runNode, Stack, startDatabase, temporaryFolder } from "../support/stack.ts";
+
+const folder = temporaryFolder("reconcile");
+const SERVER_LOG = join(folder, "postgres.log");
+let database: Postgres;
+let stack: Stack;
+
+interface Finding {
+  readonly code: string;
+  readonly message: string;
+  readonly pid?: number;
+  readonly sql?: string;
+  readonly count?: number;
+}
+
+interface Answer {
+  readonly status: number;
+  readonly verdict: string;
+  readonly findings: readonly Finding[];
+  readonly compared: unknown;
+  readonly text: string;
+}
+
+t.before(async () => {
+  const first = await startDatabase(folder);
+  const admin = await first.connect("postgres");
+  await admin.query("ALTER SYSTEM SET shared_preload_libraries = 'pg_stat_statements'");
+  await admin.query("ALTER SYSTEM SET log_connections = 'on'");
+  await admin.query("ALTER SYSTEM SET log_timezone = 'UTC'");
+  await admin.query("ALTER SYSTEM SET log_line_prefix = '%m [%p] '");
+  await admin.end();
+  await first.stop();
+  database = await startDatabaseAgain();
+  const owner = await database.connect(DATABASE);
+  await owner.query("CREATE EXTENSION pg_stat_statements");
+  await owner.query("CREATE TABLE public.orders (id int, note text); GRANT ALL ON public.orders TO alice");
+  await owner.query("CREATE ROLE auditor LOGIN PASSWORD 'reads'; GRANT pg_read_all_stats TO auditor");
+  await owner.end();
+  stack = await (await Stack.create(database)).start();
+  await reset();
+});
+
+t.after(async () => {
+  await stack?.destroy();
+  await database?.stop();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+async function startDatabaseAgain(): Promise<Postgres> {
+  const { startPostgres } = await import("@vitrine/cli");
+  return startPostgres({
+    folder: join(folder, "postgres"),
+    passwordFile: join(folder, "superuser"),
+    logFile: SERVER_LOG,
+  });
+}
+
+/** Everything counts from now on. */
+async function reset(): Promise<void> {
+  const admin = await database.connect(DATABASE);
+  await admin.query("SELECT pg_stat_reset()");
+  await admin.query("SELECT pg_stat_statements_reset()");
+  await admin.end();
+}
+
+async function reconcile(...options: string[]): Promise<Answer> {
+  const url = `postgres://auditor:reads@127.0.0.1:${database.port}/${DATABASE}`;
+  const vkey = join(stack.folder, "log.vkey");
+  const common = ["--log", stack.logUrl, "--vkey", vkey, "--state", join(stack.folder, "auditor"), "--json"];
+  const args = ["reconcile", ...common, "--database", url, "--except", "postgres", ...options];
+  const { code, stdout, stderr } = await runNode(join(ROOT, "cli/bin/vitrine.js"), args);
+  const json =
+    stdout === "" ? { verdict: stderr, findings: [], compared: {} } : (JSON.parse(stdout) as Omit<Answer, "text">);
+  return { ...json, status: code, text: stdout + stderr };
+}
+
+/** What an application does. */
+async function work(client: pg.Client): Promise<void> {
+  for (let i = 0; i < 3; i++) await client.query("INSERT INTO public.orders VALUES ($1, $2)", [i, `note ${i}`]);
+  await client.query("SELECT * FROM public.orders WHERE id IN (1, 2, 3)");
+  await client.query("SELECT * FROM public.orders WHERE id IN (4, 5)");
+  await client.query("BEGIN; UPDATE public.orders SET note = 'x' WHERE id = 1; COMMIT");
+  await client.query({ name: "kept", text: "SELECT note FROM public.orders WHERE id = $1", values: [1] });
+  await client.query({ name: "kept", text: "SELECT note FROM public.orders WHERE id = $1", values: [2] });
+  await t.rejects(client.query("SELECT * FROM nowhere"));
+  await t.rejects(client.query("SELECT 1/0"));
+  await client.query("SET work_mem = '8MB'");
+  await client.query("CREATE TABLE IF NOT EXISTS public.orders (id int)");
+}
+
+t.test("an honest run", async (t) => {
+  const client = await stack.client();
+  await work(client);
+  const answer = await reconcile("--wait", "5");
+  t.same(answer.findings, [], answer.text);
+  t.same([answer.status, answer.verdict], [0, "PASS"]);
+  await client.end();
+  t.equal((await reconcile("--wait", "5")).verdict, "PASS", "and when its session is over");
+  const logged = await reconcile("--server-log", SERVER_LOG, "--except", "auditor");
+  t.same(logged.findings, [], logged.text);
+  t.match(logged.compared, { lines: { checked: 1 } }, "its one connection");
+});
+
+t.test("a backend past the proxy", async (t) => {
+  const direct = await stack.client("direct", { application_name: "psql at night" });
+  const { rows } = await direct.query("SELECT pg_backend_pid() AS pid");
+  const answer = await reconcile("--wait", "0");
+  t.equal(answer.status, 1, answer.text);
+  const found = answer.findings.filter(({ code }) => code === "backend_unlogged");
+  t.same(
+    found.map(({ pid }) => pid),
+    [rows[0].pid],
+  );
+  t.match(found[0]!.message, /\(psql at night\) of alice in vitrine_test, from 127\.0\.0\.1/);
+  await direct.end();
+});
+
+t.test("statements past the proxy, though nobody is there any more", async (t) => {
+  await reset();
+  const client = await stack.client();
+  await work(client);
+  const direct = await stack.client("direct");
+  await direct.query("DELETE FROM public.orders WHERE id = 3");
+  // The same as through the proxy, once more.
+  await direct.query("UPDATE public.orders SET note = 'y' WHERE id = 2");
+  await direct.end();
+  const answer = await reconcile("--wait", "1");
+  t.equal(answer.status, 1);
+  t.match(
+    answer.findings.filter(({ code }) => code === "statement_unlogged").map(({ count, sql }) => [count, sql]),
+    [
+      [1, /^DELETE FROM public\.orders WHERE id = \$1/],
+      [1, /^UPDATE public\.orders SET note = \$1 WHERE id = \$2/],
+    ].sort(),
+    answer.text,
+  );
+  await client.end();
+});
+
+t.test("connections in the server's own log", async (t) => {
+  const direct = await stack.client("direct");
+  const pid = Number((await direct.query("SELECT pg_backend_pid() AS pid")).rows[0].pid);
+  await direct.end();
+  const answer = await reconcile("--server-log", SERVER_LOG, "--wait", "0");
+  const found = answer.findings.filter(({ code }) => code === "connection_unlogged").map(({ pid }) => pid);
+  t.ok(found.includes(pid), answer.text);
+  const proxied = await stack.client();
+  const own = Number((await proxied.query("SELECT pg_backend_pid() AS pid")).rows[0].pid);
+  await proxied.end();
+  const again = await reconcile("--server-log", SERVER_LOG, "--wait", "3");
+  t.notOk(again.findings.some((one) => one.pid === own));
+});
+
+t.test("counters from before the proxy are not taken for anything", async (t) => {
+  const answer = await reconcile("--since", "2999-01-01", "--wait", "0");
+  t.notOk(answer.findings.some(({ code }) => code === "statement_unlogged"));
+  t.ok(answer.findings.some(({ code }) => code === "statements_early"));
+  t.equal(answer.verdict, "NOT PROVEN");
+});
+
+t.test("a database that does not let us see, and one that cannot be reached", async (t) => {
+  const vkey = join(stack.folder, "log.vkey");
+  const args = ["reconcile", "--log", stack.logUrl, "--vkey", vkey, "--state", join(stack.folder, "other"), "--json"];
+  const client = await stack.client("direct");
+  await client.query("SELECT 1");
+  const admin = await database.connect(DATABASE);
+  const blind = await runNode(join(ROOT, "cli/bin/vitrine.js"), [
+    ...args,
+    "--database",
+    stack.url("direct"),
+    "--wait",
+    "0",
+  ]);
+  const { findings } = JSON.parse(blind.stdout) as { findings: Finding[] };
+  t.ok(
+    findings.some(({ code }) => code === "backends_hidden"),
+    blind.stdout,
+  );
+  await admin.end();
+  await client.end();
+  const none = await runNode(join(ROOT, "cli/bin/vitrine.js"), [
+    ...args,
+    "--database",
+    "postgres://x:secret@127.0.0.1:1/x",
+  ]);
+  t.match(none.stderr, /^vitrine: upstream_unreachable: --database cannot be read/);
+  t.notMatch(none.stderr, "secret");
+});
+t.end();
