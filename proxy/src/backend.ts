@@ -40,6 +40,8 @@ export interface Backend {
    * on. It follows the laws of a socket with `allowHalfOpen`: "end" and "close" say that the server's side ended.
    */
   readonly stream: Duplex;
+  /** What stands behind it; left out: a server connection of its own. */
+  readonly kind?: "pool" | "console";
   /**
    * Asks that what runs under this key be cancelled. Says nothing about success, as PostgreSQL does not.
    * @throws ProxyError `upstream_unreachable`

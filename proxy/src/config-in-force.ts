@@ -15,6 +15,9 @@ export const RELOADED: readonly string[] = [
   "limits.idle_timeout_ms",
   "limits.idle_in_transaction_ms",
   "limits.statement_timeout_ms",
+  "console.users",
+  "console.stats_users",
+  "console.pgbouncer",
 ];
 
 /** The configuration that is in force, which is the file's as far as it can change while the proxy runs. */

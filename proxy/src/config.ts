@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { isMap, isScalar, LineCounter, parseDocument, type YAMLMap } from "yaml";
+import { CONSOLE_KEYS, type ConsoleSettings, consoleSettings } from "./console/index.ts";
 import { ProxyError } from "./errors.ts";
 import { type IdentityRule, parseIdentityRules } from "./identity/index.ts";
 import { FORMATS, type Format, LEVELS, type Level } from "./lines/index.ts";
@@ -31,6 +32,7 @@ export interface ProxyConfig {
   readonly retry: RetrySettings;
   readonly breaker: BreakerSettings;
   readonly pool: PoolSettings;
+  readonly console: ConsoleSettings;
   readonly log: { readonly url: string; readonly vkey: string };
   /** What the operator is told, and how. */
   readonly lines: { readonly level: Level; readonly format: Format };
@@ -70,6 +72,7 @@ type Kind =
   | "sealed"
   | "choice"
   | "boolean"
+  | "names"
   | "identity";
 
 export interface ConfigKey {
@@ -125,6 +128,7 @@ export const CONFIG_KEYS: readonly ConfigKey[] = [
   { path: "breaker.open_ms", kind: "integer", default: 1000, minimum: 1 },
   { path: "breaker.avoid_ms", kind: "integer", default: 10_000, minimum: 0 },
   ...POOL_KEYS,
+  ...CONSOLE_KEYS,
   ...TLS_KEYS,
 ];
 
@@ -181,7 +185,7 @@ export async function mergeConfig(
   reloaded: readonly string[],
 ): Promise<Merged> {
   const differing = CONFIG_KEYS.map(({ path }) => path).filter(
-    (path) => textOf(current.values.get(path)) !== textOf(next.values.get(path)),
+    (path) => valueText(current.values.get(path)) !== valueText(next.values.get(path)),
   );
   const changed = differing.filter((path) => reloaded.includes(path));
   const waiting = differing.filter((path) => !reloaded.includes(path));
@@ -190,7 +194,8 @@ export async function mergeConfig(
   return { config: await build(values, current.file), changed, waiting };
 }
 
-function textOf(value: unknown): string {
+/** A value as JSON, whatever it was made into. */
+export function valueText(value: unknown): string {
   return JSON.stringify(value ?? null, plain);
 }
 
@@ -231,6 +236,7 @@ async function build(values: ReadonlyMap<string, unknown>, path: string): Promis
       avoidMs: get<number>("breaker.avoid_ms"),
     },
     pool: poolSettings(get),
+    console: consoleSettings(get),
     log: {
       url: get<string>("log.url"),
       vkey: vkey.includes("+") ? vkey : await readLine(file("log.vkey"), "log.vkey"),
@@ -269,6 +275,7 @@ async function build(values: ReadonlyMap<string, unknown>, path: string): Promis
 
 /** JSON has no maps. */
 function plain(_: string, value: unknown): unknown {
+  if (value instanceof RegExp) return value.source;
   return value instanceof Map ? [...value] : value;
 }
 
@@ -322,6 +329,11 @@ function convert(key: ConfigKey, value: unknown, where: string): unknown {
       return value;
     case "boolean":
       if (typeof value !== "boolean") throw wrong("true or false");
+      return value;
+    case "names":
+      if (!Array.isArray(value) || !value.every((name) => typeof name === "string" && name !== "")) {
+        throw wrong("a list of names");
+      }
       return value;
     case "sealed":
       if (!Array.isArray(value) || !value.every((name) => SEALABLE.includes(name))) {

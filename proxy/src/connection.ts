@@ -7,6 +7,7 @@ import { ProxyError, toldAs } from "./errors.ts";
 import { HeldQueue } from "./held.ts";
 import { Linger } from "./linger.ts";
 import type { Metrics } from "./metrics.ts";
+import type { Pauses } from "./pauses.ts";
 import { BackendSide } from "./session/backend-side.ts";
 import { FrontendSide } from "./session/frontend-side.ts";
 import { type EndReason, Session, type Shared } from "./session/session.ts";
@@ -34,6 +35,8 @@ export interface ConnectionContext {
   readonly open: OpenBackend;
   readonly keys: CancelKeys;
   readonly metrics: Metrics;
+  /** What is paused; left out: nothing ever is. */
+  readonly pauses?: Pick<Pauses, "holds">;
   /** The TLS that clients may have; undefined: none. */
   readonly tls?: ClientTls | undefined;
   /**
@@ -48,6 +51,26 @@ export interface ConnectionContext {
 
 /** Not logged in; logged in and idle, idle in a transaction, at a statement; told the end. */
 export type ConnectionState = "login" | "idle" | "transaction" | "active" | "ending";
+
+/** One connection, as an operator sees it. */
+export interface ConnectionInfo {
+  /** Its session's name; undefined before it has one. */
+  readonly id: string | undefined;
+  /** What answers it. */
+  readonly kind: "relay" | "pool" | "console";
+  readonly user: string;
+  readonly database: string;
+  /** `host:port`. */
+  readonly address: string;
+  readonly application: string | undefined;
+  readonly encrypted: boolean;
+  readonly state: ConnectionState;
+  readonly connectedAt: Date;
+  /** When something came from it last. */
+  readonly heardAt: Date;
+  /** The process id that it was told. */
+  readonly pid: number | undefined;
+}
 
 /** Told to who keeps the connections. */
 export interface ConnectionEvents {
@@ -99,6 +122,8 @@ export class Connection {
   #clientEnded = false;
   #clientGone = false;
   #unreadBytes = 0;
+  readonly #connectedAt = new Date();
+  #heardAt = Date.now();
   #cancels: SessionCancel | undefined;
   #timeouts: Timeouts | undefined;
   #endClient = false;
@@ -159,9 +184,29 @@ export class Connection {
     return tx === "I" ? "idle" : "transaction";
   }
 
-  /** The limits may be others now. */
-  limitsChanged(): void {
+  /** Undefined before it says who it is. */
+  get info(): ConnectionInfo | undefined {
+    const session = this.#session;
+    if (session === undefined) return undefined;
+    return {
+      id: session.id,
+      kind: this.#backend?.kind ?? "relay",
+      user: session.startup.user,
+      database: session.startup.database,
+      address: session.address,
+      application: session.application,
+      encrypted: this.#encryption !== undefined,
+      state: this.state,
+      connectedAt: this.#connectedAt,
+      heardAt: new Date(this.#heardAt),
+      pid: session.key?.pid,
+    };
+  }
+
+  /** The limits, or what is paused, may be others now. */
+  surroundingsChanged(): void {
     this.#timeouts?.changed();
+    this.#updateFlow();
   }
 
   /** Ends it now, whatever the peers do: when this returns its record is closed. */
@@ -218,6 +263,7 @@ export class Connection {
 
   #onClientData(chunk: Buffer): void {
     if (this.#failing) return;
+    this.#heardAt = Date.now();
     this.#context.metrics.bytesIn.inc(chunk.length);
     if (this.#fromClient === undefined) {
       this.#onFirstPacket(chunk);
@@ -466,7 +512,11 @@ export class Connection {
   }
 
   #takesMore(server: Duplex): boolean {
-    const executing = this.#session!.tracker.executing;
+    const { executing, idle, tx } = this.#session!.tracker;
+    if (idle && tx === "I" && this.#context.pauses?.holds(this.#session!.startup.database)) {
+      // Before it is logged in it is held elsewhere; the console is where pauses end.
+      if (this.#session!.phase === "ready" && this.#backend?.kind !== "console") return false;
+    }
     if (this.#cancels!.underWay) return false;
     return !server.writableNeedDrain && this.#toServer!.heldBytes < HELD_LIMIT && executing < EXECUTING_LIMIT;
   }

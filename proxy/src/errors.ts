@@ -30,6 +30,10 @@ export const SQLSTATE = {
   idle_timeout: "57P05",
   idle_in_transaction_timeout: "25P03",
   statement_timeout: "57014",
+  console_syntax: "42601",
+  console_denied: "42501",
+  console_state: "55000",
+  console_cancelled: "57014",
 } as const;
 
 export const STARTUP_CODES = [

@@ -1,9 +1,10 @@
 import type { ProxyError } from "./errors.ts";
 import type { Fields, Lines } from "./lines/index.ts";
 import type { Metrics } from "./metrics.ts";
-import type { Outcome } from "./session/execution.ts";
+import type { Execution, Outcome } from "./session/execution.ts";
 import type { EndReason, Session } from "./session/session.ts";
 import type { Watch } from "./session/watch.ts";
+import type { Statistics } from "./statistics.ts";
 
 /** The name that stands for no rule at all: spec/access.md. */
 const DEFAULT_RULE = "default";
@@ -12,8 +13,10 @@ const DEFAULT_RULE = "default";
 export class Observer implements Watch {
   readonly #metrics: Metrics;
   readonly #lines: Lines;
+  readonly #statistics: Statistics;
 
-  constructor(metrics: Metrics, lines: Lines) {
+  constructor(metrics: Metrics, lines: Lines, statistics: Statistics) {
+    this.#statistics = statistics;
     this.#metrics = metrics;
     this.#lines = lines;
   }
@@ -24,6 +27,7 @@ export class Observer implements Watch {
 
   started(session: Session): void {
     this.#metrics.sessions.inc();
+    this.#statistics.session(session.startup.database);
     if (this.#lines.tells("session.start")) this.#lines.say("session.start", "a client logged in", who(session));
   }
 
@@ -52,8 +56,9 @@ export class Observer implements Watch {
     this.#lines.say("statement.timeout", `a statement is cancelled after ${ms} ms`, who(session));
   }
 
-  finished(outcome: Outcome, ms: number): void {
+  finished({ startup }: Session, outcome: Outcome, ms: number, { bytesIn, bytesOut }: Execution): void {
     this.#metrics.statements.observe(ms / 1000, outcome);
+    this.#statistics.statement(startup.database, outcome !== "completed", ms, bytesIn, bytesOut);
   }
 
   denied(session: Session, rule: string = DEFAULT_RULE): void {

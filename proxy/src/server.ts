@@ -1,5 +1,11 @@
 import { createServer, type Server, type Socket } from "node:net";
-import { addressOf, Connection, type ConnectionContext, type ConnectionState } from "./connection.ts";
+import {
+  addressOf,
+  Connection,
+  type ConnectionContext,
+  type ConnectionInfo,
+  type ConnectionState,
+} from "./connection.ts";
 import type { ProxyError } from "./errors.ts";
 
 /** Sockets of sessions that ended, and whose clients are slow to notice. */
@@ -34,6 +40,13 @@ export class ProxyServer {
     return this.#sessions.size;
   }
 
+  /** Connections that have not said who they are. */
+  get nameless(): number {
+    let count = 0;
+    for (const { info } of this.#connections) if (info === undefined) count += 1;
+    return count;
+  }
+
   /** How many connections are at what. */
   states(): Record<ConnectionState, number> {
     const counts: Record<ConnectionState, number> = { login: 0, idle: 0, transaction: 0, active: 0, ending: 0 };
@@ -51,7 +64,7 @@ export class ProxyServer {
     const { clients, logins } = this.#context.settings;
     // The descriptors that the spool needs must not go to silent ones.
     this.#server.maxConnections = clients + logins + SPARE_SOCKETS;
-    for (const connection of this.#connections) connection.limitsChanged();
+    this.surroundingsChanged();
   }
 
   /** How many client sockets are open; also those whose session has ended, and whose client was slow to notice. */
@@ -73,6 +86,38 @@ export class ProxyServer {
         resolve({ host: address.address, port: address.port });
       });
     });
+  }
+
+  /** The limits, or what is paused, may be others now. */
+  surroundingsChanged(): void {
+    for (const connection of this.#connections) connection.surroundingsChanged();
+  }
+
+  /** Those that say who they are. */
+  infos(): ConnectionInfo[] {
+    return [...this.#connections].flatMap(({ info }) => info ?? []);
+  }
+
+  /**
+   * Ends those that are meant, now.
+   * @returns how many
+   */
+  expire(meant: (info: ConnectionInfo) => boolean, error: ProxyError): number {
+    const found = [...this.#connections].filter(({ info }) => info !== undefined && meant(info));
+    for (const connection of found) connection.expire(error);
+    return found.length;
+  }
+
+  /** Takes in nobody else. */
+  stopListening(): void {
+    this.#server.close();
+  }
+
+  /** Sessions that are meant end when nothing of theirs is under way: at once if idle. */
+  drain(meant: (info: ConnectionInfo) => boolean): void {
+    for (const connection of [...this.#connections]) {
+      if (connection.info === undefined || meant(connection.info)) connection.drain();
+    }
   }
 
   /** Ends every session with this error. */

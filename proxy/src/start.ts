@@ -11,6 +11,7 @@ import { KeyInForce } from "./key-in-force.ts";
 import { type EventName, Lines } from "./lines/index.ts";
 import { Metrics } from "./metrics.ts";
 import { Observer } from "./observer.ts";
+import { Pauses } from "./pauses.ts";
 import { Reach } from "./reach.ts";
 import { relayTo } from "./relay.ts";
 import { RulesInForce } from "./rules-in-force.ts";
@@ -18,6 +19,7 @@ import { ProxyServer } from "./server.ts";
 import { Policy } from "./session/policy.ts";
 import { Values } from "./session/values.ts";
 import { Analyzer } from "./statements/index.ts";
+import { Statistics } from "./statistics.ts";
 import { createStatusServer } from "./status.ts";
 import { ClientTls, ServerTls, TlsInForce } from "./tls/index.ts";
 import { connectUpstream, Retries, type UpstreamAddress, UpstreamMetrics, Upstreams } from "./upstream/index.ts";
@@ -101,6 +103,8 @@ export async function startProxy(config: ProxyConfig, hooks: ProxyHooks = {}): P
   );
   const relay = relayTo(upstreams);
   const reach = new Reach(() => Promise.any(upstreams.hosts.map(({ address }) => knock(address))));
+  const statistics = new Statistics();
+  const pauses = new Pauses();
   server = new ProxyServer({
     shared: {
       recorder,
@@ -112,19 +116,21 @@ export async function startProxy(config: ProxyConfig, hooks: ProxyHooks = {}): P
       policy: new Policy(config.durability.reads, config.durability.others),
       clock: formatTimestamp,
       access,
-      watch: new Observer(metrics, lines),
+      watch: new Observer(metrics, lines, statistics),
       identity: config.identity.length === 0 ? undefined : new Identity(config.identity),
     },
     get settings() {
       return limits;
     },
     open: async (client) => {
+      await pauses.untilResumed(client.startup.database);
       const backend = await relay(client);
       reach.reached();
       return backend;
     },
     keys: new CancelKeys(),
     metrics,
+    pauses,
     tls: clientTls,
     nextSessionId: () => {
       const refusal = fullHouse();
@@ -187,6 +193,7 @@ export async function startProxy(config: ProxyConfig, hooks: ProxyHooks = {}): P
     const result = await recorder.stop("shutdown", SUBMIT_TIMEOUT_MS);
     status?.close();
     status?.closeAllConnections();
+    statistics.close();
     lines.close();
     return result;
   };

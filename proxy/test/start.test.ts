@@ -1,5 +1,5 @@
 import { readFileSync, writeFileSync } from "node:fs";
-import { connect } from "node:net";
+import { connect, createServer } from "node:net";
 import { join } from "node:path";
 import t, { type Test } from "tap";
 import { CONFIG_KEYS, type ProxyConfig, readProxyConfig } from "../src/config.ts";
@@ -10,6 +10,16 @@ import { TestLog } from "./audit/log.ts";
 import { FakePostgres } from "./fake-postgres.ts";
 import { Client, startup } from "./help.ts";
 import { B, F } from "./session/stage.ts";
+
+/** A port that was free a moment ago. */
+function freePort(): Promise<number> {
+  return new Promise((resolve) => {
+    const server = createServer().listen(0, "127.0.0.1", () => {
+      const { port } = server.address() as { port: number };
+      server.close(() => resolve(port));
+    });
+  });
+}
 
 interface Whole {
   readonly log: TestLog;
@@ -31,7 +41,7 @@ async function whole(t: Test, more: string): Promise<Whole> {
   const log = await new TestLog(keys.vkey, newKeys("log.example/test").vkey).listen();
   const upstream = await new FakePostgres().listen();
   writeFileSync(join(dir, "source.key"), `${keys.skey}\n`, { mode: 0o600 });
-  const port = 20_000 + Math.floor(Math.random() * 40_000);
+  const port = await freePort();
   const text = `
 listen: 127.0.0.1:0
 status: 127.0.0.1:${port}

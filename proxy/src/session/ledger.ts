@@ -43,7 +43,7 @@ export interface Surroundings {
   /** What SHOW of it returns; undefined: NULL. @param last the session's entry written last */
   show(what: Shown, last: Written | undefined): string | undefined;
   /** An outcome is known, so many milliseconds after the statement came. */
-  finished(outcome: Outcome, ms: number): void;
+  finished(outcome: Outcome, ms: number, execution: Execution): void;
   /** The access rules denied a statement: this one, or none that matched. */
   denied(rule: string | undefined): void;
 }
@@ -152,7 +152,7 @@ export class Ledger {
     totals.bytesIn += execution.bytesIn;
     totals.bytesOut += execution.bytesOut;
     const now = performance.now();
-    this.#around.finished(result.outcome, now - execution.startedAt);
+    this.#around.finished(result.outcome, now - execution.startedAt, execution);
     const outcome = outcomeMembers(totals.statements, this.tx, execution, result, rows, now);
     const errorDisclosure = result.error?.disclosure;
     if (execution.intent !== undefined) {

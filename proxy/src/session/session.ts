@@ -138,7 +138,7 @@ export class Session {
       utf8: () => this.#utf8,
       standardStrings: () => this.#standardStrings,
       gate: this.access === undefined ? undefined : new Gate(this.access),
-      finished: (outcome, ms) => shared.watch?.finished(outcome, ms),
+      finished: (outcome, ms, execution) => shared.watch?.finished(this, outcome, ms, execution),
       denied: (rule) => shared.watch?.denied(this, rule),
       cancel: (execution) => this.onExceeded?.(execution),
       shows: () => this.onShows?.(),
@@ -149,6 +149,11 @@ export class Session {
   /** Spool position that must be durable before any more of the server's bytes may reach the client. */
   get gate(): number {
     return Math.max(this.#gate, this.tracker.ledger.gate);
+  }
+
+  /** The name the client gave its application, as last reported. */
+  get application(): string | undefined {
+    return this.#application;
   }
 
   /** The server's key for cancel requests, once it is known. */

@@ -1,5 +1,5 @@
 import type { ProxyError } from "../errors.ts";
-import type { Outcome } from "./execution.ts";
+import type { Execution, Outcome } from "./execution.ts";
 import type { EndReason, Session } from "./session.ts";
 
 /** Told what becomes of sessions, for figures and lines. Nothing depends on it, and it must not throw. */
@@ -16,7 +16,7 @@ export interface Watch {
   /** A statement is cancelled for having run so long. */
   timedOut(session: Session, ms: number): void;
   /** An execution's outcome is known. @param ms how long it took */
-  finished(outcome: Outcome, ms: number): void;
+  finished(session: Session, outcome: Outcome, ms: number, execution: Execution): void;
   /** @param rule the one that decided; undefined where none matched */
   denied(session: Session, rule: string | undefined): void;
 }

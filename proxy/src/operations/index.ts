@@ -1,0 +1,3 @@
+/** What the console shows and does. */
+export { Operations } from "./operations.ts";
+export type { View } from "./view.ts";
