@@ -1,14 +1,13 @@
 /** Clients that come and go, and clients that stay and say nothing, where the proxy authenticates and pools. */
 import { createHash, createHmac, pbkdf2Sync, randomBytes } from "node:crypto";
+import { writeFileSync } from "node:fs";
 import { connect, type Socket } from "node:net";
 import { join } from "node:path";
-import { writeFileSync } from "node:fs";
 import type { Postgres } from "@vitrine/cli";
-import { formatVerifier, makeVerifier } from "@vitrine/proxy";
 import { message, send, startupPacket } from "../support/raw-client.ts";
 import { DATABASE, PASSWORD, Stack, USER } from "../support/stack.ts";
-import { cpuSeconds, residentMemory, table } from "./machine.ts";
 import { startBouncer } from "./bouncer.ts";
+import { cpuSeconds, residentMemory, table } from "./machine.ts";
 
 /** Derived keys by salt: deriving one takes longer than the whole login, and real pools of clients keep them, too. */
 const derived = new Map<string, Buffer>();
@@ -50,7 +49,9 @@ class Client {
           case 10: {
             const length = Buffer.alloc(4);
             length.writeInt32BE(3 + first.length);
-            this.#socket.write(message("p", Buffer.concat([Buffer.from("SCRAM-SHA-256\0"), length, Buffer.from(`n,,${first}`)])));
+            this.#socket.write(
+              message("p", Buffer.concat([Buffer.from("SCRAM-SHA-256\0"), length, Buffer.from(`n,,${first}`)])),
+            );
             return;
           }
           case 11: {
@@ -134,17 +135,30 @@ async function comeAndGo(port: number, seconds: number): Promise<number> {
   return count / seconds;
 }
 
-export async function benchConnections(database: Postgres, options: ConnectionsOptions): Promise<void> {
-  const folder = join(database.folder, "..");
+/** What the server knows of the user's password: the users file has the same. */
+async function verifierAtServer(database: Postgres): Promise<string> {
+  const admin = await database.connect("postgres");
+  const { rows } = await admin.query("SELECT rolpassword FROM pg_authid WHERE rolname = $1", [USER]);
+  await admin.end();
+  return (rows[0] as { rolpassword: string }).rolpassword;
+}
+
+/** @param folder for a file of users and one of passwords */
+export async function benchConnections(database: Postgres, folder: string, options: ConnectionsOptions): Promise<void> {
   const users = join(folder, "bench-users");
   const secret = `secret=${randomBytes(32).toString("base64")}`;
-  writeFileSync(users, `${secret}\n"${USER}" "${formatVerifier(await makeVerifier(PASSWORD))}"\n`, { mode: 0o600 });
+  writeFileSync(users, `${secret}\n"${USER}" "${await verifierAtServer(database)}"\n`, { mode: 0o600 });
   const passwords = join(folder, "bench-passwords");
   writeFileSync(passwords, `*:*:*:${USER}:${PASSWORD}\n`, { mode: 0o600 });
   const stack = await Stack.create(database, {
     checkpointIntervalMs: 1000,
     limits: { clients: options.idle + 1000 },
-    proxyKeys: { auth: [{ method: "terminate" }], users, upstream_passwords: passwords, pool: { mode: "transaction", size: 10 } },
+    proxyKeys: {
+      auth: [{ method: "terminate" }],
+      users,
+      upstream_passwords: passwords,
+      pool: { mode: "transaction", size: 10 },
+    },
   });
   await stack.start();
   const bouncer = await startBouncer(database.port, "transaction");

@@ -3,6 +3,7 @@ import { rmSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { startDatabase, temporaryFolder } from "../support/stack.ts";
 import { benchAudit } from "./audit.ts";
+import { benchConnections } from "./connections.ts";
 import { benchCopy } from "./copy.ts";
 import { benchExport } from "./export.ts";
 import { benchGrowth } from "./growth.ts";
@@ -14,7 +15,8 @@ import { benchWitness } from "./witness.ts";
 
 const USAGE = `npm run bench -- [NAMES] [options]
 
-  --only NAMES    some of pgbench, rules, log, audit, export, search, copy, witness, separated by commas [all]
+  --only NAMES    some of pgbench, rules, connections, copy, log, audit, export, search,
+                  witness, separated by commas [all]
   --seconds N     length of a round of pgbench [10]
   --rounds N      rounds, each way in turn [3]
   --clients N     of pgbench [16]
@@ -25,7 +27,7 @@ const USAGE = `npm run bench -- [NAMES] [options]
 
 const { values, positionals } = parseArgs({
   options: {
-    only: { type: "string", default: "pgbench,rules,log,audit,export,search,copy,witness" },
+    only: { type: "string", default: "pgbench,rules,connections,log,audit,export,search,copy,witness" },
     seconds: { type: "string" },
     rounds: { type: "string" },
     clients: { type: "string", default: "16" },
@@ -55,13 +57,15 @@ if (only.has("growth")) {
 }
 if (only.has("search")) await benchSearch({ entries, rounds: values.smoke ? 5 : 100 });
 if (only.has("witness")) await benchWitness({ logs: values.smoke ? 20 : 200, requests: values.smoke ? 500 : 10_000 });
-if (["pgbench", "rules", "copy"].some((name) => only.has(name))) {
+if (["pgbench", "rules", "connections", "copy"].some((name) => only.has(name))) {
   const folder = temporaryFolder("bench");
   const database = await startDatabase(folder);
   try {
     const load = { seconds, rounds, clients: Number(values.clients) };
     if (only.has("pgbench")) await benchPgbench(database, load);
     if (only.has("rules")) await benchRules(database, load);
+    if (only.has("connections"))
+      await benchConnections(database, folder, { seconds, idle: values.smoke ? 500 : 10_000 });
     if (only.has("copy")) await benchCopy(database, { megabytes: values.smoke ? 20 : 500, rounds });
   } finally {
     await database.stop();

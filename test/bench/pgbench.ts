@@ -1,12 +1,12 @@
 /** pgbench through the proxy in each durability mode, beside PostgreSQL itself and PgBouncer, round by round. */
 import { type ChildProcess, spawn } from "node:child_process";
-import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Postgres } from "@vitrine/cli";
-import pg from "pg";
-import { DATABASE, freePort, PASSWORD, ROOT, Stack, USER } from "../support/stack.ts";
+import { DATABASE, PASSWORD, ROOT, Stack, USER } from "../support/stack.ts";
+import { startBouncer } from "./bouncer.ts";
 import { cpuSeconds, median, percentile, table, version } from "./machine.ts";
 
 export interface PgbenchOptions {
@@ -54,7 +54,7 @@ export async function benchPgbench(database: Postgres, options: PgbenchOptions):
   const direct = { host: "127.0.0.1", port: database.port };
   await pgbench(direct.port, ["-i", "-q", "-s", "10"]);
   const ways: Way[] = [{ name: "PostgreSQL directly", port: database.port, processes: {} }];
-  const bouncer = await startBouncer(database.port);
+  const bouncer = await startBouncer(database.port, "session");
   if (bouncer === undefined) console.log("\nPgBouncer: skipped, it is not installed");
   else ways.push({ name: "PgBouncer, session", port: bouncer.port, processes: { pgbouncer: bouncer.pid } });
   for (const [mode, durability] of Object.entries(MODES)) {
@@ -244,52 +244,6 @@ function pgbench(port: number, args: readonly string[]): Promise<string> {
     child.once("error", reject);
     child.once("close", (code) => (code === 0 ? resolve(output) : reject(new Error(`pgbench: ${output}`))));
   });
-}
-
-async function startBouncer(upstream: number): Promise<{ port: number; pid: number; stop: () => void } | undefined> {
-  if (version("pgbouncer", "--version") === undefined) return undefined;
-  const folder = mkdtempSync(join(tmpdir(), "vitrine-pgbouncer-"));
-  chmodSync(folder, 0o755);
-  const port = await freePort();
-  writeFileSync(join(folder, "users"), `"${USER}" "${PASSWORD}"\n`);
-  writeFileSync(
-    join(folder, "pgbouncer.ini"),
-    [
-      "[databases]",
-      `* = host=127.0.0.1 port=${upstream}`,
-      "[pgbouncer]",
-      "listen_addr = 127.0.0.1",
-      `listen_port = ${port}`,
-      "unix_socket_dir =",
-      "auth_type = scram-sha-256",
-      `auth_file = ${join(folder, "users")}`,
-      "pool_mode = session",
-      "max_client_conn = 500",
-      "default_pool_size = 90",
-      "log_connections = 0",
-      "log_disconnections = 0",
-    ].join("\n"),
-  );
-  const args = process.getuid?.() === 0 ? ["-q", "-u", "nobody"] : ["-q"];
-  const child: ChildProcess = spawn("pgbouncer", [...args, join(folder, "pgbouncer.ini")], { stdio: "ignore" });
-  for (let attempt = 0; attempt < 50; attempt += 1) {
-    const client = new pg.Client({ host: "127.0.0.1", port, user: USER, password: PASSWORD, database: DATABASE });
-    try {
-      await client.connect();
-      await client.end();
-      break;
-    } catch {
-      await sleep(100);
-    }
-  }
-  return {
-    port,
-    pid: child.pid!,
-    stop: () => {
-      child.kill("SIGTERM");
-      rmSync(folder, { recursive: true, force: true });
-    },
-  };
 }
 
 async function report(ways: readonly Way[]): Promise<void> {
