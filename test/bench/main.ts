@@ -62,7 +62,7 @@ if (["pgbench", "rules", "connections", "copy"].some((name) => only.has(name))) 
   const database = await startDatabase(folder);
   try {
     const load = { seconds, rounds, clients: Number(values.clients) };
-    if (only.has("pgbench")) await benchPgbench(database, load);
+    if (only.has("pgbench")) await benchPgbench(database, folder, load);
     if (only.has("rules")) await benchRules(database, load);
     if (only.has("connections"))
       await benchConnections(database, folder, { seconds, idle: values.smoke ? 500 : 10_000 });

@@ -8,6 +8,7 @@ import type { Postgres } from "@vitrine/cli";
 import { DATABASE, PASSWORD, ROOT, Stack, USER } from "../support/stack.ts";
 import { startBouncer } from "./bouncer.ts";
 import { cpuSeconds, median, percentile, table, version } from "./machine.ts";
+import { startAudited } from "./pgaudit.ts";
 
 export interface PgbenchOptions {
   readonly seconds: number;
@@ -46,7 +47,8 @@ const MODES = {
   relaxed: { reads: "relaxed", others: "relaxed" },
 } as const;
 
-export async function benchPgbench(database: Postgres, options: PgbenchOptions): Promise<void> {
+/** @param folder for a server with pgaudit */
+export async function benchPgbench(database: Postgres, folder: string, options: PgbenchOptions): Promise<void> {
   if (version("pgbench", "--version") === undefined) {
     console.log("\npgbench: skipped, it is not installed");
     return;
@@ -57,6 +59,12 @@ export async function benchPgbench(database: Postgres, options: PgbenchOptions):
   const bouncer = await startBouncer(database.port, "session");
   if (bouncer === undefined) console.log("\nPgBouncer: skipped, it is not installed");
   else ways.push({ name: "PgBouncer, session", port: bouncer.port, processes: { pgbouncer: bouncer.pid } });
+  const audited = await startAudited(folder);
+  const behind = audited === undefined ? undefined : await startBouncer(audited.port, "session");
+  if (audited !== undefined && behind !== undefined) {
+    await pgbench(audited.port, ["-i", "-q", "-s", "10"]);
+    ways.push({ name: `PgBouncer, ${audited.name}`, port: behind.port, processes: { pgbouncer: behind.pid } });
+  } else console.log("\npgaudit: skipped, there is no PostgreSQL with it, or this is not root");
   for (const [mode, durability] of Object.entries(MODES)) {
     const stack = await (await Stack.create(database, { durability, checkpointIntervalMs: 1000 })).start();
     const processes = { proxy: stack.proxy.pid!, log: stack.log.pid! };
@@ -68,6 +76,8 @@ export async function benchPgbench(database: Postgres, options: PgbenchOptions):
   } finally {
     for (const { stack } of ways) await stack?.destroy();
     bouncer?.stop();
+    behind?.stop();
+    await audited?.stop();
   }
 }
 
@@ -123,7 +133,8 @@ async function compare(load: (typeof LOADS)[number], ways: readonly Way[], optio
   }
   const of = (way: Way, value: (sample: Sample) => number): number => median(samples.get(way)!.map(value));
   const base = of(ways[0]!, ({ tps }) => tps);
-  const peer = ways.find(({ name }) => name.startsWith("PgBouncer"));
+  // The one that records statements, where there is one.
+  const peer = ways.findLast(({ name }) => name.startsWith("PgBouncer"));
   const rows = [
     [
       "",
@@ -131,7 +142,7 @@ async function compare(load: (typeof LOADS)[number], ways: readonly Way[], optio
       "min",
       "max",
       `of ${ways[0]!.name}`,
-      "of PgBouncer",
+      `of ${peer?.name ?? "PgBouncer"}`,
       "p50 ms",
       "p95 ms",
       "p99 ms",
@@ -255,9 +266,6 @@ async function report(ways: readonly Way[]): Promise<void> {
     rows.push([name, String(size), per("log/store"), per("log/index")]);
   }
   console.log(`\ndisk, tree and entries and disclosures\n${table(rows)}`);
-  console.log(
-    "The peer records nothing: PgBouncer stands before PostgreSQL without pgaudit, which this PostgreSQL does not have.",
-  );
 }
 
 function folderBytes(folder: string): number {
