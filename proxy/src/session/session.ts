@@ -322,7 +322,12 @@ export class Session {
 
   /** Who stands behind the login, as far as that was authenticated. */
   #person(): string | undefined {
-    return this.#shared.identity?.authenticated({ login: this.startup.user, certificate: [] });
+    const names = this.encryption?.certificate?.names;
+    const certificate = [
+      ...(names?.commonName === undefined ? [] : [names.commonName]),
+      ...(names?.alternatives ?? []),
+    ];
+    return this.#shared.identity?.authenticated({ login: this.startup.user, certificate });
   }
 
   #client(): string {

@@ -136,6 +136,20 @@ t.test("entries have the one and the other, and never mixed", async (t) => {
   );
 });
 
+t.test("the names in a certificate, the subject's first", async (t) => {
+  const rules: IdentityRule[] = [{ from: "certificate", pattern: "^(?<user>[^@]+)@example\\.org$" }];
+  const actor = (commonName: string | undefined, alternatives: string[]): unknown => {
+    const stage = new Stage({ loggedIn: false, identity: new Identity(rules) });
+    const names = { commonName, alternatives, dns: [], ips: [] };
+    stage.session.encryption = { certificate: { digest: "0".repeat(64), names }, endPoint: undefined };
+    stage.server(B.auth(0), B.ready());
+    return (stage.spool.entries[0]!.actor as { identity?: string }).identity;
+  };
+  t.equal(actor("ann@example.org", ["bob@example.org"]), "ann");
+  t.equal(actor("ann", ["dns.example", "bob@example.org"]), "bob");
+  t.equal(actor(undefined, ["bob@other.example"]), undefined);
+});
+
 t.test("the configuration", async (t) => {
   const good = parseIdentityRules(
     [{ from: "login", pattern: "(?<user>.)" }, { from: "comment", key: "u" }, { from: "traceparent" }],
