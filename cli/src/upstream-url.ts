@@ -1,3 +1,4 @@
+import path from "node:path";
 import type { Address } from "./address.ts";
 import { CliError } from "./errors.ts";
 
@@ -7,22 +8,23 @@ export interface Upstream extends Address {
   readonly database: string | undefined;
   /** Further connection parameters, carried over to the printed connection string. */
   readonly parameters: string;
+  /** Those that concern TLS, which are the proxy's: it is the one who connects to the server. */
+  readonly tls: string;
 }
 
-/** Values that ask for TLS or GSSAPI all the way, which the proxy cannot give: it speaks to the server in the clear. */
-const DEMANDS_ENCRYPTION: Record<string, RegExp> = {
-  sslmode: /^(require|verify-ca|verify-full)$/,
-  ssl: /^(1|true|yes|on|require)$/i,
-  requiressl: /^(1|true|yes|on)$/i,
+/** Values that ask for what ends at the proxy. */
+const DEMANDS_ALL_THE_WAY: Record<string, RegExp> = {
   gssencmode: /^require$/,
   channel_binding: /^require$/,
-  sslnegotiation: /^direct$/,
 };
+const YES = /^(1|true|yes|on|require)$/i;
+/** Parameters that name files. Those are here, and not where the proxy's configuration is. */
+const FILES = new Set(["sslrootcert", "sslcert", "sslkey"]);
 
 /**
  * Reads the URL of a PostgreSQL server, in libpq's form (PostgreSQL section 34.1.1.2). A password in it is dropped.
  *
- * @throws CliError `usage` when it is no such URL, `upstream_tls` when it demands an encrypted connection
+ * @throws CliError `usage` when it is no such URL, `upstream_tls` when it demands a protection that ends at the proxy
  */
 export function parseUpstream(text: string): Upstream {
   // The text may hold a password, so no message repeats it.
@@ -38,11 +40,11 @@ export function parseUpstream(text: string): Upstream {
     throw new CliError("usage", `--upstream must name a host; Unix sockets are not supported; ${example}`);
   }
   for (const [name, value] of url.searchParams) {
-    if (DEMANDS_ENCRYPTION[name]?.test(value)) {
+    if (DEMANDS_ALL_THE_WAY[name]?.test(value)) {
       throw new CliError(
         "upstream_tls",
-        `--upstream has ${name}=${value}, but TLS between the proxy and the server is not supported yet; ` +
-          "use a server that the proxy reaches over a trusted network, and leave the parameter out",
+        `--upstream has ${name}=${value}, which the proxy cannot give, for it stands between: ` +
+          "leave it out, and say sslmode=verify-full to have the server verified",
       );
     }
   }
@@ -50,6 +52,7 @@ export function parseUpstream(text: string): Upstream {
   const port = url.port === "" ? 5432 : Number(url.port);
   if (port === 0) throw new CliError("usage", "--upstream names port 0; name the port of the server");
   for (const name of ["password", "passfile"]) url.searchParams.delete(name);
+  const tls = takeTls(url.searchParams);
   try {
     return {
       host: decodeURIComponent(url.hostname.replace(/^\[|\]$/g, "")),
@@ -57,10 +60,25 @@ export function parseUpstream(text: string): Upstream {
       user: decode(url.username),
       database: decode(url.pathname.slice(1)),
       parameters: url.searchParams.toString(),
+      tls,
     };
   } catch (error) {
     throw new CliError("usage", "--upstream has a malformed percent-escape", { cause: error });
   }
+}
+
+/** Takes out what the proxy has to know, in libpq's present names. */
+function takeTls(parameters: URLSearchParams): string {
+  const taken = new URLSearchParams();
+  for (const [name, value] of [...parameters]) {
+    if (!/^ssl|^requiressl$/.test(name)) continue;
+    parameters.delete(name);
+    if (name === "ssl" || name === "requiressl") {
+      if (YES.test(value) && !taken.has("sslmode")) taken.set("sslmode", "require");
+      // `allow` begins in the clear, and that is as far as the proxy goes.
+    } else if (value !== "allow") taken.set(name, FILES.has(name) && value !== "system" ? path.resolve(value) : value);
+  }
+  return taken.toString();
 }
 
 /**
@@ -70,7 +88,7 @@ export function parseUpstream(text: string): Upstream {
  */
 export function connectionString(
   to: Address,
-  as: { user?: string | undefined; password?: string; database?: string | undefined; parameters?: string },
+  as: { user?: string | undefined; password?: string; database?: string | undefined; parameters?: string | undefined },
 ): string {
   const host = to.host.includes(":") ? `[${to.host}]` : to.host;
   const user = as.user === undefined ? "" : encodeURIComponent(as.user);

@@ -41,8 +41,8 @@ t.test("a wrong command line is one line on standard error, and status 64", asyn
     [["up", "here"], /'here'.*vitrine up --help/],
     [["up", "--proxy", "6432"], /--proxy "6432" is not HOST:PORT/],
     [
-      ["up", "--upstream", "postgres://db:5432/x?sslmode=verify-full"],
-      /upstream_tls.*sslmode=verify-full.*not supported/,
+      ["up", "--upstream", "postgres://db:5432/x?channel_binding=require"],
+      /upstream_tls.*channel_binding=require.*cannot give/,
     ],
     [["log-server"], /--config FILE is missing/],
     [["proxy", "--config"], /--config.*argument missing/],

@@ -1,3 +1,4 @@
+import path from "node:path";
 import t from "tap";
 import { connectionString, parseUpstream } from "../src/upstream-url.ts";
 
@@ -10,11 +11,12 @@ t.test("host, port, user and database are taken, a password is not", async (t) =
     port: 5433,
     user: "ann@x",
     database: "my db",
-    parameters: "application_name=a&sslmode=prefer",
+    parameters: "application_name=a",
+    tls: "sslmode=prefer",
   });
   t.equal(
     connectionString({ host: "127.0.0.1", port: 6432 }, upstream),
-    "postgres://ann%40x@127.0.0.1:6432/my%20db?application_name=a&sslmode=prefer",
+    "postgres://ann%40x@127.0.0.1:6432/my%20db?application_name=a",
   );
 });
 
@@ -25,23 +27,37 @@ t.test("what is left out has libpq's default or stays out", async (t) => {
     user: undefined,
     database: undefined,
     parameters: "",
+    tls: "",
   });
   t.equal(connectionString({ host: "::1", port: 1 }, {}), "postgres://[::1]:1");
 });
 
-t.test("a demand for encryption is refused in its own words", async (t) => {
-  for (const demand of [
-    "sslmode=require",
-    "sslmode=verify-ca",
-    "ssl=true",
-    "requiressl=1",
-    "gssencmode=require",
-    "channel_binding=require",
-  ]) {
-    t.throws(() => parseUpstream(`postgres://db/x?${demand}`), { code: "upstream_tls", message: new RegExp(demand) });
+t.test("what concerns TLS is the proxy's, with files where the command was given", async (t) => {
+  for (const [given, tls] of [
+    ["sslmode=verify-full&sslrootcert=system&sslsni=0", "sslmode=verify-full&sslrootcert=system&sslsni=0"],
+    ["sslmode=disable", "sslmode=disable"],
+    ["sslmode=allow", ""],
+    ["ssl=true", "sslmode=require"],
+    ["requiressl=1", "sslmode=require"],
+    ["ssl=false", ""],
+    ["ssl_min_protocol_version=TLSv1.3", "ssl_min_protocol_version=TLSv1.3"],
+  ] as const) {
+    const upstream = parseUpstream(`postgres://db/x?${given}&application_name=a`);
+    t.same([upstream.tls, upstream.parameters], [tls, "application_name=a"]);
   }
-  for (const harmless of ["sslmode=disable", "sslmode=allow", "sslmode=prefer", "ssl=false"]) {
-    t.equal(parseUpstream(`postgres://db/x?${harmless}`).parameters, harmless);
+  const { tls } = parseUpstream("postgres://db/x?sslrootcert=root.crt&sslkey=/etc/key");
+  t.same(
+    [...new URLSearchParams(tls)],
+    [
+      ["sslrootcert", path.resolve("root.crt")],
+      ["sslkey", "/etc/key"],
+    ],
+  );
+});
+
+t.test("a demand for what ends at the proxy is refused in its own words", async (t) => {
+  for (const demand of ["gssencmode=require", "channel_binding=require"]) {
+    t.throws(() => parseUpstream(`postgres://db/x?${demand}`), { code: "upstream_tls", message: new RegExp(demand) });
   }
 });
 

@@ -34,7 +34,6 @@ public class Suite {
       Properties properties = new Properties();
       properties.setProperty("user", args[1]);
       properties.setProperty("password", args[2]);
-      properties.setProperty("sslmode", "disable");
       properties.setProperty("preferQueryMode", mode);
       properties.setProperty("prepareThreshold", "2");
       show("mode", mode);

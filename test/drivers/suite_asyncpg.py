@@ -3,6 +3,7 @@
 import asyncio
 import datetime
 import json
+import os
 
 import asyncpg
 
@@ -19,7 +20,7 @@ async def failing(step, work):
 
 
 async def main():
-    connection = await asyncpg.connect(ssl=False)
+    connection = await asyncpg.connect(ssl=os.environ["PGSSLMODE"])
     show("settings", connection.get_settings().server_encoding)
     show("select", [tuple(row) for row in await connection.fetch("SELECT 1 AS a, 'b' AS b, NULL AS c, 1.50::numeric")])
     show("types", tuple(await connection.fetchrow(
@@ -75,7 +76,7 @@ async def main():
     await connection.reset()
     show("reset", await connection.fetchval("SHOW search_path"))
     await connection.close()
-    pool = await asyncpg.create_pool(ssl=False, min_size=4, max_size=4)
+    pool = await asyncpg.create_pool(ssl=os.environ["PGSSLMODE"], min_size=4, max_size=4)
     async with pool:
         values = await asyncio.gather(*(pool.fetchval("SELECT $1::int * 2", i) for i in range(200)))
         show("pool", sum(values))

@@ -5,6 +5,7 @@ import t from "tap";
 import { version } from "../bench/machine.ts";
 import { type Connection, foreignDrivers } from "../support/foreign.ts";
 import { type Run, run } from "../support/go.ts";
+import { hasOpenssl, OpensslAuthority } from "../support/openssl.ts";
 import { until } from "../support/sessions.ts";
 import { Stack, startDatabase, statements, temporaryFolder } from "../support/stack.ts";
 
@@ -13,7 +14,14 @@ const tools = join(folder, "tools");
 mkdirSync(tools, { recursive: true });
 const drivers = await foreignDrivers(tools);
 const database = await startDatabase(folder);
-const stack = await (await Stack.create(database)).start();
+const noOpenssl = hasOpenssl() ? false : "no openssl to make a certificate with";
+const stack = await (await Stack.create(database, { proxyKeys: encryption() })).start();
+
+function encryption(): Record<string, unknown> {
+  if (noOpenssl !== false) return {};
+  const { cert, key } = new OpensslAuthority(folder).issue("proxy");
+  return { tls: { mode: "prefer", cert, key } };
+}
 
 for (const driver of drivers) {
   t.test(driver.name, { skip: driver.skip }, async (t) => {
@@ -24,6 +32,11 @@ for (const driver of drivers) {
     const proxied = await driver.suite(stack.connection("proxied"));
     t.equal(proxied.code, 0, proxied.stderr);
     t.same(proxied.stdout.trimEnd().split("\n"), lines);
+    await t.test("over TLS", { skip: noOpenssl }, async (t) => {
+      const encrypted = await driver.suite({ ...stack.connection("proxied"), sslmode: "require" });
+      t.equal(encrypted.code, 0, encrypted.stderr);
+      t.same(encrypted.stdout.trimEnd().split("\n"), lines);
+    });
   });
 }
 

@@ -20,6 +20,8 @@ export interface Connection {
   readonly user: string;
   readonly password: string;
   readonly database: string;
+  /** In the clear when left out. */
+  readonly sslmode?: string;
 }
 
 export interface ForeignDriver {
@@ -32,14 +34,21 @@ export interface ForeignDriver {
 
 const source = (name: string): string => join(ROOT, "test/drivers", name);
 
-function environment({ host, port, user, password, database }: Connection): Record<string, string> {
+function environment({
+  host,
+  port,
+  user,
+  password,
+  database,
+  sslmode = "disable",
+}: Connection): Record<string, string> {
   return {
     PGHOST: host,
     PGPORT: String(port),
     PGUSER: user,
     PGPASSWORD: password,
     PGDATABASE: database,
-    PGSSLMODE: "disable",
+    PGSSLMODE: sslmode,
   };
 }
 
@@ -80,8 +89,8 @@ async function jdbc(folder: string): Promise<ForeignDriver> {
   return {
     name: "pgjdbc",
     skip,
-    suite: ({ host, port, user, password, database }) => {
-      const url = `jdbc:postgresql://${host}:${port}/${database}`;
+    suite: ({ host, port, user, password, database, sslmode = "disable" }) => {
+      const url = `jdbc:postgresql://${host}:${port}/${database}?sslmode=${sslmode}`;
       return run("java", ["-cp", jar, source("Suite.java"), url, user, password], folder, RUN_MS);
     },
   };

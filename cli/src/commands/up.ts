@@ -114,7 +114,7 @@ async function bringUp(options: UpOptions, data: DataFolder, pieces: Piece[], si
 
   setInYaml(data.file("proxyYaml"), {
     listen: formatAddress(options.proxy),
-    upstream: connectionString(upstream, {}),
+    upstream: connectionString(upstream, { parameters: options.upstream?.tls }),
     "log.url": log,
   });
   const proxy = startChild("proxy", data.file("proxyYaml"), data.file("proxyLog"), notice("proxy"));
