@@ -26,19 +26,21 @@ const ROOMS: Readonly<Record<string, { readonly packages: readonly RegExp[]; rea
   // How servers are reached, whoever the sessions belong to.
   "proxy/src/upstream": {
     packages: [/^node:/, /^prom-client$/],
-    never: [/^proxy\/src\/(?!(upstream|wire)\/|errors\.ts$)/],
+    never: [/^proxy\/src\/(?!(upstream|wire|tls)\/|errors\.ts$)/],
   },
   "proxy/src/wire": { packages: [/^node:/], never: [/^proxy\/src\/(?!wire\/|errors\.ts$)/] },
   "proxy/src/statements": { packages: [/^node:/, /^libpg-query$/], never: [/^proxy\/src\/(?!statements\/)/] },
   "proxy/src/session": {
     packages: [/^node:/],
-    never: [/^proxy\/src\/(?!(session|audit|wire|statements|access|receipts|identity)\/|errors\.ts$)/],
+    never: [/^proxy\/src\/(?!(session|audit|wire|statements|access|receipts|identity|tls)\/|errors\.ts$)/],
   },
   // Logins are messages and users: no sockets, no records, no sessions.
   "proxy/src/auth": {
     packages: [/^node:(crypto|fs|fs\/promises|path|stream|util)$/, /^@mongodb-js\/saslprep$/],
     never: [/^proxy\/src\/(?!(auth|access|wire)\/|errors\.ts$)/],
   },
+  // Encryption on either side, whoever talks inside it.
+  "proxy/src/tls": { packages: [/^node:/], never: [/^proxy\/src\/(?!(tls|wire)\/|errors\.ts$)/] },
   // What the proxy itself answers: bytes, and nothing of who asks.
   "proxy/src/receipts": { packages: [/^node:/], never: [/^proxy\/src\/(?!(receipts|wire|statements)\/)/] },
   // Who stands behind a login, read from texts: it knows neither messages nor sessions.
