@@ -1,5 +1,6 @@
-import type { Socket } from "node:net";
+import type { AddressInfo, Socket } from "node:net";
 import Fastify, { type FastifyError, type FastifyInstance, type FastifyReply, type FastifyRequest } from "fastify";
+import type { LogServerConfig } from "./config.ts";
 import type { ServerContext } from "./context.ts";
 import { type HttpCode, httpStatus, LogServerError, reason } from "./errors.ts";
 import { ADD, addRoutes } from "./routes/add.ts";
@@ -120,4 +121,23 @@ export function buildServer(context: ServerContext): FastifyInstance {
   searchRoutes(app, context);
   operationRoutes(app, context);
   return app;
+}
+
+/**
+ * @returns where it listens: `http://<host>:<port>`
+ * @throws LogServerError `port_in_use`, `bad_config`
+ */
+export async function listen(app: FastifyInstance, { host, port }: LogServerConfig["listen"]): Promise<string> {
+  try {
+    await app.listen({ host, port });
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === "EADDRINUSE") {
+      const message = `the address ${host}:${port} is taken: stop the process that listens there, or choose another in "listen"`;
+      throw new LogServerError("port_in_use", message, {}, { cause: error });
+    }
+    throw new LogServerError("bad_config", `listen: ${host}:${port}: ${reason(error)}`, {}, { cause: error });
+  }
+  const address = app.server.address() as AddressInfo;
+  return `http://${address.family === "IPv6" ? `[${address.address}]` : address.address}:${address.port}`;
 }

@@ -27,6 +27,7 @@ const ROOMS: readonly (readonly string[])[] = [
     "keys",
     "config-keys",
     "config",
+    "paths",
     "waiting-room",
     "rate-limit",
     "signing-keys",
@@ -55,6 +56,7 @@ const ROOMS: readonly (readonly string[])[] = [
     "metrics",
     "health",
     "edge-check",
+    "open-log",
   ],
   ["context"],
   [

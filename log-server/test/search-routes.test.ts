@@ -150,6 +150,6 @@ t.test("the index has a folder of its own", async (t) => {
   });
   await t.rejects(startLogServer(other.config({ searchIndex: index })), {
     code: "bad_config",
-    message: /index and search_index are both/,
+    message: /search_index .* must not stand in the hash index's directory/,
   });
 });

@@ -118,6 +118,15 @@ t.test("bad_config: paths in the store, sources twice or with another key than b
     guard: join(store, "guard"),
   });
   await fails(t, folder, "bad_config", /index .* must not stand/, { index: store });
+  // An index may be deleted at any time, and with it what stands in it.
+  const { index } = folder.config();
+  const inIndex = join(index, "deep", "x");
+  await fails(t, folder, "bad_config", /^guard .* must not stand in the hash index's directory/, { guard: inIndex });
+  await fails(t, folder, "bad_config", /^store .* must not stand in the hash index's/, { index: join(store, "..") });
+  await fails(t, folder, "bad_config", /^more_keys .* must not stand in the search index's/, {
+    searchIndex: join(folder.path, "search"),
+    moreKeys: [join(folder.path, "search", "new.key")],
+  });
   await fails(t, folder, "bad_config", /registered twice/, { sources: [source.key.vkey, source.key.vkey] });
   await fails(t, folder, "bad_config", /not a verifier key/, { sources: ["x"] });
   await fails(t, folder, "bad_config", /s is registered with .* submitted with/, {
