@@ -1,7 +1,8 @@
 import type { Socket } from "node:net";
 import { TLSSocket } from "node:tls";
 import type { ClientEnd, OpenBackend } from "./backend.ts";
-import { endPointOfServer, unbindOffer } from "./tls/index.ts";
+import { changeFirst } from "./first-messages.ts";
+import { endPointOfServer, withoutPlus } from "./tls/index.ts";
 import {
   cancelUpstream,
   type Enter,
@@ -11,6 +12,7 @@ import {
   type Upstreams,
   unfit,
 } from "./upstream/index.ts";
+import { spokenStartup, withNegotiated } from "./wire/negotiate.ts";
 
 /**
  * Each client gets a server connection of its own, and both authenticate each other through it. What the server is, is
@@ -18,9 +20,10 @@ import {
  */
 export function relayTo(upstreams: Upstreams): OpenBackend {
   const { connectTimeoutMs, hosts, tls } = upstreams;
-  return async ({ raw, encryption }) => {
+  return async ({ raw, startup, encryption }) => {
+    const spoken = spokenStartup(startup);
     const enter: Enter<Socket> = async (stream) => {
-      stream.write(raw);
+      stream.write(spoken ?? raw);
       const ready = await takesSessions(stream, connectTimeoutMs);
       return { value: stream, unready: !ready, dispose: () => stream.destroy() };
     };
@@ -28,6 +31,9 @@ export function relayTo(upstreams: Upstreams): OpenBackend {
     // Of several addresses of a name, a cancel request must reach the one where the session is.
     const { address } = host;
     const at = stream.remoteAddress === undefined ? address : { ...address, at: stream.remoteAddress };
+    if (spoken !== undefined) {
+      await first(stream, (bytes) => withNegotiated(bytes, startup), connectTimeoutMs);
+    }
     const unbound = await unbind(stream, encryption, connectTimeoutMs);
     return {
       stream,
@@ -44,14 +50,29 @@ export function relayTo(upstreams: Upstreams): OpenBackend {
 /**
  * A login that is bound to the client's TLS connection is good at the server only if both show the same certificate. Else
  * the offer is taken away, and those who can do without a binding get in.
- * @throws ProxyError `upstream_lost`, `upstream_unreachable`; the stream is destroyed then
+ * @throws as changeFirst, with the stream destroyed
  */
 async function unbind(stream: Socket, encryption: ClientEnd["encryption"], timeoutMs: number): Promise<boolean> {
   if (!(stream instanceof TLSSocket)) return false;
   const shown = endPointOfServer(stream);
   if (shown !== undefined && encryption?.endPoint?.equals(shown) === true) return false;
+  let removed = false;
+  await first(
+    stream,
+    (bytes) => {
+      const changed = withoutPlus(bytes);
+      removed = changed?.removed === true;
+      return changed?.bytes;
+    },
+    timeoutMs,
+  );
+  return removed;
+}
+
+/** @throws as changeFirst, with the stream destroyed */
+async function first(stream: Socket, change: (bytes: Buffer) => Buffer | undefined, timeoutMs: number): Promise<void> {
   try {
-    return await unbindOffer(stream, timeoutMs);
+    await changeFirst(stream, change, timeoutMs);
   } catch (error) {
     stream.destroy();
     throw error;

@@ -7,12 +7,12 @@ import {
   type DoorStep,
   type LetIn,
   makeKey,
-  negotiate,
   parameterStatus,
   readyForQuery,
 } from "../pool/index.ts";
 import { Framer } from "../wire/framer.ts";
 import { FRONTEND } from "../wire/messages.ts";
+import { negotiate } from "../wire/negotiate.ts";
 import { errorResponse } from "../wire/write.ts";
 import type { Desk } from "./desk.ts";
 import { Dialogue } from "./dialogue.ts";

@@ -3,6 +3,7 @@ import type { Backend, BackendKey, ClientEnd } from "../backend.ts";
 import { ProxyError, toldAs } from "../errors.ts";
 import { Framer } from "../wire/framer.ts";
 import { FRONTEND } from "../wire/messages.ts";
+import { negotiate } from "../wire/negotiate.ts";
 import { errorResponse } from "../wire/write.ts";
 import type { Door, DoorStep, LetIn } from "./door.ts";
 import type { Lane, LaneOwner } from "./lane.ts";
@@ -15,7 +16,7 @@ import { SessionState } from "./session-state.ts";
 import { type PoolMode, poolKey } from "./settings.ts";
 import type { ClientStats } from "./stats.ts";
 import { TransactionLane } from "./transaction-lane.ts";
-import { backendKeyData, makeKey, negotiate, parameterStatus, readyForQuery } from "./welcome.ts";
+import { backendKeyData, makeKey, parameterStatus, readyForQuery } from "./welcome.ts";
 
 /** Of a password message (PG_MAX_AUTH_TOKEN_LENGTH in PostgreSQL). */
 const PASSWORD_BYTES = 65_536;

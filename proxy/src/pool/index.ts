@@ -10,7 +10,7 @@ export type { Door, DoorStep, LetIn } from "./door.ts";
 export { type OpenServer, Pools } from "./pools.ts";
 export type { OpenedServer } from "./server.ts";
 export type { PoolSettings } from "./settings.ts";
-export { backendKeyData, makeKey, negotiate, parameterStatus, readyForQuery } from "./welcome.ts";
+export { backendKeyData, makeKey, parameterStatus, readyForQuery } from "./welcome.ts";
 
 /**
  * @param doorFor who lets a client in

@@ -3,7 +3,7 @@
 export { type ClientTlsSettings, clientTlsSettings, TLS_KEYS } from "./client-settings.ts";
 export { type ClientEncryption, ClientTls } from "./client-side.ts";
 export { TlsInForce } from "./in-force.ts";
-export { unbindOffer } from "./mechanisms.ts";
+export { withoutPlus } from "./mechanisms.ts";
 export { type EncryptionRequest, Negotiation } from "./negotiation.ts";
 export { type ServerTlsSettings, serverTlsSettings } from "./server-settings.ts";
 export { endPointOfServer, ServerTls } from "./server-side.ts";

@@ -1,5 +1,3 @@
-import type { Duplex } from "node:stream";
-import { ProxyError } from "../errors.ts";
 import { BACKEND } from "../wire/messages.ts";
 import { frame } from "../wire/write.ts";
 
@@ -11,46 +9,8 @@ const MAX_BYTES = 65_536;
 
 /**
  * Takes the mechanisms that bind the login to the server's TLS connection (RFC 5802 section 6) out of its offer: the client
- * would bind it to its own connection, which ends at the proxy, and the server would refuse that. The first messages are
- * waited for, changed, and left in the stream, unread.
+ * would bind it to its own connection, which ends at the proxy, and the server would refuse that.
  *
- * @returns whether there were any
- * @throws ProxyError `upstream_lost`, `upstream_unreachable`
- */
-export function unbindOffer(stream: Duplex, timeoutMs: number): Promise<boolean> {
-  return new Promise((resolve, reject) => {
-    let seen: Buffer = Buffer.alloc(0);
-    const end = (): void => {
-      clearTimeout(timer);
-      stream.off("readable", onReadable).off("end", onLost).off("error", onLost).off("close", onLost);
-    };
-    const onLost = (): void => {
-      end();
-      reject(new ProxyError("upstream_lost", "the database server closed the connection during the login"));
-    };
-    const onReadable = (): void => {
-      const chunk = stream.read() as Buffer | null;
-      if (chunk === null) {
-        if (stream.readableEnded || stream.destroyed) onLost();
-        return;
-      }
-      seen = seen.length === 0 ? chunk : Buffer.concat([seen, chunk]);
-      const changed = withoutPlus(seen);
-      if (changed === undefined) return;
-      end();
-      stream.unshift(changed.bytes);
-      resolve(changed.removed);
-    };
-    const timer = setTimeout(() => {
-      end();
-      const why = `no connection to the database server: no answer to the login within ${timeoutMs / 1000} s`;
-      reject(new ProxyError("upstream_unreachable", why));
-    }, timeoutMs);
-    stream.on("readable", onReadable).once("end", onLost).once("error", onLost).once("close", onLost);
-  });
-}
-
-/**
  * @param bytes the server's first ones
  * @returns them without the offer; undefined when it is not seen yet whether there is one
  */
