@@ -31,7 +31,13 @@ export type Invocation =
   | { readonly do: "rules"; readonly command: RulesCommand }
   | { readonly do: "tool"; readonly command: ToolCommand }
   | { readonly do: "order"; readonly command: OrderCommand }
-  | { readonly do: "key"; readonly name: string; readonly output: string | undefined };
+  | {
+      readonly do: "key";
+      readonly name: string;
+      readonly output: string | undefined;
+      /** Of a proxy, whose missing keys are made; undefined: one key. */
+      readonly workers: number | undefined;
+    };
 
 /**
  * Reads the command line.
@@ -103,7 +109,8 @@ function readRotateKey(argv: string[]): Invocation {
 }
 
 function readKey(argv: string[]): Invocation {
-  const { values, positionals } = parse(argv, { ...HELP, output: { type: "string", short: "o" } }, "key", true);
+  const options = { ...HELP, output: { type: "string", short: "o" }, workers: { type: "string" } } as const;
+  const { values, positionals } = parse(argv, options, "key", true);
   if (values.help) return { do: "help", command: "key" };
   const [name, ...more] = positionals;
   if (name === undefined || more.length > 0) {
@@ -112,7 +119,11 @@ function readKey(argv: string[]): Invocation {
   if (name === "" || /[\s+]/u.test(name)) {
     throw new CliError("usage", `${JSON.stringify(name)} cannot name a key: it is empty, or holds white space or "+"`);
   }
-  return { do: "key", name, output: values.output };
+  if (values.workers !== undefined && !/^[1-9][0-9]{0,2}$/.test(values.workers)) {
+    throw new CliError("usage", "--workers must be a number from 1 to 999; see vitrine key --help");
+  }
+  const workers = values.workers === undefined ? undefined : Number(values.workers);
+  return { do: "key", name, output: values.output, workers };
 }
 
 function asCommand(name: string): Command {

@@ -1,5 +1,5 @@
 import { readFileSync, renameSync, writeFileSync } from "node:fs";
-import { isMap, isScalar, parseDocument, stringify } from "yaml";
+import { isMap, isScalar, isSeq, parseDocument, stringify } from "yaml";
 import { CliError } from "./errors.ts";
 
 /** The first log-server.yaml of a data folder. `listen` is set at each start. */
@@ -83,6 +83,38 @@ export function setInYaml(file: string, values: Record<string, string>): void {
     for (const [at, value] of missing) completed.setIn(at, value);
     after = completed.toString({ lineWidth: 0 });
   }
-  writeFileSync(`${file}.new`, after, { mode: 0o600, flush: true });
+  replace(file, after);
+}
+
+/**
+ * Adds an item to a list at the top of a YAML file, unless it is there, and leaves everything else as it is.
+ *
+ * @throws CliError `bad_config` when the file is not YAML, or has something else than a list there
+ */
+export function addInYaml(file: string, key: string, value: string): void {
+  const before = readFileSync(file, "utf8");
+  const document = parseDocument(before);
+  const list = document.get(key, true) ?? document.createNode([]);
+  if (document.errors.length > 0 || !isMap(document.contents) || !isSeq(list)) {
+    throw new CliError("bad_config", `${file}: ${key} is not a list; correct it`);
+  }
+  if ((list.toJSON() as unknown[]).includes(value)) return;
+  const last = list.items.at(-1);
+  const end = isScalar(last) ? last.range?.[1] : undefined;
+  if (list.flow !== true && end !== undefined && isScalar(last) && last.range) {
+    // Behind the line of the last item, as that one is indented: a person's layout stays.
+    const line = before.lastIndexOf("\n", last.range[0]) + 1;
+    const dash = /^[ \t]*-[ \t]+/.exec(before.slice(line))?.[0] ?? "  - ";
+    const at = before.indexOf("\n", end) < 0 ? before.length : before.indexOf("\n", end);
+    replace(file, `${before.slice(0, at)}\n${dash}${value}${before.slice(at)}`);
+    return;
+  }
+  list.add(document.createNode(value));
+  document.set(key, list);
+  replace(file, document.toString({ lineWidth: 0 }));
+}
+
+function replace(file: string, text: string): void {
+  writeFileSync(`${file}.new`, text, { mode: 0o600, flush: true });
   renameSync(`${file}.new`, file);
 }

@@ -96,7 +96,7 @@ rules test   says of each statement in TEXT which rule decides, and why the
 `,
   key: `Makes an Ed25519 key pair for a log or a source.
 
-Usage: vitrine key NAME [-o FILE]
+Usage: vitrine key NAME [-o FILE] [--workers N]
 
 NAME is what signatures will carry: the log's origin (such as
 example.org/audit), or a source's name (such as example.org/audit/proxy-1). It
@@ -105,6 +105,8 @@ holds neither white space nor "+".
 Options:
   -o, --output FILE  where the signing key goes, readable by you only
                      [the last part of NAME, and .key]
+  --workers N        for a proxy with so many workers: the keys of all of them,
+                     as far as they are missing, in FILE, FILE.worker-2 ...
   -h, --help         print this
 
 Prints the verifier key, which is public. A file that exists is never replaced.

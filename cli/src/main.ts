@@ -17,7 +17,7 @@ async function run(invocation: Invocation): Promise<number> {
       process.stdout.write(readFileSync(new URL(`../../share/${invocation.part}.yaml`, import.meta.url), "utf8"));
       return 0;
     case "key":
-      return (await import("./commands/key.ts")).makeKey(invocation.name, invocation.output);
+      return makeKeys(invocation);
     case "search":
       return (await import("./commands/search.ts")).runSearch(invocation.command);
     case "reconcile":
@@ -70,3 +70,8 @@ if (process.connected) process.disconnect();
 // The process ends when nothing is left to do, so that what was written to a pipe is read to its end; something that
 // was forgotten must not keep it.
 setTimeout(() => process.exit(), 5000).unref();
+
+async function makeKeys({ name, output, workers }: Extract<Invocation, { do: "key" }>): Promise<number> {
+  const { makeKey, makeWorkerKeys } = await import("./commands/key.ts");
+  return workers === undefined ? makeKey(name, output) : makeWorkerKeys(name, output, workers);
+}

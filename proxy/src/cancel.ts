@@ -6,6 +6,12 @@ import type { Backend, BackendKey } from "./backend.ts";
  */
 export class CancelKeys {
   readonly #backends = new Map<string, Backend>();
+  readonly #elsewhere: ((key: BackendKey) => void) | undefined;
+
+  /** @param elsewhere told of a key that is none of these */
+  constructor(elsewhere?: (key: BackendKey) => void) {
+    this.#elsewhere = elsewhere;
+  }
 
   add(key: BackendKey, backend: Backend): void {
     this.#backends.set(nameOf(key), backend);
@@ -15,7 +21,13 @@ export class CancelKeys {
     this.#backends.delete(nameOf(key));
   }
 
-  /** Like the server, says nothing about whether the key was good or the request arrived. */
+  /** A client asks. Like the server, says nothing about whether the key was good or the request arrived. */
+  async request(key: BackendKey): Promise<void> {
+    if (this.#backends.has(nameOf(key))) await this.cancel(key);
+    else this.#elsewhere?.(key);
+  }
+
+  /** Does it, where the key is one of these. */
   async cancel(key: BackendKey): Promise<void> {
     try {
       await this.#backends.get(nameOf(key))?.cancel(key);

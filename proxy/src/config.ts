@@ -29,6 +29,8 @@ export interface ProxyConfig {
   readonly upstreamTls: ServerTlsSettings;
   /** How clients may encrypt; undefined: not at all. */
   readonly tls: ClientTlsSettings | undefined;
+  /** Processes that serve clients. */
+  readonly workers: number;
   readonly retry: RetrySettings;
   readonly breaker: BreakerSettings;
   readonly pool: PoolSettings;
@@ -117,6 +119,7 @@ export const CONFIG_KEYS: readonly ConfigKey[] = [
   { path: "limits.idle_timeout_ms", kind: "integer", default: 0, minimum: 0 },
   { path: "limits.idle_in_transaction_ms", kind: "integer", default: 0, minimum: 0 },
   { path: "limits.statement_timeout_ms", kind: "integer", default: 0, minimum: 0 },
+  { path: "workers", kind: "integer", default: 1, minimum: 1 },
   { path: "retry.attempts", kind: "integer", default: 3, minimum: 1 },
   { path: "retry.backoff_ms", kind: "integer", default: 50, minimum: 1 },
   { path: "retry.max_backoff_ms", kind: "integer", default: 1000, minimum: 1 },
@@ -221,6 +224,7 @@ async function build(values: ReadonlyMap<string, unknown>, path: string): Promis
       dirname(path),
       (what) => bad(path, what),
     ),
+    workers: get<number>("workers"),
     retry: {
       attempts: get<number>("retry.attempts"),
       backoffMs: get<number>("retry.backoff_ms"),

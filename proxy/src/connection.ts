@@ -288,7 +288,7 @@ export class Connection {
         clearTimeout(this.#loginTimer);
         // Whatever else it sends is not heard.
         this.#failing = true;
-        this.#context.keys.cancel(packet).finally(() => {
+        this.#context.keys.request(packet).finally(() => {
           this.#endClientWhenReleased();
           this.#finish();
         });

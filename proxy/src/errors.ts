@@ -48,6 +48,7 @@ export const STARTUP_CODES = [
   "log_rolled_back",
   "log_refused",
   "log_unreachable",
+  "worker_failed",
 ] as const;
 
 export type ClientErrorCode = keyof typeof SQLSTATE;

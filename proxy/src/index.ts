@@ -3,5 +3,7 @@ export { type Explained, explain, type Problem, parseRules, type Question, type 
 export { makeNextKey } from "./audit/index.ts";
 export { CONFIG_KEYS, type ConfigKey, type ProxyConfig, parseProxyConfig, readProxyConfig } from "./config.ts";
 export { type ClientErrorCode, ProxyError, type ProxyErrorCode, SQLSTATE, STARTUP_CODES } from "./errors.ts";
-export { type ProxyHooks, type RunningProxy, startProxy } from "./start.ts";
+export type { ProxyHooks, RunningProxy } from "./start.ts";
 export { Analyzer, type Statement } from "./statements/index.ts";
+export { ofWorker, sourceKeyFiles } from "./workers/names.ts";
+export { startProxyOrWorkers as startProxy } from "./workers/start.ts";

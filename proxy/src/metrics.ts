@@ -90,6 +90,7 @@ export class Metrics {
       "vitrine_proxy_spool_age_seconds",
       "Age of the oldest entry that the log has not acknowledged",
       () => stats().oldestAgeMs / 1000,
+      "max",
     );
     this.gauge(
       "vitrine_proxy_unsubmitted_entries",
@@ -104,16 +105,23 @@ export class Metrics {
       () => stats().submitter.retries,
     );
     const states = ["open", "restricted", "closed", "failed"];
-    this.gauge("vitrine_proxy_spool_state", "0 open, 1 restricted, 2 closed, 3 failed", () =>
-      states.indexOf(recorder.state),
+    this.gauge(
+      "vitrine_proxy_spool_state",
+      "0 open, 1 restricted, 2 closed, 3 failed",
+      () => states.indexOf(recorder.state),
+      "max",
     );
   }
 
-  /** A gauge that is read when it is asked for. */
-  gauge(name: string, help: string, read: () => number): void {
+  /**
+   * A gauge that is read when it is asked for.
+   * @param aggregator what several workers' values become
+   */
+  gauge(name: string, help: string, read: () => number, aggregator: "sum" | "max" = "sum"): void {
     new Gauge({
       name,
       help,
+      aggregator,
       registers: [this.registry],
       collect() {
         this.set(read());

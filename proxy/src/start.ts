@@ -1,11 +1,12 @@
 import { readFile } from "node:fs/promises";
 import { Access, readRules } from "./access/index.ts";
 import { formatTimestamp, KeyFiles, Recorder } from "./audit/index.ts";
+import type { BackendKey } from "./backend.ts";
 import { CancelKeys } from "./cancel.ts";
 import type { ProxyConfig } from "./config.ts";
 import { ConfigInForce } from "./config-in-force.ts";
 import { ProxyError } from "./errors.ts";
-import { healthOf } from "./health.ts";
+import { type Health, healthOf } from "./health.ts";
 import { Identity } from "./identity/index.ts";
 import { KeyInForce } from "./key-in-force.ts";
 import { type EventName, Lines } from "./lines/index.ts";
@@ -20,9 +21,10 @@ import { Policy } from "./session/policy.ts";
 import { Values } from "./session/values.ts";
 import { Analyzer } from "./statements/index.ts";
 import { Statistics } from "./statistics.ts";
-import { createStatusServer } from "./status.ts";
+import { createStatusServer, listenStatus } from "./status.ts";
 import { ClientTls, ServerTls, TlsInForce } from "./tls/index.ts";
 import { connectUpstream, Retries, type UpstreamAddress, UpstreamMetrics, Upstreams } from "./upstream/index.ts";
+import type { Counts, Places } from "./workers/places.ts";
 
 export interface RunningProxy {
   readonly address: { readonly host: string; readonly port: number };
@@ -37,6 +39,21 @@ export interface RunningProxy {
    * @throws ProxyError `bad_config`; everything stays as it was
    */
   reload(): Promise<string>;
+  health(): Promise<Health>;
+  /** prom-client's, as JSON. */
+  metrics(): Promise<readonly unknown[]>;
+  /** Cancels what runs under this key here, if it is one of a session here. */
+  cancel(key: BackendKey): Promise<void>;
+  /** Fulfilled with the error when it cannot go on; one that only cannot record stays, to tell its clients so. */
+  readonly failed?: Promise<Error>;
+}
+
+/** What a proxy shares with others that serve the same clients. */
+export interface Among {
+  /** How many clients may be logged in here, given how many there are. */
+  places(counts: () => Counts): Places;
+  /** A cancel request for a key that is not known here. */
+  cancel(key: BackendKey): void;
 }
 
 export interface ProxyHooks {
@@ -52,7 +69,7 @@ const SUBMIT_TIMEOUT_MS = 10_000;
 const KNOCK_TIMEOUT_MS = 2_000;
 
 /** @throws ProxyError with one of the start codes of spec/errors.md */
-export async function startProxy(config: ProxyConfig, hooks: ProxyHooks = {}): Promise<RunningProxy> {
+export async function startProxy(config: ProxyConfig, hooks: ProxyHooks = {}, among?: Among): Promise<RunningProxy> {
   const lines = new Lines(hooks.line ?? (() => undefined), config.lines, () => new Date().toISOString());
   const tell = (event: EventName, sentence: string): void => {
     lines.say(event, sentence);
@@ -105,6 +122,8 @@ export async function startProxy(config: ProxyConfig, hooks: ProxyHooks = {}): P
   const reach = new Reach(() => Promise.any(upstreams.hosts.map(({ address }) => knock(address))));
   const statistics = new Statistics();
   const pauses = new Pauses();
+  const keys = new CancelKeys(among && ((key) => among.cancel(key)));
+  const places = among?.places(() => server!);
   server = new ProxyServer({
     shared: {
       recorder,
@@ -124,17 +143,19 @@ export async function startProxy(config: ProxyConfig, hooks: ProxyHooks = {}): P
     },
     open: async (client) => {
       await pauses.untilResumed(client.startup.database);
+      await places?.prepare();
       const backend = await relay(client);
       reach.reached();
       return backend;
     },
-    keys: new CancelKeys(),
+    keys,
     metrics,
     pauses,
     tls: clientTls,
     nextSessionId: () => {
       const refusal = fullHouse();
       if (refusal !== undefined) throw refusal;
+      places?.take();
       return `${recorder.epoch}.${++sessions}`;
     },
     admission: () => {
@@ -151,12 +172,9 @@ export async function startProxy(config: ProxyConfig, hooks: ProxyHooks = {}): P
     running.limitsChanged();
   });
   metrics.watch(running, recorder);
-  const status =
-    config.status === undefined
-      ? undefined
-      : createStatusServer(metrics, () =>
-          healthOf({ recorder, listener: () => (running.listening ? "ok" : "closed"), reach }),
-        );
+  const health = (): Promise<Health> =>
+    healthOf({ recorder, listener: () => (running.listening ? "ok" : "closed"), reach });
+  const status = config.status === undefined ? undefined : createStatusServer(metrics.registry, health);
   let address: { host: string; port: number };
   const rules =
     access === undefined || config.rules === undefined
@@ -167,14 +185,7 @@ export async function startProxy(config: ProxyConfig, hooks: ProxyHooks = {}): P
     await nextKey.takeUp();
     await rules?.announce();
     if (status !== undefined && config.status !== undefined) {
-      const { host, port } = config.status;
-      await new Promise<void>((resolve, reject) => {
-        status.once("error", reject).listen({ host, port }, () => {
-          // Later ones are about a connection that could not be accepted: others are.
-          status.off("error", reject).on("error", () => undefined);
-          resolve();
-        });
-      });
+      await listenStatus(status, config.status);
     }
     address = await running.listen(config.listen.host, config.listen.port);
     rules?.watch();
@@ -218,6 +229,9 @@ export async function startProxy(config: ProxyConfig, hooks: ProxyHooks = {}): P
     source: recorder.source,
     epoch: recorder.epoch,
     reload,
+    health,
+    metrics: () => metrics.registry.getMetricsAsJSON(),
+    cancel: (key) => keys.cancel(key),
     close: () => {
       closing ??= close();
       return closing;

@@ -1,9 +1,11 @@
 import { createServer, type Server, type ServerResponse } from "node:http";
 import type { Health } from "./health.ts";
-import type { Metrics } from "./metrics.ts";
 
 /** The proxy's own HTTP address, when one is configured: GET /healthz and /metrics, nothing else. */
-export function createStatusServer(metrics: Metrics, health: () => Promise<Health>): Server {
+export function createStatusServer(
+  metrics: { readonly contentType: string; metrics(): Promise<string> },
+  health: () => Promise<Health>,
+): Server {
   return createServer((request, response) => {
     const path = request.url?.split("?")[0];
     if (request.method !== "GET" && request.method !== "HEAD") {
@@ -16,8 +18,8 @@ export function createStatusServer(metrics: Metrics, health: () => Promise<Healt
       });
     } else if (path === "/metrics") {
       answer(response, async () => {
-        const text = await metrics.registry.metrics();
-        response.writeHead(200, { "content-type": metrics.registry.contentType }).end(text);
+        const text = await metrics.metrics();
+        response.writeHead(200, { "content-type": metrics.contentType }).end(text);
       });
     } else {
       response.writeHead(404).end();
@@ -27,4 +29,16 @@ export function createStatusServer(metrics: Metrics, health: () => Promise<Healt
 
 function answer(response: ServerResponse, work: () => Promise<void>): void {
   work().catch(() => response.writeHead(500).end());
+}
+
+/** @throws the system's error when the address is taken or not ours */
+export function listenStatus(server: Server, { host, port }: { host: string; port: number }): Promise<void> {
+  return new Promise<void>((resolve, reject) => {
+    // Of this process alone, also where it has workers.
+    server.once("error", reject).listen({ host, port, exclusive: true }, () => {
+      // Later ones are about a connection that could not be accepted: others are.
+      server.off("error", reject).on("error", () => undefined);
+      resolve();
+    });
+  });
 }

@@ -31,6 +31,8 @@ export interface StackOptions {
   readonly logUrl?: string;
   /** Of the proxy's process. */
   readonly proxyEnvironment?: Record<string, string>;
+  /** Worker processes of the proxy, each with a key of its own. */
+  readonly workers?: number;
   /** Of the log. */
   readonly checkpointIntervalMs?: number;
   /** Further keys of the two parts' configuration files. */
@@ -219,6 +221,11 @@ export class Stack {
     };
     file("log.key", `${log.skey}\n`);
     file("source.key", `${source.skey}\n`);
+    const others = Array.from({ length: (options.workers ?? 1) - 1 }, (_, i) => {
+      const { skey, vkey } = createKey(`${this.source}/worker-${i + 2}`);
+      file(`source.key.worker-${i + 2}`, `${skey}\n`);
+      return vkey;
+    });
     file("log.vkey", `${log.vkey}\n`, 0o644);
     file("tokens", `${createHash("sha256").update(TOKEN).digest("hex")} auditor,admin - tests\n`);
     mkdirSync(join(this.folder, "guard"));
@@ -232,7 +239,7 @@ export class Stack {
         index: "log/index",
         search_index: "log/search",
         guard: "guard/checkpoint",
-        sources: [source.vkey],
+        sources: [source.vkey, ...others],
         tokens: "tokens",
         checkpoint_interval_ms: options.checkpointIntervalMs ?? 100,
         ...options.logKeys,
@@ -251,6 +258,7 @@ export class Stack {
         ...(options.limits === undefined ? {} : { limits: options.limits }),
         ...(options.rules === undefined ? {} : { rules: "rules.yaml" }),
         ...(options.sealed === undefined ? {} : { sealed: options.sealed }),
+        ...(options.workers === undefined ? {} : { workers: options.workers }),
         ...options.proxyKeys,
       }),
     );

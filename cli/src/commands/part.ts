@@ -41,7 +41,7 @@ const START: Record<"log-server" | "proxy", (config: string) => Promise<Part>> =
     });
     const at = formatAddress(proxy.address);
     // A proxy that cannot record stays, to tell its clients so.
-    const failed = new Promise<Error>(() => undefined);
+    const failed = proxy.failed ?? new Promise<Error>(() => undefined);
     const close = async (): Promise<number> => (await proxy.close()).unsubmitted;
     return { at, description: at, close, failed, reload: () => proxy.reload(), writesLines: true };
   },

@@ -13,6 +13,7 @@ import { startPostgres } from "../postgres/server.ts";
 import { checkListen, checkUpstream } from "../probe.ts";
 import { startedReport } from "../report.ts";
 import { connectionString } from "../upstream-url.ts";
+import { registerWorkers, workersOf } from "../worker-sources.ts";
 
 const UPSTREAM_TIMEOUT_MS = 5000;
 
@@ -103,6 +104,7 @@ async function bringUp(options: UpOptions, data: DataFolder, pieces: Piece[], si
   if (upstream === undefined) throw new Error("no upstream");
 
   setInYaml(data.file("logServerYaml"), { listen: formatAddress(options.log) });
+  await prepareWorkers(data);
   const logServer = startChild(
     "log-server",
     data.file("logServerYaml"),
@@ -168,4 +170,13 @@ async function diedByItself(piece: Piece): Promise<{ piece: Piece; error: CliErr
 
 function deathOf(piece: Piece, lastLine: string): CliError {
   return new CliError("part_failed", `${piece.label} ended by itself: ${lastLine}`);
+}
+
+/** Each worker of the proxy is a source of its own. */
+async function prepareWorkers(data: DataFolder): Promise<void> {
+  const workers = workersOf(data.file("proxyYaml"));
+  if (workers === 1) return;
+  const [{ createKey }, { ofWorker }] = await Promise.all([import("@vitrine/log-server"), import("@vitrine/proxy")]);
+  const fileOf = (number: number): string => ofWorker(data.file("sourceKey"), number);
+  registerWorkers(workers, data.read("sourceVkey"), data.file("logServerYaml"), fileOf, createKey);
 }

@@ -74,7 +74,8 @@ function claim(path: string, dir: string): Promise<Server> {
   return new Promise((resolve, reject) => {
     const server = createServer((socket) => socket.destroy());
     server.once("error", (error: NodeJS.ErrnoException) => reject(error.code === "EADDRINUSE" ? locked(dir) : error));
-    server.listen(path, () => {
+    // Not one that worker processes share: the lock must end with the process that has it.
+    server.listen({ path, exclusive: true }, () => {
       server.unref();
       resolve(server);
     });

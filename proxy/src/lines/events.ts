@@ -20,6 +20,8 @@ export const EVENTS = {
   "spool.failed": "error",
   "config.changed": "info",
   "config.refused": "error",
+  "worker.ended": "error",
+  "worker.serves": "info",
   notice: "info",
   "console.command": "info",
 } as const;

@@ -43,6 +43,7 @@ export class UpstreamMetrics {
       name: "vitrine_proxy_breaker_state",
       help: "0 closed, 1 half open, 2 open: nothing is tried",
       labelNames: ["host"],
+      aggregator: "max",
       registers: [this.#registry],
       collect() {
         for (const { name, breaker } of hosts) this.set({ host: name }, STATES.indexOf(breaker.state));

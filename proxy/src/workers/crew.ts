@@ -1,0 +1,230 @@
+import cluster, { type Worker } from "node:cluster";
+import { fileURLToPath } from "node:url";
+import type { BackendKey } from "../backend.ts";
+import { ProxyError, type ProxyErrorCode, SQLSTATE, STARTUP_CODES } from "../errors.ts";
+import type { Answer, FromWorker, Task, ToWorker } from "./messages.ts";
+import { Office } from "./office.ts";
+
+/** So many workers that end within so long are no accident. */
+const MANY_ENDS = 5;
+const ENDS_WITHIN_MS = 60_000;
+/** A worker whose successor ended at once is not followed at once. */
+const AGAIN_MS = 500;
+/** How long a worker may take to say how it is. */
+const ANSWER_MS = 5_000;
+
+interface Member {
+  readonly number: number;
+  worker: Worker;
+  ready: { readonly host: string; readonly port: number; readonly source: string; readonly epoch: number } | undefined;
+}
+
+export interface CrewHooks {
+  line(line: string): void;
+  /** What a worker says a person should know; its line is among the lines. */
+  notice(sentence: string): void;
+  /** What this one says itself. */
+  tell(event: "worker.ended" | "worker.serves", sentence: string): void;
+  /** It cannot go on: no worker stays. */
+  failed(error: ProxyError): void;
+}
+
+/** The worker processes: starts them, starts another for one that ended, and carries what one has to tell the others. */
+export class Crew {
+  readonly office: Office<Member>;
+  /** Workers that ended by themselves. */
+  restarts = 0;
+  readonly #file: string;
+  readonly #hooks: CrewHooks;
+  readonly #members: Member[] = [];
+  readonly #answers = new Map<
+    number,
+    { readonly of: Worker; readonly resolve: (answer: Answer | undefined) => void }
+  >();
+  #asked = 0;
+  #ends: number[] = [];
+  #stopping = false;
+
+  /** @param file the configuration that each worker reads */
+  constructor(file: string, clients: number, hooks: CrewHooks) {
+    this.#file = file;
+    this.#hooks = hooks;
+    this.office = new Office(clients, ({ worker }) => send(worker, { type: "give-back" }));
+  }
+
+  /** How many serve. */
+  get serving(): number {
+    return this.#members.filter(({ ready }) => ready !== undefined).length;
+  }
+
+  /** @throws ProxyError as {@link startProxy}, when one of them cannot start; then none stays */
+  async start(count: number): Promise<NonNullable<Member["ready"]>> {
+    cluster.setupPrimary({
+      exec: fileURLToPath(new URL("./main.js", import.meta.url)),
+      args: [],
+      serialization: "advanced",
+    });
+    const all = await Promise.allSettled(Array.from({ length: count }, (_, i) => this.#begin(i + 1)));
+    const refused = all.find((one) => one.status === "rejected");
+    if (refused !== undefined) {
+      await this.close();
+      throw refused.reason as Error;
+    }
+    const first = (all[0] as PromiseFulfilledResult<Member>).value;
+    return first.ready!;
+  }
+
+  /** Asks each of them. @returns their answers; those of workers that ended or did not answer in time are missing */
+  async ask(task: Task, timeoutMs: number = ANSWER_MS): Promise<Answer[]> {
+    const asked = this.#members.filter(({ ready }) => ready !== undefined);
+    const answers = await Promise.all(asked.map(({ worker }) => this.#ask(worker, task, timeoutMs)));
+    return answers.filter((answer) => answer !== undefined);
+  }
+
+  /** Ends them in order. @returns how many entries were not submitted */
+  async close(): Promise<number> {
+    this.#stopping = true;
+    const gone = this.#members.map(
+      ({ worker }) =>
+        new Promise<void>((resolve) => {
+          if (worker.isDead()) resolve();
+          else worker.once("exit", () => resolve());
+        }),
+    );
+    // One that is not ready has nothing to end; its spool knows.
+    for (const { worker, ready } of this.#members) if (ready === undefined) worker.process.kill("SIGKILL");
+    const answers = await this.ask("close", Number.POSITIVE_INFINITY);
+    await Promise.all(gone);
+    return answers.reduce((sum, answer) => sum + ("unsubmitted" in answer ? answer.unsubmitted : 0), 0);
+  }
+
+  #begin(number: number): Promise<Member> {
+    return new Promise((resolve, reject) => {
+      const worker = cluster.fork();
+      const member: Member = { number, worker, ready: undefined };
+      this.#members.push(member);
+      this.office.joined(member);
+      let failure: ProxyError | undefined;
+      worker.on("message", (message: FromWorker) => {
+        if (message.type === "here") send(worker, { type: "start", file: this.#file, number });
+        else if (message.type === "ready") {
+          member.ready = message;
+          resolve(member);
+        } else if (message.type === "failed") failure = new ProxyError(codeOf(message.code), message.message);
+        else this.#told(member, message);
+      });
+      // A channel that breaks belongs to a worker that ends.
+      worker.on("error", () => undefined);
+      // Not "exit": that may come before the last message has been read.
+      worker.process.once("close", (code, signal) => {
+        this.#members.splice(this.#members.indexOf(member), 1);
+        this.office.left(member);
+        for (const [id, { of, resolve: answered }] of this.#answers) {
+          if (of !== worker) continue;
+          this.#answers.delete(id);
+          answered(undefined);
+        }
+        const how = failure?.message ?? (signal === null ? `status ${code}` : `killed by ${signal}`);
+        const error = failure ?? new ProxyError("worker_failed", `worker ${number} ended by itself: ${how}`);
+        if (member.ready === undefined) reject(error);
+        else if (!this.#stopping) this.#ended(number, how);
+      });
+    });
+  }
+
+  /** CRASH: its clients were cut with it; what it had begun is in its spool, and its successor records it as `unknown`. */
+  #ended(number: number, how: string): void {
+    this.restarts += 1;
+    const now = performance.now();
+    this.#ends = [...this.#ends.filter((at) => now - at < ENDS_WITHIN_MS), now];
+    if (this.#ends.length >= MANY_ENDS) {
+      this.#fail(many(number, how));
+      return;
+    }
+    this.#hooks.tell("worker.ended", `worker ${number} ended by itself: ${how}; another one takes its place`);
+    this.#follow(number);
+  }
+
+  #follow(number: number): void {
+    this.#begin(number).then(
+      () => this.#hooks.tell("worker.serves", `worker ${number} serves again`),
+      (error: ProxyError) => {
+        if (this.#stopping) return;
+        this.#hooks.tell("worker.ended", `worker ${number} could not start again: ${error.message}`);
+        this.#ends.push(performance.now());
+        if (this.#ends.length >= MANY_ENDS) {
+          this.#fail(error.code === "worker_failed" ? many(number, error.message) : error);
+        } else setTimeout(() => !this.#stopping && this.#follow(number), AGAIN_MS).unref();
+      },
+    );
+  }
+
+  #fail(error: ProxyError): void {
+    if (this.#stopping) return;
+    void this.close().then(() => this.#hooks.failed(error));
+  }
+
+  #told(member: Member, message: FromWorker): void {
+    switch (message.type) {
+      case "line":
+        this.#hooks.line(message.line);
+        return;
+      case "notice":
+        this.#hooks.notice(message.line);
+        return;
+      case "answer":
+        this.#answers.get(message.id)?.resolve(message.value);
+        this.#answers.delete(message.id);
+        return;
+      case "places": {
+        const { id, wanted } = message;
+        void this.office.grant(member, wanted).then((places) => send(member.worker, { type: "granted", id, places }));
+        return;
+      }
+      case "returned":
+        this.office.returned(member, message.places);
+        return;
+      case "cancel":
+        this.#cancel(message, member);
+        return;
+      default:
+    }
+  }
+
+  /** The one whose session it is knows it; the others have nothing under this key. */
+  #cancel({ pid, key }: { readonly pid: number; readonly key: Uint8Array } | BackendKey, from: Member): void {
+    for (const member of this.#members) {
+      if (member !== from) send(member.worker, { type: "cancel", pid, key });
+    }
+  }
+
+  #ask(worker: Worker, task: Task, timeoutMs: number): Promise<Answer | undefined> {
+    this.#asked += 1;
+    const id = this.#asked;
+    return new Promise((resolve) => {
+      this.#answers.set(id, { of: worker, resolve });
+      if (Number.isFinite(timeoutMs)) {
+        setTimeout(() => {
+          if (this.#answers.delete(id)) resolve(undefined);
+        }, timeoutMs).unref();
+      }
+      send(worker, { type: "ask", id, task });
+    });
+  }
+}
+
+function many(number: number, how: string): ProxyError {
+  const why = `${MANY_ENDS} workers ended within a minute, the last one, worker ${number}, with: ${how}`;
+  return new ProxyError("worker_failed", `${why}; see what they said, and start again`);
+}
+
+/** To one that has just ended nothing is said. */
+function send(worker: Worker, message: ToWorker): void {
+  if (worker.isConnected()) worker.send(message, () => undefined);
+}
+
+function codeOf(code: string): ProxyErrorCode {
+  return code in SQLSTATE || (STARTUP_CODES as readonly string[]).includes(code)
+    ? (code as ProxyErrorCode)
+    : "worker_failed";
+}

@@ -1,0 +1,42 @@
+import type { Health } from "../health.ts";
+
+/** What a worker is asked to do; it answers each with `answer`. */
+export type Task = "reload" | "health" | "metrics" | "close";
+
+/** What the one that started the workers tells them. */
+export type ToWorker =
+  | { readonly type: "start"; readonly file: string; readonly number: number }
+  | { readonly type: "ask"; readonly id: number; readonly task: Task }
+  /** So many more clients may be logged in there. */
+  | { readonly type: "granted"; readonly id: number; readonly places: number }
+  /** Others need places: those that nobody uses are to come back, as `returned`. */
+  | { readonly type: "give-back" }
+  | { readonly type: "cancel"; readonly pid: number; readonly key: Uint8Array };
+
+/** What a worker tells the one that started it. */
+export type FromWorker =
+  /** It listens to what it is told; what comes earlier is lost. */
+  | { readonly type: "here" }
+  | {
+      readonly type: "ready";
+      readonly host: string;
+      readonly port: number;
+      readonly source: string;
+      readonly epoch: number;
+    }
+  | { readonly type: "failed"; readonly code: string; readonly message: string }
+  | { readonly type: "line"; readonly line: string }
+  | { readonly type: "notice"; readonly line: string }
+  | { readonly type: "answer"; readonly id: number; readonly value: Answer }
+  | { readonly type: "places"; readonly id: number; readonly wanted: number }
+  | { readonly type: "returned"; readonly places: number }
+  /** A key that is none of this worker's. */
+  | { readonly type: "cancel"; readonly pid: number; readonly key: Uint8Array };
+
+/** By task: a sentence, the health, prom-client's metrics as JSON, the number of entries that were not submitted. */
+export type Answer =
+  | { readonly sentence: string }
+  | { readonly health: Health }
+  | { readonly metrics: readonly unknown[] }
+  | { readonly unsubmitted: number }
+  | { readonly error: { readonly code: string; readonly message: string } };

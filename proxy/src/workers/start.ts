@@ -1,0 +1,129 @@
+import type { Server } from "node:http";
+import { AggregatorRegistry, Counter, Gauge, Registry } from "prom-client";
+import { type ProxyConfig, readProxyConfig } from "../config.ts";
+import { ProxyError, type ProxyErrorCode } from "../errors.ts";
+import type { Health } from "../health.ts";
+import { Lines } from "../lines/index.ts";
+import { type ProxyHooks, type RunningProxy, startProxy } from "../start.ts";
+import { createStatusServer, listenStatus } from "../status.ts";
+import { Crew } from "./crew.ts";
+import type { Answer } from "./messages.ts";
+
+/**
+ * Starts the proxy as its configuration says: in this process, or as several worker processes behind one port.
+ * @throws ProxyError with one of the start codes of spec/errors.md
+ */
+export async function startProxyOrWorkers(config: ProxyConfig, hooks: ProxyHooks = {}): Promise<RunningProxy> {
+  return config.workers === 1 ? startProxy(config, hooks) : startWorkers(config, hooks);
+}
+
+async function startWorkers(config: ProxyConfig, hooks: ProxyHooks): Promise<RunningProxy> {
+  let fail: (error: Error) => void = () => undefined;
+  const failed = new Promise<Error>((resolve) => {
+    fail = resolve;
+  });
+  const lines = new Lines(hooks.line ?? (() => undefined), config.lines, () => new Date().toISOString());
+  const crew = new Crew(config.file, config.limits.clients, {
+    line: (line) => hooks.line?.(line),
+    notice: (line) => hooks.notice?.(line),
+    tell: (event, sentence) => {
+      lines.say(event, sentence);
+      hooks.notice?.(sentence);
+    },
+    failed: (error) => fail(error),
+  });
+  const first = await crew.start(config.workers);
+  const own = ownMetrics(crew);
+  const metrics = async (): Promise<readonly unknown[]> => {
+    const all = (await crew.ask("metrics")).map((answer) => ("metrics" in answer ? answer.metrics : []));
+    return [
+      ...(await own.getMetricsAsJSON()),
+      ...(await AggregatorRegistry.aggregate(all as object[]).getMetricsAsJSON()),
+    ];
+  };
+  const health = async (): Promise<Health> => together(await crew.ask("health"), config.workers);
+  let status: Server | undefined;
+  if (config.status !== undefined) {
+    const text = async (): Promise<string> => {
+      const all = (await crew.ask("metrics")).map((answer) => ("metrics" in answer ? answer.metrics : []));
+      return `${await own.metrics()}\n${await AggregatorRegistry.aggregate(all as object[]).metrics()}`;
+    };
+    status = createStatusServer({ contentType: own.contentType, metrics: text }, health);
+    try {
+      await listenStatus(status, config.status);
+    } catch (error) {
+      await crew.close();
+      throw error;
+    }
+  }
+  let closing: Promise<{ unsubmitted: number }> | undefined;
+  return {
+    address: { host: first.host, port: first.port },
+    source: first.source,
+    epoch: first.epoch,
+    failed,
+    health,
+    metrics,
+    // Each worker knows its own.
+    cancel: async () => undefined,
+    reload: async () => {
+      const { limits } = await readProxyConfig(config.file);
+      const [one, ...more] = await crew.ask("reload", Number.POSITIVE_INFINITY);
+      for (const answer of [one, ...more]) {
+        if (answer !== undefined && "error" in answer) {
+          throw new ProxyError(answer.error.code as ProxyErrorCode, answer.error.message);
+        }
+      }
+      crew.office.limit = limits.clients;
+      return one !== undefined && "sentence" in one
+        ? `${1 + more.length} workers: ${one.sentence}`
+        : "no worker serves";
+    },
+    close: () => {
+      closing ??= (async () => {
+        const unsubmitted = await crew.close();
+        status?.close();
+        status?.closeAllConnections();
+        lines.close();
+        return { unsubmitted };
+      })();
+      return closing;
+    },
+  };
+}
+
+function ownMetrics(crew: Crew): Registry {
+  const registry = new Registry();
+  const registers = [registry];
+  new Gauge({
+    name: "vitrine_proxy_workers",
+    help: "Worker processes that serve",
+    registers,
+    collect() {
+      this.set(crew.serving);
+    },
+  });
+  new Counter({
+    name: "vitrine_proxy_worker_ends_total",
+    help: "Worker processes that ended by themselves",
+    registers,
+    collect() {
+      this.reset();
+      this.inc(crew.restarts);
+    },
+  });
+  return registry;
+}
+
+const WORSE = ["ok", "degraded", "failing"] as const;
+
+/** The worst of each check. Where a worker is missing the others serve, so nothing fails by that alone. */
+function together(answers: readonly Answer[], workers: number): Health {
+  const all = answers.flatMap((answer) => ("health" in answer ? [answer.health] : []));
+  const worst = all.toSorted((a, b) => WORSE.indexOf(b.status) - WORSE.indexOf(a.status))[0];
+  if (worst === undefined) {
+    const checks = { listener: "closed", upstream: "unreachable", spool: "failed", log: "behind" } as const;
+    return { status: "failing", source: "", epoch: 1, checks };
+  }
+  return all.length < workers && worst.status === "ok" ? { ...worst, status: "degraded" } : worst;
+}

@@ -1,0 +1,193 @@
+// Several worker processes behind one port: one limit, one cancel space, and what becomes of one that is killed.
+import { readFileSync, rmSync } from "node:fs";
+import type { Postgres } from "@vitrine/cli";
+import t, { type Test } from "tap";
+import { errorField, RawClient, send, startupPacket } from "../support/raw-client.ts";
+import { login, RAW, trust, until } from "../support/sessions.ts";
+import {
+  DATABASE,
+  freePort,
+  Stack,
+  type StackOptions,
+  startDatabase,
+  statements,
+  temporaryFolder,
+} from "../support/stack.ts";
+
+const folder = temporaryFolder("workers");
+let database: Postgres;
+
+t.before(async () => {
+  database = await startDatabase(folder);
+  await trust(database, folder);
+});
+
+t.after(async () => {
+  await database?.stop();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+async function started(t: Test, options: StackOptions): Promise<Stack> {
+  const stack = await (await Stack.create(database, options)).start();
+  t.teardown(() => stack.destroy());
+  return stack;
+}
+
+/** Process ids of the workers. */
+function workers(stack: Stack): number[] {
+  const { pid } = stack.proxy;
+  const children = readFileSync(`/proc/${pid}/task/${pid}/children`, "latin1");
+  return children.trim().split(" ").filter(Boolean).map(Number);
+}
+
+function logins(stack: Stack, count: number, name: string): Promise<RawClient[]> {
+  return Promise.all(Array.from({ length: count }, (_, i) => login(stack.proxyPort, `${name}-${i}`)));
+}
+
+/** The SQLSTATE that a login is refused with, or the client. */
+async function attempt(stack: Stack): Promise<RawClient | string> {
+  const client = await RawClient.open(stack.proxyPort);
+  client.write(startupPacket({ user: RAW, database: DATABASE }));
+  const messages = await client.until((seen) => seen.some(({ type }) => type === "Z" || type === "E"));
+  const error = messages.find(({ type }) => type === "E");
+  return error === undefined ? client : (errorField(error, "C") ?? "");
+}
+
+async function audited(stack: Stack): Promise<string> {
+  const { code, stdout, stderr } = await stack.verifier("audit");
+  return code === 0 ? "" : stdout + stderr;
+}
+
+t.test("one is killed under load: the others notice nothing, and what it had begun is unknown", async (t) => {
+  const stack = await started(t, { workers: 3 });
+  const [one] = workers(stack);
+  t.equal(workers(stack).length, 3);
+  const clients = await logins(stack, 9, "load");
+  for (const client of clients) client.write(send.query("SELECT pg_sleep(1.5); SELECT 2"));
+  await until("all are under way", async () => {
+    const admin = await database.connect("postgres");
+    const found = await admin.query(
+      "SELECT count(*)::int AS n FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep%' AND state = 'active'",
+    );
+    await admin.end();
+    return found.rows[0].n === 9;
+  });
+  process.kill(one!, "SIGKILL");
+  const answers = await Promise.all(clients.map((client) => client.ready()));
+  const cut = clients.filter(({ closed }) => closed).length;
+  t.ok(cut > 0 && cut < 9, `${cut} were with the one that was killed`);
+  t.equal(answers.filter((messages) => messages.some(({ type }) => type === "Z")).length, 9 - cut);
+  await until("another one took its place", async () => workers(stack).length === 3 && !workers(stack).includes(one!));
+  await until("it serves", async () => /worker \d serves again/.test(stack.proxy.output));
+  for (const client of clients) if (!client.closed) await client.end();
+  for (const client of await logins(stack, 6, "later")) await client.end();
+  t.equal(await stack.proxy.end("SIGTERM"), 0);
+  const entries = await stack.settled((all) => all.filter(({ kind }) => kind === "source.stop").length === 3);
+  const unknown = statements(entries).filter(({ outcome }) => outcome === "unknown");
+  t.equal(unknown.length, 2 * cut, "two statements of each of its clients");
+  t.equal(new Set(unknown.map(({ source }) => source)).size, 1);
+  t.ok(unknown.every(({ recovered }) => recovered !== undefined));
+  t.equal(new Set(entries.map(({ source }) => source)).size, 3, "three sources");
+  t.equal(await audited(stack), "");
+});
+
+t.test("a request to cancel reaches the session whichever worker it comes to", async (t) => {
+  const stack = await started(t, { workers: 2 });
+  const clients = await Promise.all(
+    Array.from({ length: 6 }, async () => {
+      const client = await RawClient.open(stack.proxyPort);
+      client.write(startupPacket({ user: RAW, database: DATABASE }));
+      const messages = await client.until((seen) => seen.some(({ type }) => type === "Z"));
+      return { client, key: messages.find(({ type }) => type === "K")!.bytes.subarray(5) };
+    }),
+  );
+  for (const { client } of clients) client.write(send.query("SELECT pg_sleep(20)"));
+  for (const { client, key } of clients) {
+    // Again until it is heard: a request may come before the statement.
+    const answer = client.ready();
+    let heard = false;
+    answer.then(() => {
+      heard = true;
+    });
+    await until("it is cancelled", async () => {
+      const canceller = await RawClient.open(stack.proxyPort);
+      const head = Buffer.alloc(8);
+      head.writeInt32BE(8 + key.length);
+      head.writeInt32BE(80877102, 4);
+      canceller.write(head, key);
+      await canceller.until(() => canceller.closed);
+      return heard;
+    });
+    const error = (await answer).find(({ type }) => type === "E");
+    t.equal(errorField(error!, "C"), "57014");
+  }
+  const stranger = await RawClient.open(stack.proxyPort);
+  stranger.write(Buffer.from([0, 0, 0, 16, 4, 210, 22, 46, 0, 0, 0, 1, 0, 0, 0, 2]));
+  await stranger.until(() => stranger.closed);
+  for (const { client } of clients) await client.end();
+});
+
+t.test("one limit of clients, wherever they are", async (t) => {
+  const stack = await started(t, { workers: 2, limits: { clients: 5 } });
+  const first = await Promise.all(Array.from({ length: 12 }, () => attempt(stack)));
+  const inside = first.filter((one) => typeof one !== "string");
+  t.equal(inside.length, 5);
+  t.same(new Set(first.filter((one) => typeof one === "string")), new Set(["53300"]));
+  for (const client of inside) await client.end();
+  await until("all five places are free again, on whichever worker", async () => {
+    const again = await Promise.all(Array.from({ length: 5 }, () => attempt(stack)));
+    for (const one of again) if (typeof one !== "string") await one.end();
+    return again.every((one) => typeof one !== "string");
+  });
+});
+
+t.test("one status address, one reload, and all sources in one audit", async (t) => {
+  const port = await freePort();
+  const stack = await started(t, { workers: 2, proxyKeys: { status: `127.0.0.1:${port}` } });
+  for (const client of await logins(stack, 4, "counted")) await client.end();
+  const metrics = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text();
+  t.match(metrics, /^vitrine_proxy_sessions_total 4$/m);
+  t.match(metrics, /^vitrine_proxy_workers 2$/m);
+  t.match(metrics, /^vitrine_proxy_connect_seconds_count 4$/m);
+  t.match(metrics, /^process_cpu_seconds_total /m);
+  const health = await fetch(`http://127.0.0.1:${port}/healthz`);
+  t.equal(health.status, 200);
+  t.match(await health.json(), { status: "ok" });
+  process.kill(stack.proxy.pid!, "SIGHUP");
+  await until(
+    "it was read again",
+    async () => stack.proxy.output.match(/config\.changed: configuration [0-9a-f]+: unchanged/g)?.length === 2,
+  );
+  t.equal(await stack.proxy.end("SIGTERM"), 0);
+  await stack.settled((all) => all.filter(({ kind }) => kind === "source.stop").length === 2);
+  t.equal(await audited(stack), "");
+});
+
+t.test("workers that end again and again end the proxy, which says so", async (t) => {
+  const stack = await started(t, { workers: 2 });
+  const killed = new Set<number>();
+  for (let i = 1; i <= 5; i += 1) {
+    await until(
+      "another one took its place",
+      async () => workers(stack).filter((pid) => !killed.has(pid)).length === 2,
+    );
+    const [next] = workers(stack);
+    killed.add(next!);
+    process.kill(next!, "SIGKILL");
+  }
+  const end = await stack.proxy.ended(20_000);
+  t.same(end, { code: 1, signal: null });
+  t.match(stack.proxy.output, /worker_failed: 5 workers ended within a minute, .*SIGKILL/);
+});
+
+t.test("a worker that cannot start: none does, and the reason is told", async (t) => {
+  const stack = await Stack.create(database, { workers: 2 });
+  t.teardown(() => stack.destroy());
+  await stack.log.start();
+  rmSync(`${stack.folder}/source.key.worker-2`);
+  const { code, output } = await stack.proxy.run();
+  t.equal(code, 1);
+  t.match(output, /bad_key: .*source\.key\.worker-2/);
+});
+
+t.end();
