@@ -3,6 +3,7 @@ import { readFile } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { isMap, isScalar, LineCounter, parseDocument, type YAMLMap } from "yaml";
 import { CONSOLE_KEYS, type ConsoleSettings, consoleSettings } from "./console/index.ts";
+import { AUTH_KEYS, type AuthSettings, authSettings, parseAuthRules, parseUpstreamAuth } from "./auth/index.ts";
 import { ProxyError } from "./errors.ts";
 import { type IdentityRule, parseIdentityRules } from "./identity/index.ts";
 import { FORMATS, type Format, LEVELS, type Level } from "./lines/index.ts";
@@ -33,6 +34,7 @@ export interface ProxyConfig {
   readonly workers: number;
   readonly retry: RetrySettings;
   readonly breaker: BreakerSettings;
+  readonly auth: AuthSettings;
   readonly pool: PoolSettings;
   readonly console: ConsoleSettings;
   readonly log: { readonly url: string; readonly vkey: string };
@@ -75,7 +77,9 @@ type Kind =
   | "choice"
   | "boolean"
   | "names"
-  | "identity";
+  | "identity"
+  | "auth"
+  | "upstream_auth";
 
 export interface ConfigKey {
   readonly path: string;
@@ -130,6 +134,7 @@ export const CONFIG_KEYS: readonly ConfigKey[] = [
   { path: "breaker.failures", kind: "integer", default: 5, minimum: 1 },
   { path: "breaker.open_ms", kind: "integer", default: 1000, minimum: 1 },
   { path: "breaker.avoid_ms", kind: "integer", default: 10_000, minimum: 0 },
+  ...AUTH_KEYS,
   ...POOL_KEYS,
   ...CONSOLE_KEYS,
   ...TLS_KEYS,
@@ -239,6 +244,11 @@ async function build(values: ReadonlyMap<string, unknown>, path: string): Promis
       openMs: get<number>("breaker.open_ms"),
       avoidMs: get<number>("breaker.avoid_ms"),
     },
+    auth: authSettings(
+      get,
+      (name) => (values.get(name) === undefined ? undefined : file(name)),
+      (what) => bad(path, what),
+    ),
     pool: poolSettings(get),
     console: consoleSettings(get),
     log: {
@@ -344,6 +354,10 @@ function convert(key: ConfigKey, value: unknown, where: string): unknown {
         throw wrong(`a list of ${SEALABLE.join(", ")}`);
       }
       return value;
+    case "auth":
+      return parseAuthRules(value, wrong);
+    case "upstream_auth":
+      return parseUpstreamAuth(value, wrong);
     case "identity":
       return parseIdentityRules(value, wrong);
   }

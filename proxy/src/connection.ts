@@ -3,7 +3,7 @@ import type { Duplex } from "node:stream";
 import type { Backend, ClientEnd, OpenBackend } from "./backend.ts";
 import type { CancelKeys } from "./cancel.ts";
 import { reasonOf } from "./end-reason.ts";
-import { ProxyError, toldAs } from "./errors.ts";
+import { ProxyError } from "./errors.ts";
 import { HeldQueue } from "./held.ts";
 import { Linger } from "./linger.ts";
 import type { Metrics } from "./metrics.ts";
@@ -17,7 +17,7 @@ import { type TimeoutLimits, Timeouts } from "./timeouts.ts";
 import { type ClientEncryption, type ClientTls, type EncryptionRequest, Negotiation } from "./tls/index.ts";
 import { Framer } from "./wire/framer.ts";
 import { StartupReader } from "./wire/startup.ts";
-import { errorResponse, noticeResponse, TERMINATE } from "./wire/write.ts";
+import { errorResponse, fatalResponse, noticeResponse, TERMINATE } from "./wire/write.ts";
 
 export interface ConnectionSettings extends TimeoutLimits {
   readonly loginTimeoutMs: number;
@@ -245,7 +245,7 @@ export class Connection {
     if (spoolFailed) this.#toClient.clear();
     // In the middle of a message of the server's, an ErrorResponse would be taken for its content.
     if (this.#toClient.atBoundary) {
-      this.#toClient.push(errorResponse("FATAL", toldAs(error), error.message), spoolFailed ? 0 : wait, true);
+      this.#toClient.push(fatalResponse(error), spoolFailed ? 0 : wait, true);
       this.#toClient.flush();
     }
     this.#endClientWhenReleased();

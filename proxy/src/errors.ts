@@ -57,12 +57,20 @@ export type ProxyErrorCode = ClientErrorCode | (typeof STARTUP_CODES)[number];
 /** Bad input or a bad environment, said in one sentence; never a bug of ours (those are plain Errors). */
 export class ProxyError extends Error {
   readonly code: ProxyErrorCode;
+  /** What a client is told in place of the code's own: where the server refused, its SQLSTATE. */
+  readonly sqlstate: string | undefined;
   override readonly name = "ProxyError";
 
-  constructor(code: ProxyErrorCode, message: string, options?: ErrorOptions) {
+  constructor(code: ProxyErrorCode, message: string, options?: ErrorOptions & { readonly sqlstate?: string }) {
     super(message, options);
     this.code = code;
+    this.sqlstate = options?.sqlstate;
   }
+}
+
+/** What a client is told of an error. */
+export function sqlstateOf(error: ProxyError): string {
+  return error.sqlstate ?? SQLSTATE[toldAs(error)];
 }
 
 /** The code under which a client is told of an error: one that only a start knows means that nothing can be recorded. */

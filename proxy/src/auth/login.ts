@@ -50,7 +50,7 @@ export interface UpstreamLogin {
   /** How the stream is encrypted; undefined when it is not. */
   readonly tls?:
     | {
-        /** {@link endPointBinding} of the server's certificate. */
+        /** `tls-server-end-point` of the server's certificate. */
         readonly binding: Buffer | undefined;
         /** The proxy showed a certificate of its own. */
         readonly certificate: boolean;

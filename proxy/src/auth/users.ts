@@ -1,4 +1,4 @@
-import { createHash } from "node:crypto";
+import { createHash, randomBytes } from "node:crypto";
 import { open } from "node:fs/promises";
 import { ProxyError } from "../errors.ts";
 import { strictBase64 } from "./base64.ts";
@@ -36,6 +36,11 @@ export class Users {
       serverKey: part("server key"),
     };
   }
+}
+
+/** Where nobody is asked for. */
+export function noUsers(): Users {
+  return new Users([], randomBytes(SECRET_BYTES), "");
 }
 
 function usual(users: readonly User[]): { iterations: number; saltBytes: number } {

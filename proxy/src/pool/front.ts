@@ -1,10 +1,10 @@
 import { Duplex } from "node:stream";
 import type { Backend, BackendKey, ClientEnd } from "../backend.ts";
-import { ProxyError, toldAs } from "../errors.ts";
+import { ProxyError } from "../errors.ts";
 import { Framer } from "../wire/framer.ts";
 import { FRONTEND } from "../wire/messages.ts";
 import { negotiate } from "../wire/negotiate.ts";
-import { errorResponse } from "../wire/write.ts";
+import { fatalResponse } from "../wire/write.ts";
 import type { Door, DoorStep, LetIn } from "./door.ts";
 import type { Lane, LaneOwner } from "./lane.ts";
 import { type Leasing, lease } from "./lease.ts";
@@ -137,7 +137,7 @@ export class Front<A extends LetIn> extends Duplex implements Backend, LaneOwner
       return;
     }
     this.#onError?.(error);
-    this.push(errorResponse("FATAL", toldAs(error), error.message));
+    this.push(fatalResponse(error));
     this.#lane.destroy();
     this.finished();
   }

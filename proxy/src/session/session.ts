@@ -1,6 +1,6 @@
 import { type Access, SessionAccess } from "../access/index.ts";
 import type { Recorder } from "../audit/index.ts";
-import { ProxyError, SQLSTATE, toldAs } from "../errors.ts";
+import { ProxyError, SQLSTATE, sqlstateOf } from "../errors.ts";
 import type { Identity } from "../identity/index.ts";
 import type { Shown } from "../receipts/index.ts";
 import type { Analyzer } from "../statements/index.ts";
@@ -270,7 +270,7 @@ export class Session {
       return this.tracker.ledger.tooLarge(SQLSTATE[error.code], error.message);
     }
     if (this.phase === "ended") return 0;
-    return this.#refuse("proxy", SQLSTATE[toldAs(error)], error.message, error.code);
+    return this.#refuse("proxy", sqlstateOf(error), error.message, error.code);
   }
 
   #refuse(by: "server" | "proxy", sqlstate: string, text: string, code: string | undefined): number {
@@ -350,7 +350,7 @@ export class Session {
 }
 
 /** @returns the IP address in `host:port`; undefined where there is none */
-function hostOf(address: string): string | undefined {
+export function hostOf(address: string): string | undefined {
   const host = /^(?:\[(.*)\]|([^:]*)):\d+$/.exec(address);
   return host?.[1] ?? host?.[2];
 }

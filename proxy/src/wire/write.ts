@@ -1,4 +1,4 @@
-import { type ClientErrorCode, SQLSTATE } from "../errors.ts";
+import { type ClientErrorCode, type ProxyError, SQLSTATE, sqlstateOf } from "../errors.ts";
 import { BACKEND, FRONTEND } from "./messages.ts";
 
 /**
@@ -12,10 +12,19 @@ export function errorResponse(
   hint?: string,
   detail?: string,
 ): Buffer {
+  return response(severity, SQLSTATE[code], message, hint, detail);
+}
+
+/** The same for an error that ends the session. */
+export function fatalResponse(error: ProxyError): Buffer {
+  return response("FATAL", sqlstateOf(error), error.message);
+}
+
+function response(severity: string, sqlstate: string, message: string, hint?: string, detail?: string): Buffer {
   const fields = [
     `S${severity}`,
     `V${severity}`,
-    `C${SQLSTATE[code]}`,
+    `C${sqlstate}`,
     `M${message}`,
     ...(detail === undefined ? [] : [`D${detail}`]),
     ...(hint === undefined ? [] : [`H${hint}`]),

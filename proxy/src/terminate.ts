@@ -1,0 +1,140 @@
+import {
+  type Accepted,
+  type AuthClient,
+  Authentication,
+  type AuthSettings,
+  type Credential,
+  InForce,
+  loginUpstream,
+  noUsers,
+  type Passwords,
+  type RefusedLogin,
+  readPasswords,
+  readUsers,
+  type Users,
+  type UpstreamMethod,
+} from "./auth/index.ts";
+import { type ClientEnd, type OpenBackend } from "./backend.ts";
+import { ProxyError } from "./errors.ts";
+import { hostOf } from "./session/session.ts";
+import { type OpenedServer, type OpenServer, Pools, type PoolSettings, pooled } from "./pool/index.ts";
+import { cancelUpstream, type Upstreams } from "./upstream/index.ts";
+
+/** Clients that the proxy authenticates itself, and the server connections that it opens for them. */
+export class Terminating {
+  readonly pools: Pools<Accepted>;
+  readonly #settings: AuthSettings;
+  readonly #authentication: Authentication;
+  readonly #files: readonly InForce<unknown>[];
+
+  private constructor(
+    settings: AuthSettings,
+    pool: PoolSettings,
+    upstreams: Upstreams,
+    users: InForce<Users> | undefined,
+    passwords: InForce<Passwords> | undefined,
+  ) {
+    this.#settings = settings;
+    this.#files = [users, passwords].filter((file) => file !== undefined);
+    this.#authentication = new Authentication(settings.rules, () => users?.value ?? NOBODY, settings.failuresPerMinute);
+    this.pools = new Pools(pool, openServer(upstreams, settings.upstream, () => passwords?.value));
+  }
+
+  /** @throws ProxyError `bad_config` for the file of users or of passwords */
+  static async load(
+    settings: AuthSettings,
+    pool: PoolSettings,
+    upstreams: Upstreams,
+    notice: (line: string) => void,
+  ): Promise<Terminating> {
+    const users =
+      settings.users === undefined ? undefined : await InForce.load(settings.users, "the users", readUsers, notice);
+    const passwords =
+      settings.passwords === undefined
+        ? undefined
+        : await InForce.load(settings.passwords, "the passwords for servers", readPasswords, notice);
+    return new Terminating(settings, pool, upstreams, users, passwords);
+  }
+
+  /** @param relay for the clients that the server authenticates */
+  opener(relay: OpenBackend, onError: (error: ProxyError) => void): OpenBackend {
+    if (this.#settings.rules.length === 0) return relay;
+    const authentication = this.#authentication;
+    const terminated = pooled(this.pools, (end) => authentication.authenticator(clientOf(end)), onError);
+    return (end) => (authentication.methodFor(clientOf(end)) === "relay" ? relay(end) : terminated(end));
+  }
+
+  /** Reads the files again; what came of it is a notice. */
+  async reload(): Promise<void> {
+    for (const file of this.#files) await file.reload();
+  }
+
+  watch(): void {
+    for (const file of this.#files) file.watch();
+  }
+
+  close(): void {
+    for (const file of this.#files) file.close();
+    this.pools.close();
+  }
+}
+
+const NOBODY = noUsers();
+
+function clientOf({ startup, address }: ClientEnd): AuthClient {
+  return {
+    user: startup.user,
+    database: startup.database,
+    host: hostOf(address),
+    tls: false,
+    channelBinding: () => undefined,
+    certificate: () => undefined,
+  };
+}
+
+/** The pool's way to a server: a connection to a host that takes it, and a login by what the proxy has for the role. */
+function openServer(
+  upstreams: Upstreams,
+  accepted: readonly UpstreamMethod[],
+  passwords: () => Passwords | undefined,
+): OpenServer<Accepted> {
+  const { connectTimeoutMs } = upstreams;
+  return async ({ user: role, database, parameters }, visitor) => {
+    const { value: opened } = await upstreams.open<OpenedServer | RefusedLogin>(async (stream, address) => {
+      const credential: Credential = {
+        password: passwords()?.find(address.host, address.port, database, role),
+        // Keys are a password's, and that is the login's; for another role they are nobody's.
+        keys: visitor?.login === role ? visitor.keys : undefined,
+      };
+      const asked = { stream, role, database, parameters, credential, accepted, timeoutMs: connectTimeoutMs };
+      const login = await loginUpstream(asked);
+      if (login.kind === "refused") {
+        if (login.error.sqlstate !== NOT_NOW) throw refusedBy(login, role);
+        return { value: login, unready: true, dispose: () => undefined };
+      }
+      const { key, parameters: reported } = login;
+      const at = stream.remoteAddress === undefined ? address : { ...address, at: stream.remoteAddress };
+      const cancel = async (): Promise<void> => {
+        if (key !== undefined) await cancelUpstream(at, key.pid, key.key, connectTimeoutMs);
+      };
+      const name = `${address.host}:${address.port}`;
+      const value = { stream, parameters: reported, key, address: name, cancel };
+      return { value, reported, dispose: () => stream.destroy() };
+    });
+    if ("kind" in opened) throw refusedBy(opened, role);
+    return opened;
+  };
+}
+
+/** cannot_connect_now: another host, or the same one later, may. */
+const NOT_NOW = "57P03";
+
+/**
+ * That the proxy's own credential is not taken is not the client's doing; anything else (no such database, too many
+ * connections) is told as the server told it.
+ */
+function refusedBy({ error }: RefusedLogin, role: string): ProxyError {
+  const { sqlstate, message } = error;
+  if (!sqlstate.startsWith("28")) return new ProxyError("upstream_refused", message, { sqlstate });
+  return new ProxyError("upstream_refused", `the database server refused the login of role "${role}": ${message}`);
+}
