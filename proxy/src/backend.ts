@@ -30,6 +30,13 @@ export interface ClientEnd {
   readonly unanswered?: Unanswered;
 }
 
+/** Who a client is, and how that was found out (spec/entry.md, `actor`). */
+export interface Who {
+  readonly auth: string;
+  readonly identity: string | undefined;
+  readonly groups: readonly string[];
+}
+
 /**
  * Who answers a client: the database server's own socket, or what stands for it. Above it nothing knows which: records,
  * access rules and the order of bytes are the same for all.
@@ -51,6 +58,8 @@ export interface Backend {
   readonly tls?: boolean;
   /** The server's offer to bind the login to its TLS connection was taken away, for the client's is another one. */
   readonly unbound?: boolean;
+  /** Whom it has let in, where it authenticates clients itself; undefined where the server does, and until then. */
+  readonly who?: Who | undefined;
   /** Connections to servers that were tried for it, the one that it got included; left out: one. */
   readonly attempts?: number;
   /** The server's `host:port` as configured, where there are several to choose from. */

@@ -22,6 +22,7 @@ import { Values } from "./session/values.ts";
 import { Analyzer } from "./statements/index.ts";
 import { Statistics } from "./statistics.ts";
 import { createStatusServer, listenStatus } from "./status.ts";
+import { Terminating } from "./terminate.ts";
 import { ClientTls, ServerTls, TlsInForce } from "./tls/index.ts";
 import { connectUpstream, Retries, type UpstreamAddress, UpstreamMetrics, Upstreams } from "./upstream/index.ts";
 import type { Counts, Places } from "./workers/places.ts";
@@ -81,6 +82,14 @@ export async function startProxy(config: ProxyConfig, hooks: ProxyHooks = {}, am
   const clientTls = config.tls === undefined ? undefined : await ClientTls.load(config.tls);
   const serverTls = await ServerTls.load(config.upstreamTls);
   const access = config.rules === undefined ? undefined : new Access(await readRules(config.rules));
+  const upstreams = new Upstreams(
+    config.upstream,
+    { connectTimeoutMs: config.limits.connectTimeoutMs, breaker: config.breaker, tls: serverTls },
+    new Retries(config.retry),
+    new UpstreamMetrics(metrics.registry),
+  );
+  const terminating = await Terminating.load(config.auth, config.pool, upstreams, analyzer, notice);
+  const open = terminating.opener(relayTo(upstreams), (error) => metrics.errors.inc({ code: error.code }));
   let server: ProxyServer | undefined;
   let spoolError: ProxyError | undefined;
   const recorder = await Recorder.open({
@@ -112,13 +121,6 @@ export async function startProxy(config: ProxyConfig, hooks: ProxyHooks = {}, am
     server!.sessions < limits.clients
       ? undefined
       : new ProxyError("too_many_connections", `the proxy's limit of ${limits.clients} clients is reached`);
-  const upstreams = new Upstreams(
-    config.upstream,
-    { connectTimeoutMs: limits.connectTimeoutMs, breaker: config.breaker, tls: serverTls },
-    new Retries(config.retry),
-    new UpstreamMetrics(metrics.registry),
-  );
-  const relay = relayTo(upstreams);
   const reach = new Reach(() => Promise.any(upstreams.hosts.map(({ address }) => knock(address))));
   const statistics = new Statistics();
   const pauses = new Pauses();
@@ -144,7 +146,7 @@ export async function startProxy(config: ProxyConfig, hooks: ProxyHooks = {}, am
     open: async (client) => {
       await pauses.untilResumed(client.startup.database);
       await places?.prepare();
-      const backend = await relay(client);
+      const backend = await open(client);
       reach.reached();
       return backend;
     },
@@ -190,6 +192,7 @@ export async function startProxy(config: ProxyConfig, hooks: ProxyHooks = {}, am
     address = await running.listen(config.listen.host, config.listen.port);
     rules?.watch();
     tls.watch();
+    terminating.watch();
     if (clientTls !== undefined) notice(clientTls.says);
   } catch (error) {
     status?.close();
@@ -201,6 +204,7 @@ export async function startProxy(config: ProxyConfig, hooks: ProxyHooks = {}, am
     rules?.close();
     tls.close();
     await running.close(limits.drainTimeoutMs);
+    terminating.close();
     const result = await recorder.stop("shutdown", SUBMIT_TIMEOUT_MS);
     status?.close();
     status?.closeAllConnections();
@@ -211,6 +215,7 @@ export async function startProxy(config: ProxyConfig, hooks: ProxyHooks = {}, am
   const reload = async (): Promise<string> => {
     await nextKey.takeUp();
     await tls.reload();
+    await terminating.reload();
     try {
       let ruled = "";
       const changed = await inForce.reload(async () => {

@@ -1,3 +1,4 @@
+import { TLSSocket } from "node:tls";
 import {
   type Accepted,
   type AuthClient,
@@ -11,13 +12,15 @@ import {
   type RefusedLogin,
   readPasswords,
   readUsers,
-  type Users,
   type UpstreamMethod,
+  type Users,
 } from "./auth/index.ts";
-import { type ClientEnd, type OpenBackend } from "./backend.ts";
+import type { ClientEnd, OpenBackend } from "./backend.ts";
 import { ProxyError } from "./errors.ts";
+import { type Door, type OpenedServer, type OpenServer, type PoolSettings, Pools, pooled } from "./pool/index.ts";
 import { hostOf } from "./session/session.ts";
-import { type OpenedServer, type OpenServer, Pools, type PoolSettings, pooled } from "./pool/index.ts";
+import type { Analyzer } from "./statements/index.ts";
+import { endPointOfServer } from "./tls/index.ts";
 import { cancelUpstream, type Upstreams } from "./upstream/index.ts";
 
 /** Clients that the proxy authenticates itself, and the server connections that it opens for them. */
@@ -33,11 +36,16 @@ export class Terminating {
     upstreams: Upstreams,
     users: InForce<Users> | undefined,
     passwords: InForce<Passwords> | undefined,
+    analyzer: Analyzer,
   ) {
     this.#settings = settings;
     this.#files = [users, passwords].filter((file) => file !== undefined);
     this.#authentication = new Authentication(settings.rules, () => users?.value ?? NOBODY, settings.failuresPerMinute);
-    this.pools = new Pools(pool, openServer(upstreams, settings.upstream, () => passwords?.value));
+    this.pools = new Pools(
+      pool,
+      openServer(upstreams, settings.upstream, () => passwords?.value),
+      analyzer,
+    );
   }
 
   /** @throws ProxyError `bad_config` for the file of users or of passwords */
@@ -45,6 +53,7 @@ export class Terminating {
     settings: AuthSettings,
     pool: PoolSettings,
     upstreams: Upstreams,
+    analyzer: Analyzer,
     notice: (line: string) => void,
   ): Promise<Terminating> {
     const users =
@@ -53,15 +62,20 @@ export class Terminating {
       settings.passwords === undefined
         ? undefined
         : await InForce.load(settings.passwords, "the passwords for servers", readPasswords, notice);
-    return new Terminating(settings, pool, upstreams, users, passwords);
+    return new Terminating(settings, pool, upstreams, users, passwords, analyzer);
   }
 
   /** @param relay for the clients that the server authenticates */
   opener(relay: OpenBackend, onError: (error: ProxyError) => void): OpenBackend {
     if (this.#settings.rules.length === 0) return relay;
     const authentication = this.#authentication;
-    const terminated = pooled(this.pools, (end) => authentication.authenticator(clientOf(end)), onError);
+    const terminated = pooled(this.pools, (end) => this.door(end), onError);
     return (end) => (authentication.methodFor(clientOf(end)) === "relay" ? relay(end) : terminated(end));
+  }
+
+  /** Lets in who is not to reach any server, the console's operators: where their rule is to relay them, by `terminate`. */
+  door(end: ClientEnd): Door<Accepted> {
+    return this.#authentication.authenticator(clientOf(end));
   }
 
   /** Reads the files again; what came of it is a notice. */
@@ -81,14 +95,14 @@ export class Terminating {
 
 const NOBODY = noUsers();
 
-function clientOf({ startup, address }: ClientEnd): AuthClient {
+function clientOf({ startup, address, encryption }: ClientEnd): AuthClient {
   return {
     user: startup.user,
     database: startup.database,
     host: hostOf(address),
-    tls: false,
-    channelBinding: () => undefined,
-    certificate: () => undefined,
+    tls: encryption !== undefined,
+    channelBinding: () => encryption?.endPoint,
+    certificate: () => encryption?.certificate?.names,
   };
 }
 
@@ -106,7 +120,11 @@ function openServer(
         // Keys are a password's, and that is the login's; for another role they are nobody's.
         keys: visitor?.login === role ? visitor.keys : undefined,
       };
-      const asked = { stream, role, database, parameters, credential, accepted, timeoutMs: connectTimeoutMs };
+      const tls =
+        stream instanceof TLSSocket
+          ? { binding: endPointOfServer(stream), certificate: upstreams.tls?.settings.cert !== undefined }
+          : undefined;
+      const asked = { stream, role, database, parameters, credential, accepted, tls, timeoutMs: connectTimeoutMs };
       const login = await loginUpstream(asked);
       if (login.kind === "refused") {
         if (login.error.sqlstate !== NOT_NOW) throw refusedBy(login, role);
@@ -115,7 +133,7 @@ function openServer(
       const { key, parameters: reported } = login;
       const at = stream.remoteAddress === undefined ? address : { ...address, at: stream.remoteAddress };
       const cancel = async (): Promise<void> => {
-        if (key !== undefined) await cancelUpstream(at, key.pid, key.key, connectTimeoutMs);
+        if (key !== undefined) await cancelUpstream(at, key.pid, key.key, connectTimeoutMs, upstreams.tls);
       };
       const name = `${address.host}:${address.port}`;
       const value = { stream, parameters: reported, key, address: name, cancel };

@@ -21,10 +21,9 @@ export class Authentication {
     return methodFor(this.#rules, asked);
   }
 
-  /** For one login of a client that {@link methodFor} does not relay. */
+  /** For one login at the proxy: by `terminate` where the client's rule is to relay it, and no server is to be asked. */
   authenticator(client: AuthClient): Authenticator {
     const method = this.methodFor(client);
-    if (method === "relay") throw new Error("a relayed client is authenticated by the server");
-    return new Authenticator(client, method, this.#users(), this.#guesses);
+    return new Authenticator(client, method === "relay" ? "terminate" : method, this.#users(), this.#guesses);
   }
 }

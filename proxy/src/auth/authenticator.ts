@@ -101,7 +101,7 @@ export class Authenticator {
   /** @param message the client's password message, whole, with its header */
   feed(message: Buffer): Promise<Step> {
     const state = this.#state;
-    if (state === "busy") {
+    if (state === "busy" || state === "done") {
       // Whoever sends a password that was not asked for is not heard any more, whatever the one under way is worth.
       this.#state = "done";
       return Promise.resolve({ kind: "refused", error: EARLY });

@@ -4,6 +4,10 @@ import type { ProxyError } from "../errors.ts";
 export interface LetIn {
   /** What to log in as at the database server. */
   readonly role: string;
+  /** How it was authenticated, and who it is; left out where nobody asks. */
+  readonly auth?: string | undefined;
+  readonly identity?: string | undefined;
+  readonly groups?: readonly string[] | undefined;
 }
 
 /** What to do next. `send` is whole messages for the client. */

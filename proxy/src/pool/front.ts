@@ -1,5 +1,5 @@
 import { Duplex } from "node:stream";
-import type { Backend, BackendKey, ClientEnd } from "../backend.ts";
+import type { Backend, BackendKey, ClientEnd, Who } from "../backend.ts";
 import { ProxyError } from "../errors.ts";
 import { Framer } from "../wire/framer.ts";
 import { FRONTEND } from "../wire/messages.ts";
@@ -80,6 +80,11 @@ export class Front<A extends LetIn> extends Duplex implements Backend, LaneOwner
 
   get stream(): Duplex {
     return this;
+  }
+
+  get who(): Who | undefined {
+    const { auth, identity, groups = [] } = this.accepted ?? {};
+    return auth === undefined ? undefined : { auth, identity, groups };
   }
 
   async cancel(): Promise<void> {

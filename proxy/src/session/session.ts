@@ -57,6 +57,9 @@ export interface Shared {
 
 /** What a session is told by, and tells to, whoever stands for its server. */
 export interface ServerEnd {
+  readonly who?:
+    | { readonly auth: string; readonly identity: string | undefined; readonly groups: readonly string[] }
+    | undefined;
   readonly tls?: boolean;
   readonly unbound?: boolean;
   readonly attempts?: number;
@@ -121,8 +124,8 @@ export class Session {
         ? undefined
         : new SessionAccess(shared.access, () => ({
             user: startup.user,
-            groups: [],
-            auth: this.#auth,
+            groups: this.backend.who?.groups ?? [],
+            auth: this.backend.who?.auth ?? this.#auth,
             host,
             application: this.#application ?? "",
             database: startup.database,
@@ -316,12 +319,17 @@ export class Session {
 
   #subject(): string {
     const { user, database } = this.startup;
-    const actor = `"actor":${JSON.stringify({ login: user, auth: this.#auth, identity: this.#person() })}`;
+    const { who } = this.backend;
+    const { auth, by, groups } = who === undefined ? { auth: this.#auth } : { ...who, by: "proxy" };
+    const some = groups === undefined || groups.length === 0 ? undefined : groups;
+    const actor = `"actor":${JSON.stringify({ login: user, auth, by, identity: this.#person(), groups: some })}`;
     return `"session":"${this.id}",${actor},"database":${JSON.stringify(database)}`;
   }
 
   /** Who stands behind the login, as far as that was authenticated. */
   #person(): string | undefined {
+    const known = this.backend.who?.identity;
+    if (known !== undefined) return known;
     const names = this.encryption?.certificate?.names;
     const certificate = [
       ...(names?.commonName === undefined ? [] : [names.commonName]),

@@ -116,6 +116,7 @@ t.test("a password before it was asked for ends the login, whatever the one befo
   const first = one.feed(passwordMessage("pencil"));
   t.equal(code(await one.feed(passwordMessage("pencil"))), "protocol_violation");
   t.equal(code(await first), "protocol_violation");
+  t.equal(code(await one.feed(passwordMessage("pencil"))), "protocol_violation", "and nothing behind it is heard");
 });
 
 t.test("guesses: who fails too often waits, then is refused unheard; who succeeds does not", async (t) => {
