@@ -39,6 +39,7 @@ const claimed = object({
   "user?": object({ name: text, from: oneOf("application_name", "comment") }),
   "trace?": object({ id: matching(/^[0-9a-f]{32}$/), span: matching(/^[0-9a-f]{16}$/) }),
 });
+const settings = anyOf(listOf(object({ name: text, value: text })), object({ bytes: count, sha256: sha256Hex }));
 const nameAndKey = object({ name: (value) => typeof value === "string" && isKeyName(value), vkey: text });
 const scope = object({ "index?": count, "login?": text, "before?": timestamp });
 const SCOPES = ["index", "login", "before"];
@@ -79,6 +80,7 @@ const table: Readonly<Record<string, Members>> = {
     client: clientAtStart,
     server: object({ "version?": text, "pid?": count, "host?": text, "tls?": flag }),
     protocol: text,
+    "settings?": settings,
     "attempts?": atLeast(2),
   },
   "session.end": {

@@ -22,7 +22,7 @@ import {
   sealableReason,
   sealableSql,
 } from "./members.ts";
-import { type Check, plainCharacter } from "./patterns.ts";
+import { type Check, patternOf, plainCharacter, written } from "./patterns.ts";
 import { isCount, isTimestamp } from "./text.ts";
 
 /** Step E2, the tables of spec/entry.md: which members each kind has, and what each may be. */
@@ -70,6 +70,13 @@ const clientAtStart: Member = must(
 const sqlstate: Check = matching(/^[0-9A-Z]{5}$/, "[0-9A-Z]{5}");
 const attempts: Member = may("attempts", "an integer from 2", isSeveral);
 const durabilities = ["before-execute", "before-result", "relaxed"];
+const settingsList: Check = arrayOf(object([must("name", "", isText), must("value", "", isText)]));
+const settingsDigest: Check = object([must("bytes", "", isCount), must("sha256", "", isDigest)]);
+const settings: Member = may(
+  "settings",
+  "an array of names and values, or its size and digest",
+  written((value) => settingsList(value) || settingsDigest(value), patternOf(settingsList)),
+);
 const seal: Member = must("seal", "a string", isText);
 
 const previous: Check = object([
@@ -179,6 +186,7 @@ const kinds: ReadonlyMap<string, readonly Member[]> = new Map<string, readonly M
         ]),
       ),
       must("protocol", "a string", isText),
+      settings,
       attempts,
     ],
   ],

@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { type Access, SessionAccess } from "../access/index.ts";
 import type { Recorder } from "../audit/index.ts";
 import { ProxyError, SQLSTATE, sqlstateOf } from "../errors.ts";
@@ -248,7 +249,8 @@ export class Session {
     const { attempts = 1, host, tls } = this.backend;
     const server = `"server":${JSON.stringify({ version: this.#serverVersion, pid: this.#key?.pid, host, tls })}`;
     const tries = attempts > 1 ? `,"attempts":${attempts}` : "";
-    const members = `${this.#subject()},${this.#client()},${server},"protocol":"${this.#protocol}"${tries}`;
+    const settings = settingsOf(this.startup);
+    const members = `${this.#subject()},${this.#client()},${server},"protocol":"${this.#protocol}"${settings}${tries}`;
     this.#gate = this.#shared.recorder.record("session.start", members, this.#disclosures);
     this.#shared.watch?.started(this);
   }
@@ -355,6 +357,20 @@ export class Session {
     }
     return this.#who;
   }
+}
+
+/** Settings that take more than this as JSON are recorded by their digest. */
+const MAX_SETTINGS = 16_384;
+const NO_SETTINGS: ReadonlySet<string> = new Set(["user", "database", "application_name"]);
+
+/** The member that says what the startup packet set, behind a comma; empty when it set nothing. */
+function settingsOf({ parameters }: Startup): string {
+  const list = [...parameters].filter(([name]) => !NO_SETTINGS.has(name) && !name.startsWith("_pq_."));
+  if (list.length === 0) return "";
+  const json = JSON.stringify(list.map(([name, value]) => ({ name, value })));
+  if (json.length <= MAX_SETTINGS) return `,"settings":${json}`;
+  const sha256 = createHash("sha256").update(json).digest("hex");
+  return `,"settings":${JSON.stringify({ bytes: Buffer.byteLength(json), sha256 })}`;
 }
 
 /** @returns the IP address in `host:port`; undefined where there is none */

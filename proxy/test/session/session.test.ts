@@ -106,3 +106,15 @@ t.test("a Bind just over the disclosure's limit is passed on whole, whatever the
     t.match(stage.spool.statements()[0], { params_count: 1 });
   }
 });
+
+t.test("what the first packet sets is recorded, for no statement says it", async (t) => {
+  const started = (parameters: Record<string, string>): unknown =>
+    new Stage({ parameters: { application_name: "x", ...parameters } }).spool.entries[0]!.settings;
+  t.equal(started({ "_pq_.future": "1" }), undefined);
+  t.same(started({ search_path: "a", options: "-c role=b" }), [
+    { name: "search_path", value: "a" },
+    { name: "options", value: "-c role=b" },
+  ]);
+  const hostile = { options: "\u0001".repeat(3000) };
+  t.match(started(hostile), { bytes: 18_031, sha256: /^[0-9a-f]{64}$/ }, "escaped it would fill the entry");
+});

@@ -88,6 +88,9 @@ func entryVectors() M {
 	good("statement, denied by a rule", failed.with("outcome", "denied", "sqlstate", "42501", "rule", "no-cards"))
 	good("statement, allowed, with a rule on trial", st.with("rule", "default", "would_deny", "trial"))
 	good("statement, sent three times", st.with("attempts", 3))
+	good("session.start, settings", sess.with("settings", []M{o("name", "client_encoding", "value", "UTF8"), o("name", "options", "value", "-c search_path=a")}))
+	good("session.start, no settings, as nobody should write it", sess.with("settings", []M{}))
+	good("session.start, settings by their digest", sess.with("settings", o("bytes", 20000, "sha256", hexOf(sum()))))
 	known := o("login", "app", "auth", "scram-sha-256", "identity", "ann@example.org", "groups", []string{"staff", "on-call"})
 	for _, kind := range []string{"session.start", "session.end", "statement"} {
 		good(kind+", identity and groups", e[kind].with("actor", known))
@@ -214,6 +217,7 @@ func entryVectors() M {
 		{"erasure.ordered: an empty scope", order, []any{"scope", o()}}, {"erasure.ordered: a scope of two", order, []any{"scope", o("login", "alice", "index", 7)}}, {"erasure.ordered: a scope nobody knows", order, []any{"scope", o("table", "a")}}, {"erasure.ordered: before a day", order, []any{"scope", o("before", "2026-11-22")}}, {"erasure.ordered: index a string", order, []any{"scope", o("index", "7")}}, {"erasure.ordered: login null", order, []any{"scope", o("login", nil)}}, {"erasure.ordered: scope an array", order, []any{"scope", []any{}}}, {"erasure.done: values null", e["erasure.done"], []any{"values", nil}},
 		{"statement: claimed a string", st, []any{"claimed", "ann"}}, {"statement: claimed user a string", st, []any{"claimed", o("user", "ann")}}, {"statement: claimed user without from", st, []any{"claimed", o("user", o("name", "ann"))}}, {"statement: claimed user from nowhere known", st, []any{"claimed", o("user", o("name", "ann", "from", "oracle"))}}, {"statement: claimed trace in upper case", st, []any{"claimed", o("trace", o("id", strings.Repeat("4B", 16), "span", strings.Repeat("0a", 8)))}}, {"statement: claimed trace without span", st, []any{"claimed", o("trace", o("id", strings.Repeat("4b", 16)))}},
 		{"statement: actor by the server", st, []any{"actor", o("login", "app", "auth", "trust", "by", "server")}}, {"session.start: actor by null", sess, []any{"actor", o("login", "app", "auth", "trust", "by", nil)}},
+		{"session.start: settings a string", sess, []any{"settings", "search_path=a"}}, {"session.start: a setting without value", sess, []any{"settings", []M{o("name", "a")}}}, {"session.start: settings with a digest in upper case", sess, []any{"settings", o("bytes", 1, "sha256", strings.ToUpper(hexOf(sum())))}},
 		{"statement: identity null", st, []any{"actor", o("login", "app", "auth", "trust", "identity", nil)}}, {"statement: groups a string", st, []any{"actor", o("login", "app", "auth", "trust", "groups", "staff")}},
 		{"statement: rule null", st, []any{"rule", nil}}, {"statement: rule an object", st, []any{"rule", o("name", "x")}}, {"statement: would_deny true", st, []any{"would_deny", true}},
 		{"statement: attempts 1", st, []any{"attempts", 1}}, {"statement: attempts a string", st, []any{"attempts", "2"}}, {"session.start: attempts 0", sess, []any{"attempts", 0}}, {"session.start: attempts null", sess, []any{"attempts", nil}}, {"session.start: host a number", sess, []any{"server", o("host", 5432)}},
