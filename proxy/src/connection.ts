@@ -14,7 +14,13 @@ import { type EndReason, Session, type Shared } from "./session/session.ts";
 import { Splice } from "./session/splice.ts";
 import { SessionCancel } from "./session-cancel.ts";
 import { type TimeoutLimits, Timeouts } from "./timeouts.ts";
-import { type ClientEncryption, type ClientTls, type EncryptionRequest, Negotiation } from "./tls/index.ts";
+import {
+  type Accepted,
+  type ClientEncryption,
+  type ClientTls,
+  type EncryptionRequest,
+  Negotiation,
+} from "./tls/index.ts";
 import { Framer } from "./wire/framer.ts";
 import { StartupReader } from "./wire/startup.ts";
 import { errorResponse, fatalResponse, noticeResponse, TERMINATE } from "./wire/write.ts";
@@ -332,24 +338,27 @@ export class Connection {
     this.#shakingHands = true;
     raw.pause();
     raw.off("data", this.#onData).off("end", this.#onEnd).off("drain", this.#onDrain).off("close", this.#onClose);
+    let accepted: Accepted;
     try {
-      const { socket, encryption, refusal } = await this.#context.tls!.accept(raw, first);
-      this.#shakingHands = false;
-      this.#client = socket;
-      this.#encryption = encryption;
-      this.#uncertified = refusal;
-      this.#reader = new StartupReader();
-      this.#linger = new Linger(socket);
-      this.#toClient = new HeldQueue(this.#context.shared.recorder, socket, () => this.#afterClientRelease());
-      this.#listen(socket);
-      // It was ended while its hands were shaken.
-      if (this.#finished) socket.destroy();
+      accepted = await this.#context.tls!.accept(raw, first);
     } catch {
       // Whoever it is could not be told anything, and has asked for nothing yet.
       this.#context.metrics.handshakeErrors.inc();
       raw.destroy();
       this.#onClientClose();
+      return;
     }
+    const { socket, encryption, refusal } = accepted;
+    this.#shakingHands = false;
+    this.#client = socket;
+    this.#encryption = encryption;
+    this.#uncertified = refusal;
+    this.#reader = new StartupReader();
+    this.#linger = new Linger(socket);
+    this.#toClient = new HeldQueue(this.#context.shared.recorder, socket, () => this.#afterClientRelease());
+    this.#listen(socket);
+    // It was ended while its hands were shaken.
+    if (this.#finished) socket.destroy();
   }
 
   #refusal(parameters: ReadonlyMap<string, string>): ProxyError | undefined {

@@ -1,7 +1,7 @@
 /** Encryption of both legs. */
 
 export { type ClientTlsSettings, clientTlsSettings, TLS_KEYS } from "./client-settings.ts";
-export { type ClientEncryption, ClientTls } from "./client-side.ts";
+export { type Accepted, type ClientEncryption, ClientTls } from "./client-side.ts";
 export { TlsInForce } from "./in-force.ts";
 export { withoutPlus } from "./mechanisms.ts";
 export { type EncryptionRequest, Negotiation } from "./negotiation.ts";

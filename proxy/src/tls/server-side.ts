@@ -68,6 +68,8 @@ export class ServerTls {
 
   #shakeHands(raw: Socket, host: string, timeoutMs: number): Promise<TLSSocket> {
     const { mode, direct, sni } = this.settings;
+    // What goes wrong with it is told by the socket inside.
+    raw.on("error", () => raw.destroy());
     const verify = mode === "verify-ca" || mode === "verify-full";
     return new Promise((resolve, reject) => {
       const socket = connect({
