@@ -64,6 +64,10 @@ export interface Backend {
   readonly attempts?: number;
   /** The server's `host:port` as configured, where there are several to choose from. */
   readonly host?: string;
+  /** Why the session kept a server connection of a pool to itself, sorted; asked when it ends. */
+  readonly pins?: readonly string[];
+  /** The server's own process id where the client is told another; undefined when it has none for its session. */
+  serverPid?(): number | undefined;
   /** Told of each parameter that the server reports to the client. */
   reported?(name: string, value: string): void;
   /** Asked once, when the server is ready for the first statement: why this client must not have the session. */

@@ -25,6 +25,7 @@ export type Asked =
       /** For each statement in it; none where all are plain. */
       readonly effects: readonly Effects[];
       readonly texts: readonly string[];
+      readonly undo: Undo;
       next: number;
       failed: boolean;
     }

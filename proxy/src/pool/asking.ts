@@ -174,14 +174,14 @@ export class Asking {
       return found;
     });
     // It makes the server forget the unnamed statement.
-    lane.names.dropUnnamed();
-    lane.shelf.unnamed = undefined;
+    const undo = lane.names.dropUnnamed(lane.shelf);
     this.#portals.delete("");
     lane.send(message);
     lane.answers.push({
       kind: "query",
       effects: plain ? NONE : effects,
       texts: plain ? NONE : statements.map((statement, i) => textOf(text, statement, effects[i]!)),
+      undo,
       next: 0,
       failed: false,
     });
@@ -293,7 +293,7 @@ export class Asking {
     const known = what === "statement" && (name === "" || names.get(name) !== undefined);
     const way = known || lane.server === undefined ? "own" : "sent";
     if (what === "portal") this.#portals.delete(name);
-    const change = !known ? NO_CHANGE : name === "" ? { ...NO_CHANGE, undo: names.dropUnnamed() } : names.delete(name);
+    const change = !known ? NO_CHANGE : name === "" ? { ...NO_CHANGE, undo: names.closeUnnamed(lane.shelf) } : names.delete(name);
     lane.answers.push({ kind: "close", way, ...change, text: undefined, name });
     // A portal, or a statement that SQL may have prepared: the server knows. Those of the shelf stay there for others.
     if (way === "sent") lane.send(message);

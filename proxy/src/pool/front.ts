@@ -87,6 +87,14 @@ export class Front<A extends LetIn> extends Duplex implements Backend, LaneOwner
     return auth === undefined ? undefined : { auth, identity, groups };
   }
 
+  get pins(): readonly string[] {
+    return this.#lane?.pins ?? [];
+  }
+
+  serverPid(): number | undefined {
+    return this.#mode === "session" ? this.server?.opened.key?.pid : undefined;
+  }
+
   async cancel(): Promise<void> {
     this.#pools.totals.cancels += 1;
     await this.#lane?.cancel();

@@ -21,6 +21,8 @@ export class Names {
   /** Names that were closed in a segment that is not answered. */
   readonly #closed: Map<string, number> = new Map();
   #unnamed: Entry | undefined;
+  /** Stands for the last change of the unnamed statement. */
+  #change: object = {};
   /** Grows with each Sync. */
   segment = 0;
 
@@ -51,33 +53,43 @@ export class Names {
 
   /** A Parse of the unnamed statement was sent. */
   setUnnamed(shelf: Shelf, prepared: Prepared): { readonly undo: Undo; readonly done: Undo; readonly failed: Undo } {
-    const before = this.#unnamed;
-    const owner = shelf.unnamed;
     const entry: Entry = { prepared, segment: this.segment, confirmed: false };
-    this.#unnamed = entry;
-    shelf.unnamed = prepared;
+    const undo = this.#changeUnnamed(shelf, entry, prepared);
     return {
-      undo: () => {
-        if (this.#unnamed === entry) this.#unnamed = before;
-        shelf.unnamed = owner;
-      },
+      undo,
       done: () => {
         entry.confirmed = true;
       },
       // PostgreSQL forgets the old one before it looks at the new one.
       failed: () => {
         if (this.#unnamed === entry) this.#unnamed = undefined;
-        shelf.unnamed = undefined;
+        if (shelf.unnamed === prepared) shelf.unnamed = undefined;
       },
     };
   }
 
-  /** A simple Query was sent, or the unnamed statement closed. @returns how to take that back */
-  dropUnnamed(): Undo {
-    const before = this.#unnamed;
-    this.#unnamed = undefined;
+  /** A simple Query was sent: it makes the server forget the unnamed statement. @returns how to take that back */
+  dropUnnamed(shelf: Shelf): Undo {
+    return this.#changeUnnamed(shelf, undefined, undefined);
+  }
+
+  /** The session closed its unnamed statement, which the server keeps. */
+  closeUnnamed(shelf: Shelf): Undo {
+    return this.#changeUnnamed(shelf, undefined, shelf.unnamed);
+  }
+
+  /** @returns how to take it back, unless there was another change since that stands */
+  #changeUnnamed(shelf: Shelf, entry: Entry | undefined, owner: object | undefined): Undo {
+    const before = { entry: this.#unnamed, owner: shelf.unnamed, change: this.#change };
+    const change = {};
+    this.#unnamed = entry;
+    shelf.unnamed = owner;
+    this.#change = change;
     return () => {
-      this.#unnamed ??= before;
+      if (this.#change !== change) return;
+      this.#unnamed = before.entry;
+      shelf.unnamed = before.owner;
+      this.#change = before.change;
     };
   }
 
@@ -160,11 +172,7 @@ export class Names {
   placeUnnamed(shelf: Shelf): void {
     const wanted = this.#unnamed?.prepared;
     if (shelf.unnamed === wanted) return;
-    const before = shelf.unnamed;
-    const undo = (): void => {
-      shelf.unnamed = before;
-    };
-    shelf.unnamed = wanted;
+    const undo = this.#changeUnnamed(shelf, this.#unnamed, wanted);
     if (wanted === undefined) {
       this.#send(closeStatement(""));
       this.#answers.push({ kind: "close", way: "hidden", undo, done: undefined, text: undefined, name: "" });
@@ -172,7 +180,7 @@ export class Names {
     }
     this.#send(parseMessage("", wanted.body));
     const failed = (): void => {
-      shelf.unnamed = undefined;
+      if (shelf.unnamed === wanted) shelf.unnamed = undefined;
     };
     this.#answers.push({ kind: "parse", way: "hidden", undo, done: undefined, failed, text: undefined, name: "" });
   }

@@ -236,7 +236,7 @@ export class Pool<A = unknown> {
         this.opening -= 1;
         const server = new PooledServer(opened, (closed) => this.#lost(closed));
         if (server.closed) {
-          this.serve();
+          this.#failed(new ProxyError("upstream_lost", "the database server closed the connection behind the login"));
           return;
         }
         const { lifetimeMs } = this.#commons.settings;

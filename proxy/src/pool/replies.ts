@@ -158,7 +158,7 @@ export class Replies {
     lane.answers.shift();
     // Section "Extended Query": after an error the backend reads and discards messages until a Sync is reached.
     const { skipped, synced } = lane.answers.skip();
-    for (const item of skipped) if (item.kind === "parse" || item.kind === "close") item.undo?.();
+    for (const item of skipped) if ("undo" in item) item.undo?.();
     if (!synced) lane.skipping = true;
   }
 }

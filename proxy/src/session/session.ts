@@ -65,8 +65,11 @@ export interface ServerEnd {
   readonly unbound?: boolean;
   readonly attempts?: number;
   readonly host?: string;
+  /** Why the session kept a server connection of a pool to itself; asked when it ends. */
+  readonly pins?: readonly string[];
   reported?(name: string, value: string): void;
   refusal?(): ProxyError | undefined;
+  serverPid?(): number | undefined;
 }
 
 /** One client's session, seen as messages: who it is, what it asked, how it ended. It knows no sockets. */
@@ -247,7 +250,8 @@ export class Session {
     this.#start = this.#shared.clock();
     this.#startedAt = performance.now();
     const { attempts = 1, host, tls } = this.backend;
-    const server = `"server":${JSON.stringify({ version: this.#serverVersion, pid: this.#key?.pid, host, tls })}`;
+    const pid = this.backend.serverPid === undefined ? this.#key?.pid : this.backend.serverPid();
+    const server = `"server":${JSON.stringify({ version: this.#serverVersion, pid, host, tls })}`;
     const tries = attempts > 1 ? `,"attempts":${attempts}` : "";
     const settings = settingsOf(this.startup);
     const members = `${this.#subject()},${this.#client()},${server},"protocol":"${this.#protocol}"${settings}${tries}`;
@@ -302,10 +306,12 @@ export class Session {
     const { statements, failed, rows, bytesIn, bytesOut } = this.tracker.ledger.totals;
     const ms = performance.now() - this.#startedAt;
     const duration = Math.max(0, Math.round(ms * 1000));
+    const { pins = [] } = this.backend;
     this.#shared.recorder.record(
       "session.end",
       `${this.#subject()},"start":"${this.#start}","duration_us":${duration},"statements":${statements},"failed":${failed}` +
-        `,"rows":${rows},"bytes_in":${bytesIn},"bytes_out":${bytesOut},"reason":"${reason}"`,
+        `,"rows":${rows},"bytes_in":${bytesIn},"bytes_out":${bytesOut}` +
+        `${pins.length === 0 ? "" : `,"pins":${JSON.stringify(pins)}`},"reason":"${reason}"`,
       [],
     );
     this.#shared.watch?.ended(this, reason, ms);

@@ -188,7 +188,7 @@ export async function postgres(): Promise<Postgres | string> {
 }
 
 /** Logs in to a server that trusts everyone. */
-function loginTo(open: () => Socket): OpenServer {
+export function loginTo(open: () => Socket): OpenServer {
   return async ({ user, database, parameters }): Promise<OpenedServer> => {
     const wire = await logIn(open, { user, database, ...Object.fromEntries(parameters) });
     const { socket, key } = wire;
@@ -210,7 +210,7 @@ function loginTo(open: () => Socket): OpenServer {
 }
 
 /** Lets everybody in. */
-class OpenDoor implements Door<LetIn> {
+export class OpenDoor implements Door<LetIn> {
   readonly #role: string;
 
   constructor(role: string) {
