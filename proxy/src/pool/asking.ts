@@ -293,7 +293,11 @@ export class Asking {
     const known = what === "statement" && (name === "" || names.get(name) !== undefined);
     const way = known || lane.server === undefined ? "own" : "sent";
     if (what === "portal") this.#portals.delete(name);
-    const change = !known ? NO_CHANGE : name === "" ? { ...NO_CHANGE, undo: names.closeUnnamed(lane.shelf) } : names.delete(name);
+    const change = !known
+      ? NO_CHANGE
+      : name === ""
+        ? { ...NO_CHANGE, undo: names.closeUnnamed(lane.shelf) }
+        : names.delete(name);
     lane.answers.push({ kind: "close", way, ...change, text: undefined, name });
     // A portal, or a statement that SQL may have prepared: the server knows. Those of the shelf stay there for others.
     if (way === "sent") lane.send(message);

@@ -5,7 +5,7 @@ import t from "tap";
 import { type Message, type Postgres, poolRig, postgres, type Wire } from "../pool/help.ts";
 import { F } from "../session/stage.ts";
 
-const RUNS = Number(process.env.RUNS ?? 150);
+const RUNS = Number(process.env.RUNS ?? 300);
 const CLIENTS = 3;
 
 const started = await postgres();
@@ -14,6 +14,7 @@ if (typeof started === "string") {
   process.exit(0);
 }
 const database: Postgres = started;
+t.setTimeout(600_000);
 t.teardown(() => database.stop());
 
 interface Step {
@@ -237,7 +238,7 @@ function shown(messages: readonly Message[]): string[] {
     });
 }
 
-t.test("as if everybody had a connection of their own", { timeout: 600_000 }, async (t) => {
+t.test("as if everybody had a connection of their own", async (t) => {
   const rig = await poolRig(t, database.server, { mode: "transaction", size: CLIENTS, preparedStatements: 2 });
   let steps = 0;
   let keys = 1000;

@@ -29,7 +29,12 @@ class Server extends Duplex {
 const row = B.row("x".repeat(40));
 const done = [B.complete("SELECT 1"), B.ready()];
 const loads: readonly { name: string; ask: Buffer; answer: Buffer; rounds: number }[] = [
-  { name: "simple query", ask: F.query("SELECT 1"), answer: Buffer.concat([B.rowDescription(), row, ...done]), rounds: ROUNDS },
+  {
+    name: "simple query",
+    ask: F.query("SELECT 1"),
+    answer: Buffer.concat([B.rowDescription(), row, ...done]),
+    rounds: ROUNDS,
+  },
   {
     name: "unnamed statement",
     ask: Buffer.concat([F.parse("SELECT $1::text"), F.bind("", "", ["x"]), F.execute(), F.sync()]),
@@ -50,14 +55,24 @@ const loads: readonly { name: string; ask: Buffer; answer: Buffer; rounds: numbe
   },
 ];
 
-const client = { startup: { protocol: "3.0", user: "ann", database: "shop", parameters: new Map() }, raw: Buffer.alloc(0), address: "a:1" };
+const client = {
+  startup: { protocol: "3.0", user: "ann", database: "shop", parameters: new Map() },
+  raw: Buffer.alloc(0),
+  address: "a:1",
+};
 const door = (): OpenDoor => new OpenDoor("ann");
 
 for (const mode of ["bare", "session", "transaction"] as const) {
   const server = new Server();
   const pools = new Pools<LetIn>(
     { ...SETTINGS, mode: mode === "bare" ? "session" : mode },
-    async () => ({ stream: server, parameters: new Map([["client_encoding", "UTF8"]]), key: undefined, address: "", cancel: async () => undefined }),
+    async () => ({
+      stream: server,
+      parameters: new Map([["client_encoding", "UTF8"]]),
+      key: undefined,
+      address: "",
+      cancel: async () => undefined,
+    }),
     analyzer,
   );
   const { stream } = mode === "bare" ? { stream: server as Duplex } : await pooled(pools, door)(client);

@@ -13,9 +13,9 @@ t.teardown(() => database.stop());
 
 const pid = (wire: Wire): Promise<string | null> => value(wire, "SELECT pg_backend_pid()");
 
-t.test("two hundred clients on five servers", async (t) => {
-  const rig = await poolRig(t, database.server, { mode: "transaction", size: 5 });
-  const clients = await Promise.all(Array.from({ length: 200 }, () => rig.client()));
+t.test("thirty clients on three servers", async (t) => {
+  const rig = await poolRig(t, database.server, { mode: "transaction", size: 3 });
+  const clients = await Promise.all(Array.from({ length: 30 }, () => rig.client()));
   const pids = new Set<string | null>();
   let right = 0;
   await Promise.all(
@@ -28,8 +28,8 @@ t.test("two hundred clients on five servers", async (t) => {
       }
     }),
   );
-  t.equal(right, 400);
-  t.ok(pids.size <= 5 && pids.size > 1, `${pids.size} servers`);
+  t.equal(right, 60);
+  t.ok(pids.size <= 3 && pids.size > 1, `${pids.size} servers`);
   t.equal(rig.pools.stats()[0]?.servers.idle, pids.size, "all are given back");
 });
 
