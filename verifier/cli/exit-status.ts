@@ -4,6 +4,9 @@ import type { Verdict } from "../src/findings.ts";
 /** Exit status of a verdict (the manual, "Commands"). */
 export const verdictStatus: Readonly<Record<Verdict, number>> = { PASS: 0, FAIL: 1, "NOT PROVEN": 2 };
 
+/** Exit status of a verdict that is not PASS over findings all of which were acknowledged. */
+export const acknowledgedStatus = 3;
+
 /** Exit status where there is no verdict (spec/errors.md, verifier, witness and export); as in sysexits.h. */
 export const faultStatus: Readonly<Record<FaultCode | WitnessFault | ExportFault, number>> = {
   usage: 64,

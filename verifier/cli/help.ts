@@ -36,6 +36,7 @@ The verdict is the last word of every command, and its exit status:
   0  PASS         everything that the command checks was established
   1  FAIL         something contradicts
   2  NOT PROVEN   nothing contradicts, but something could not be established
+  3  one of these two, and somebody has looked into all that was found
   64 usage: the command line, a key or a file given to it is wrong
   69 the log did not answer, so there is no verdict
 The witness gives no verdict; its other ends are in the manual.
@@ -98,6 +99,9 @@ ${entering}
   --all            read from entry 0, whatever was audited before
   --source FILE|KEY  the verifier key of a source. Without it, a source's key is
                    the one that its first entry names. Repeatable
+  --acknowledged FILE  findings that somebody has looked into: they are shown with
+                   what was said of them, and where there are no others, the exit
+                   status is 3. The verdict stays what it is
   --wait SEC       how long to wait for seals of entries that have none yet: a
                    source seals within seconds [15; 0 for a folder]
   --entries any    the log is not one of Vitrine's: its entries may be of any bytes.

@@ -12,7 +12,7 @@ import {
 } from "../src/index.ts";
 import type { LogOptions } from "./args/common.ts";
 import { readToken } from "./disclosures.ts";
-import { faultStatus, verdictStatus } from "./exit-status.ts";
+import { acknowledgedStatus, faultStatus, verdictStatus } from "./exit-status.ts";
 import { type LogSource, openSource } from "./log-source.ts";
 import { printable } from "./printable.ts";
 import { aligned, describeCheckpoint, headJson, witnessLines } from "./report.ts";
@@ -169,7 +169,11 @@ export function sessionJson({ base, keys }: LogSession, report: HeadReport, save
   };
 }
 
-/** @returns the exit status: that of the verdict, but a state that could not be kept must not look like success */
-export function statusOf(report: HeadReport, saved: Saved): number {
+/**
+ * @param acknowledged whether somebody has looked into all findings
+ * @returns the exit status: that of the verdict, but a state that could not be kept must not look like success
+ */
+export function statusOf(report: HeadReport, saved: Saved, acknowledged = false): number {
+  if (acknowledged && saved.problem === undefined) return acknowledgedStatus;
   return saved.problem !== undefined && report.verdict !== "FAIL" ? faultStatus.usage : verdictStatus[report.verdict];
 }

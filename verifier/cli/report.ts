@@ -9,6 +9,7 @@ import {
   type WitnessingReport,
   type WitnessReport,
 } from "../src/index.ts";
+import type { Acknowledged } from "./acknowledged.ts";
 import { outputWidth } from "./output.ts";
 import { printable } from "./printable.ts";
 
@@ -61,12 +62,22 @@ function witnessState({ state, timestamp }: WitnessReport): string {
   }
 }
 
-/** @returns each finding with its code, its place and its sentence */
-export function findingLines(findings: readonly Finding[], omitted: Readonly<Record<string, number>> = {}): string[] {
+/**
+ * @param acknowledged what somebody has said of a finding
+ * @returns each finding with its code, its place and its sentence
+ */
+export function findingLines(
+  findings: readonly Finding[],
+  omitted: Readonly<Record<string, number>> = {},
+  acknowledged: (finding: Finding) => Acknowledged | undefined = () => undefined,
+): string[] {
   const lines: string[] = [];
   for (const finding of findings) {
     const place = placeOf(finding);
     lines.push(`  ${finding.code}${place === "" ? "" : `  at ${place}`}`, ...paragraph(finding.message, "    "));
+    const said = acknowledged(finding);
+    if (said !== undefined)
+      lines.push(...paragraph(`acknowledged by ${said.by} at ${said.time}: ${said.reason}`, "    "));
   }
   for (const [code, more] of Object.entries(omitted)) lines.push(`  ${code}  ${more} more of these`);
   return lines.length === 0 ? [] : ["Findings", ...lines, ""];

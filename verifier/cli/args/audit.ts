@@ -19,6 +19,8 @@ import {
 export type AuditInvocation = { command: "audit" } & LogOptions & {
     all: boolean;
     sources: readonly string[];
+    /** File of the findings that somebody has looked into. */
+    acknowledged: string | undefined;
     /** Undefined: the default, which depends on where the log is. */
     waitMs: number | undefined;
     entries: "vitrine" | "any";
@@ -31,6 +33,7 @@ export function readAudit(argv: readonly string[]): AuditInvocation | AskedHelp 
     ...ofEntries,
     all: flag,
     source: list,
+    acknowledged: text,
     wait: text,
     entries: text,
     user: text,
@@ -45,13 +48,14 @@ export function readAudit(argv: readonly string[]): AuditInvocation | AskedHelp 
   if (values.help) return { command: "help", about: "audit" };
   const time = (name: "since" | "until"): string | undefined =>
     values[name] === undefined ? undefined : parseTime(values[name], `--${name}`);
-  const named = (name: "user" | "database" | "table" | "operation"): string | undefined =>
+  const named = (name: "user" | "database" | "table" | "operation" | "acknowledged"): string | undefined =>
     values[name] === undefined ? undefined : required(values[name], `--${name}`, "audit");
   return {
     command: "audit",
     ...logOptions(values, "audit"),
     all: values.all ?? false,
     sources: values.source ?? [],
+    acknowledged: named("acknowledged"),
     waitMs: values.wait === undefined ? undefined : seconds(values.wait, "--wait"),
     entries: anyOrVitrine(values),
     filter: {
@@ -71,7 +75,7 @@ function anyOrVitrine(values: Readonly<Record<string, unknown>>): "vitrine" | "a
   const { entries = "vitrine" } = values;
   if (entries === "vitrine") return entries;
   if (entries !== "any") throw usage(`--entries is neither vitrine nor any: ${printableShort(String(entries))}`);
-  const needing = ["source", "user", "database", "table", "operation", "since", "until", "limit"];
+  const needing = ["source", "acknowledged", "user", "database", "table", "operation", "since", "until", "limit"];
   const given = needing.find((name) => values[name] !== undefined);
   if (given !== undefined)
     throw usage(`--${given} is for entries of Vitrine, and --entries any says that they may be none`);

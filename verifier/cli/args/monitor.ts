@@ -13,6 +13,7 @@ export function readMonitor(argv: readonly string[]): MonitorInvocation | AskedH
     config: text,
     once: flag,
     source: list,
+    acknowledged: text,
     view: list,
     status: text,
     webhook: text,
@@ -25,7 +26,7 @@ export function readMonitor(argv: readonly string[]): MonitorInvocation | AskedH
   const { values } = parse(argv, options, "monitor");
   if (values.help) return { command: "help", about: "monitor" };
   const { once = false, json = false, config, source: sources = [], view: views = [] } = values;
-  const named = (name: "state" | "status" | "webhook"): string | undefined =>
+  const named = (name: "state" | "status" | "webhook" | "acknowledged"): string | undefined =>
     values[name] === undefined ? undefined : required(values[name], `--${name}`, "monitor");
   if (config !== undefined) {
     const other = Object.keys(values).find((name) => !["config", "once", "json"].includes(name));
@@ -42,6 +43,7 @@ export function readMonitor(argv: readonly string[]): MonitorInvocation | AskedH
     ...trustOptions(values, "monitor"),
     token: values.token === undefined ? undefined : required(values.token, "--token FILE|TOKEN", "monitor"),
     sources,
+    acknowledged: named("acknowledged"),
     views: views.map((view) => required(view, "--view", "monitor")),
     ...readTimes(times, (name) => `--${name}`),
   };

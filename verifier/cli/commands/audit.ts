@@ -1,5 +1,7 @@
 import { type AuditReport, auditLog } from "../../src/index.ts";
+import { Acknowledgements } from "../acknowledged.ts";
 import type { AuditInvocation } from "../args/audit.ts";
+import { acknowledgedStatus } from "../exit-status.ts";
 import { isFiltering, makeFilter } from "../filter.ts";
 import { readPins } from "../keys.ts";
 import { LeafPool } from "../leaf-pool.ts";
@@ -35,6 +37,7 @@ const defaultWaitMs = 15_000;
 export async function runAudit(options: AuditInvocation): Promise<number> {
   const pins = await readPins(options.sources);
   const session = await openLog(options);
+  const acknowledged = await Acknowledgements.read(options.acknowledged, session.keys[0].name);
   const listing = new Listing(options.limit ?? (options.all || isFiltering(options.filter) ? search : glance));
   const matches = makeFilter(options.filter);
   const progress = new Progress();
@@ -56,9 +59,11 @@ export async function runAudit(options: AuditInvocation): Promise<number> {
       hashLeaves: pool.hash,
     }).finally(() => progress.end());
     const saved = await saveState(session, report);
-    if (options.json) printResult("audit", auditJson(session, report, listing, saved));
-    else printLines(auditLines(session, report, listing, saved));
-    return statusOf(report, saved);
+    // Also what was found while the state was kept is among them.
+    const whole: Whole = { session, report, listing, saved, acknowledged };
+    if (options.json) printResult("audit", auditJson(whole));
+    else printLines(auditLines(whole));
+    return statusOf(report, saved, acknowledged.covers(report.findings, report.omitted));
   } finally {
     session.close();
     await pool.close();
@@ -73,14 +78,27 @@ function isSigned(report: AuditReport): boolean {
   return report.checkpoint !== undefined && !report.findings.some(({ code }) => unsigned.has(code));
 }
 
-function auditLines(session: LogSession, report: AuditReport, listing: Listing, saved: Saved): string[] {
+/** All that is said about an audit. */
+type Whole = {
+  session: LogSession;
+  report: AuditReport;
+  listing: Listing;
+  saved: Saved;
+  acknowledged: Acknowledgements;
+};
+
+function auditLines({ session, report, listing, saved, acknowledged }: Whole): string[] {
+  const all = acknowledged.covers(report.findings, report.omitted);
   return [
     ...headLines(session, report),
     ...listingLines(report, listing),
     ...report.sources.flatMap(sourceLines),
-    ...findingLines(report.findings, report.omitted),
+    ...findingLines(report.findings, report.omitted, (finding) => acknowledged.of(finding)),
     ...savedLines(saved),
     ...verdictLines(report.verdict, report.conclusion),
+    ...(all
+      ? [`All findings are acknowledged, so the exit status is ${acknowledgedStatus}. The verdict stays what it is.`]
+      : []),
   ];
 }
 
@@ -107,9 +125,14 @@ function listingLines(report: AuditReport, listing: Listing): string[] {
   return [...lines, ""];
 }
 
-function auditJson(session: LogSession, report: AuditReport, listing: Listing, saved: Saved): Record<string, unknown> {
+function auditJson({ session, report, listing, saved, acknowledged }: Whole): Record<string, unknown> {
   return {
     ...sessionJson(session, report, saved),
+    findings: report.findings.map((finding) => {
+      const said = acknowledged.of(finding);
+      return said === undefined ? finding : { ...finding, acknowledged: said };
+    }),
+    acknowledged: acknowledged.covers(report.findings, report.omitted),
     from: report.from,
     size: report.size,
     read: report.read,

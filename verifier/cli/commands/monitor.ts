@@ -2,6 +2,7 @@ import { setMaxListeners } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
 import { VerifierError } from "../../src/index.ts";
 import type { MonitorInvocation } from "../args/monitor.ts";
+import { acknowledgedStatus } from "../exit-status.ts";
 import type { Lock } from "../lock.ts";
 import { Delivery } from "../monitor/delivery.ts";
 import { Ended, Followed, type FollowOptions } from "../monitor/followed.ts";
@@ -95,7 +96,9 @@ class Monitor {
 
   get status(): number {
     const status = statusOfLogs(this.#logs);
-    return status === 0 && (this.#delivery?.failing || this.#statusProblem) ? 2 : status;
+    return (status === 0 || status === acknowledgedStatus) && (this.#delivery?.failing || this.#statusProblem)
+      ? 2
+      : status;
   }
 
   stop(): void {

@@ -13,6 +13,7 @@ import {
   Watch,
   type WatchMemory,
 } from "../../src/index.ts";
+import { Acknowledgements } from "../acknowledged.ts";
 import { readToken } from "../disclosures.ts";
 import { pathError, readBounded, systemCode, writeDurably } from "../files.ts";
 import { readPins } from "../keys.ts";
@@ -49,6 +50,8 @@ const maxMemoryLength = 64 * 1024 * 1024;
 export class Followed {
   readonly settings: MonitoredLog;
   readonly trust: Trust;
+  /** Which of its alerts somebody has looked into. */
+  readonly acknowledged: Acknowledgements;
   readonly #options: FollowOptions;
   readonly #source: LogSource;
   readonly #views: readonly OpenView[];
@@ -73,7 +76,9 @@ export class Followed {
     state: States,
     memory: WatchMemory,
     pins: ReadonlyMap<string, VerifierKey>,
+    acknowledged: Acknowledgements,
   ) {
+    this.acknowledged = acknowledged;
     this.settings = settings;
     this.trust = trust;
     this.#options = options;
@@ -112,7 +117,8 @@ export class Followed {
     if (token !== undefined) checkToken(source);
     const views: OpenView[] = [];
     for (const view of settings.views) views.push(await openView(view, key, settings.timeoutMs));
-    return new Followed(settings, trust, options, source, views, state, memory, pins);
+    const acknowledged = await Acknowledgements.read(settings.acknowledged, key.name);
+    return new Followed(settings, trust, options, source, views, state, memory, pins, acknowledged);
   }
 
   /** The first of the log's keys, under which the alerts are remembered. */

@@ -15,6 +15,7 @@ Options:
   --source FILE|KEY  the verifier key of a source. Repeatable
   --token FILE|TOKEN  for a log that gives entries to holders of a token alone: the
                    token, or a file that holds it
+  --acknowledged FILE  findings that somebody has looked into, as for audit
   --view URL|DIR|FILE  what a mirror or witness shows of the log, as "compare" takes
                    it: held against the log in each round. Repeatable
   --interval SEC   between two rounds [10], a tenth more or less
@@ -38,7 +39,8 @@ Options:
 
 Without --once it runs until SIGTERM or SIGINT. Either way the exit status is that
 of the worst that is open: 1 when something contradicts, 69 when a log did not
-answer in the last round, 2 when something is missing or late, else 0.
+answer in the last round, 2 when something is missing or late, else 0; 3 when
+all that is open is acknowledged.
 
 Example:
   vitrine-verifier monitor --log https://log.example/audit --vkey log.vkey \\

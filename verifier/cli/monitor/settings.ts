@@ -16,6 +16,8 @@ export type MonitoredLog = {
   token: string | undefined;
   /** Keys of sources, or their files. */
   sources: readonly string[];
+  /** File of the findings that somebody has looked into. */
+  acknowledged: string | undefined;
   /** What others show: as `compare` takes it. */
   views: readonly string[];
   intervalMs: number;
@@ -133,6 +135,7 @@ function readLog(members: Members, from: (path: string) => string): MonitoredLog
     throw usage(`${members.where}: max_age_s is a whole number of seconds, and needs a policy`);
   }
   const token = members.text("token");
+  const acknowledged = members.text("acknowledged");
   const log: MonitoredLog = {
     log: place(members.required("log")),
     vkeys,
@@ -140,6 +143,7 @@ function readLog(members: Members, from: (path: string) => string): MonitoredLog
     maxAge,
     token: token === undefined ? undefined : from(token),
     sources: members.texts("sources").map(key),
+    acknowledged: acknowledged === undefined ? undefined : from(acknowledged),
     views: members.texts("views").map(place),
     ...readTimes(given, (name) => `${members.where}: ${monitorTimes[name].key}`),
   };

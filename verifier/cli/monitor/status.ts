@@ -1,5 +1,5 @@
 import type { Verdict } from "../../src/index.ts";
-import { faultStatus, verdictStatus } from "../exit-status.ts";
+import { acknowledgedStatus, faultStatus, verdictStatus } from "../exit-status.ts";
 import { pathError, writeDurably } from "../files.ts";
 import { printable, printableJson } from "../printable.ts";
 import { checkpointJson } from "../report.ts";
@@ -12,8 +12,17 @@ function worst(logs: readonly Followed[]): Verdict {
   return logs.every(({ verdict }) => verdict === "PASS") ? "PASS" : "NOT PROVEN";
 }
 
+/** @returns whether something is open in one of the logs, and somebody has looked into all of it */
+function allAcknowledged(logs: readonly Followed[]): boolean {
+  const open = logs.flatMap(({ watch, acknowledged }) => watch.memory.alerts.map((alert) => acknowledged.of(alert)));
+  return open.length > 0 && open.every((said) => said !== undefined);
+}
+
 /** @returns the exit status for how the logs stand now */
 export function statusOfLogs(logs: readonly Followed[]): number {
+  if (allAcknowledged(logs)) {
+    return logs.some(({ reached }) => reached === false) ? faultStatus.log_unreachable : acknowledgedStatus;
+  }
   const verdict = worst(logs);
   const unreached = verdict !== "FAIL" && logs.some(({ reached }) => reached === false);
   return unreached ? faultStatus.log_unreachable : verdictStatus[verdict];
@@ -26,7 +35,7 @@ export function statusJson(logs: readonly Followed[], now: number): Record<strin
     time: timestamp(now),
     verdict: worst(logs),
     logs: logs.map((one) => {
-      const { watch, key, base, reached, lastRound, verdict, forks, unsent } = one;
+      const { watch, key, base, reached, lastRound, verdict, forks, unsent, acknowledged } = one;
       const { head, alerts } = watch.memory;
       return {
         log: base,
@@ -43,7 +52,8 @@ export function statusJson(logs: readonly Followed[], now: number): Record<strin
         }),
         alerts: alerts.map((alert) => {
           const { format: _, event: __, time: ___, ...members } = eventJson({ event: "raised", at: 0, alert });
-          return members;
+          const said = acknowledged.of(alert);
+          return said === undefined ? members : { ...members, acknowledged: said };
         }),
         evidence: forks,
         unsent: unsent.length,

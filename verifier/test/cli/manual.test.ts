@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import t from "tap";
-import { faultStatus, internalStatus, verdictStatus } from "../../cli/exit-status.ts";
+import { acknowledgedStatus, faultStatus, internalStatus, verdictStatus } from "../../cli/exit-status.ts";
 import { commandHelp, commandNames } from "../../cli/help.ts";
 
 const manual = readFileSync(new URL("../../../README.md", import.meta.url), "utf8");
@@ -21,6 +21,11 @@ t.test("the manual has every option that the help has, and no other", (t) => {
 
 t.test("the manual has every exit status", (t) => {
   const rows = [...manual.matchAll(/^\| ([0-9]+) \| `([^`]+)` \|/gm)].map((row) => [row[2], Number(row[1])]);
-  t.same(Object.fromEntries(rows), { ...verdictStatus, ...faultStatus, internal: internalStatus });
+  t.same(Object.fromEntries(rows), {
+    ...verdictStatus,
+    acknowledged: acknowledgedStatus,
+    ...faultStatus,
+    internal: internalStatus,
+  });
   t.end();
 });
