@@ -9,6 +9,7 @@ import { type ReconcileCommand, readReconcileCommand } from "./reconcile-args.ts
 import { type RulesCommand, readRulesCommand } from "./rules-args.ts";
 import { readSearchCommand, type SearchCommand } from "./search-args.ts";
 import { parseUpstream, type Upstream } from "./upstream-url.ts";
+import { readUserCommand, type UserCommand } from "./user-args.ts";
 
 export interface UpOptions {
   readonly data: string;
@@ -29,6 +30,7 @@ export type Invocation =
   | { readonly do: "reconcile"; readonly command: ReconcileCommand }
   | { readonly do: "token"; readonly command: TokenCommand }
   | { readonly do: "rules"; readonly command: RulesCommand }
+  | { readonly do: "user"; readonly command: UserCommand }
   | { readonly do: "tool"; readonly command: ToolCommand }
   | { readonly do: "order"; readonly command: OrderCommand }
   | {
@@ -74,6 +76,7 @@ export function readCommandLine(argv: readonly string[]): Invocation {
       return readReconcileCommand(rest);
     default:
       if (command === "proxy" && rest[0] === "rules") return readRulesCommand(rest.slice(1));
+      if (command === "proxy" && rest[0] === "user") return readUserCommand(rest.slice(1));
       if (command === "proxy" && rest[0] === "rotate-key") return readRotateKey(rest.slice(1));
       return readPart(command, rest);
   }

@@ -8,6 +8,8 @@ Usage:
   vitrine log-server --config FILE start the log-server alone
   vitrine proxy --config FILE      start the proxy alone
   vitrine proxy rules check FILE   check access rules, or test a statement
+  vitrine proxy user add NAME --file FILE
+                                   say whom a proxy authenticates itself
   vitrine proxy rotate-key --config FILE
                                    make the source's next key
   vitrine key NAME [-o FILE]       make a key pair for a log or a source
@@ -64,6 +66,9 @@ last checkpoint.
 Usage: vitrine proxy --config FILE
        vitrine proxy --example > proxy.yaml
        vitrine proxy rotate-key --config FILE
+       vitrine proxy user add NAME (--file FILE | --config FILE) [options]
+       vitrine proxy user list (--file FILE | --config FILE) [--json]
+       vitrine proxy user remove NAME (--file FILE | --config FILE)
        vitrine proxy rules check FILE... [--json]
        vitrine proxy rules test FILE --user LOGIN --sql TEXT [options]
 
@@ -79,6 +84,17 @@ and is submitted at the next start.
 
 rotate-key   makes the key that is to follow the source's, beside it, and prints
              its verifier key. The proxy takes it up at SIGHUP, or at its start.
+user add     adds a user to a users file, or changes what is given of one who is
+             there. It asks for the password, or reads a line of standard input;
+             a SCRAM verifier of PostgreSQL's is taken as it is.
+  --file FILE         the users; or the proxy's --config, which names them
+  --identity NAME     who it is, for the log
+  --group NAME        for access rules; may be repeated
+  --expires TIME      from when on the login is refused
+  --role NAME         the role to use at the database server [the login]
+  --certificate NAME  the name its certificate must bear [the login]
+  --iterations N      of SCRAM [4096]
+  --no-password       no password will do; --keep-password leaves it as it is
 rules check  reads files of access rules. Each error is a line with the file,
              the line and the column. Status 64 if there are any.
 rules test   says of each statement in TEXT which rule decides, and why the

@@ -30,6 +30,8 @@ async function run(invocation: Invocation): Promise<number> {
       return (await import("./commands/log-tool.ts")).runTool(invocation.command);
     case "rules":
       return (await import("./commands/rules.ts")).runRules(invocation.command);
+    case "user":
+      return (await import("./commands/user.ts")).runUser(invocation.command);
     case "rotate-key":
       return (await import("./commands/rotate-key.ts")).rotateKey(invocation.config);
     case "part":

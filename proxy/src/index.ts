@@ -1,7 +1,7 @@
 /** The public entry: what `cli/` and the tests compose the proxy from. */
 export { type Explained, explain, type Problem, parseRules, type Question, type RuleSet } from "./access/index.ts";
 export { makeNextKey } from "./audit/index.ts";
-export { formatVerifier, makeVerifier } from "./auth/index.ts";
+export { formatVerifier, makeVerifier, putUser, readUsers, removeUser, type UserChange } from "./auth/index.ts";
 export { CONFIG_KEYS, type ConfigKey, type ProxyConfig, parseProxyConfig, readProxyConfig } from "./config.ts";
 export { type ClientErrorCode, ProxyError, type ProxyErrorCode, SQLSTATE, STARTUP_CODES } from "./errors.ts";
 export type { ProxyHooks, RunningProxy } from "./start.ts";

@@ -8,3 +8,4 @@ export { type Passwords, readPasswords } from "./passwords.ts";
 export { parseAuthRules } from "./rules.ts";
 export { formatVerifier, makeVerifier } from "./scram.ts";
 export { noUsers, readUsers, type Users } from "./users.ts";
+export { putUser, removeUser, type UserChange } from "./users-file.ts";

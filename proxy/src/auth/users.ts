@@ -5,7 +5,7 @@ import { strictBase64 } from "./base64.ts";
 import { DEFAULT_ITERATIONS, DEFAULT_SALT_BYTES, hmac, KEY_BYTES, type ScramVerifier } from "./scram.ts";
 import { parseUser, type User } from "./user.ts";
 
-const MAX_BYTES = 64 * 1024 * 1024;
+export const USERS_BYTES: number = 64 * 1024 * 1024;
 const SECRET_BYTES = 32;
 
 /** The users of one state of the file. */
@@ -61,6 +61,11 @@ function usual(users: readonly User[]): { iterations: number; saltBytes: number 
   return result;
 }
 
+/** Neither empty, nor a comment, nor the secret. */
+export function isUserLine(line: string): boolean {
+  return line.trim() !== "" && !line.startsWith("#") && !line.startsWith("secret=");
+}
+
 /**
  * Reads a file of users: a line `secret=<base64 of 32 bytes>`, a line for each user ({@link parseUser}), empty lines and
  * lines that begin with `#`.
@@ -73,7 +78,7 @@ export function parseUsers(text: string, path: string): Users {
   for (const [index, line] of text.split("\n").entries()) {
     const where = `${path}:${index + 1}`;
     if (line.trim() === "" || line.startsWith("#")) continue;
-    if (line.startsWith("secret=")) {
+    if (!isUserLine(line)) {
       if (secret !== undefined) throw bad(`${where}: a second secret`);
       secret = strictBase64(line.slice("secret=".length).trim());
       if (secret?.length !== SECRET_BYTES) throw bad(`${where}: the secret is not ${SECRET_BYTES} bytes in base64`);
@@ -92,7 +97,7 @@ export function parseUsers(text: string, path: string): Users {
 
 /** @throws ProxyError `bad_config` when it cannot be read, is not private, or {@link parseUsers} does not take it */
 export async function readUsers(path: string): Promise<Users> {
-  return parseUsers(await readPrivate(path, "the users file", MAX_BYTES), path);
+  return parseUsers(await readPrivate(path, "the users file", USERS_BYTES), path);
 }
 
 /**
