@@ -45,6 +45,7 @@ export class Terminating {
       pool,
       openServer(upstreams, settings.upstream, () => passwords?.value),
       analyzer,
+      (unanswered) => upstreams.readRetry(unanswered),
     );
   }
 

@@ -56,6 +56,8 @@ export type Asked =
 export class Answers {
   #items: Asked[] = [];
   #at = 0;
+  /** What was answered, as long as it may have to be asked again. */
+  #gone: Asked[] | undefined;
 
   push(item: Asked): void {
     this.#items.push(item);
@@ -80,6 +82,7 @@ export class Answers {
   }
 
   shift(): void {
+    this.#gone?.push(this.#items[this.#at]!);
     this.#at += 1;
     if (this.#at >= this.#items.length) {
       this.#items = [];
@@ -88,6 +91,24 @@ export class Answers {
       this.#items.splice(0, this.#at);
       this.#at = 0;
     }
+  }
+
+  /** From here on what is answered is remembered, for `takeBack`. */
+  remember(): void {
+    this.#gone = [];
+  }
+
+  forget(): void {
+    this.#gone = undefined;
+  }
+
+  /** Nothing that was asked since `remember` counts any more. @returns it, the last one first */
+  takeBack(): readonly Asked[] {
+    const all = [...(this.#gone ?? []), ...this.#items.slice(this.#at)].reverse();
+    this.#items = [];
+    this.#at = 0;
+    this.#gone = [];
+    return all;
   }
 
   /**

@@ -50,6 +50,16 @@ export class Asking {
     this.#rest = this.#rest.length === 0 ? chunk : Buffer.concat([this.#rest, chunk]);
   }
 
+  /** These bytes of the client's were taken before, and come once more. */
+  rewind(bytes: Buffer): void {
+    this.#rest = bytes;
+    this.#passing = 0;
+    this.#dropping = false;
+    this.#after = undefined;
+    this.#terminated = false;
+    this.#portals.clear();
+  }
+
   /** The message that comes next, which waits for a server connection, is answered with this error. */
   refuse(error: Buffer): void {
     this.#refusal = error;

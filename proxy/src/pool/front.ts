@@ -276,6 +276,7 @@ export class Front<A extends LetIn> extends Duplex implements Backend, LaneOwner
             onTimeout: () => {
               totals.timeouts += 1;
             },
+            reads: this.#pools.reads?.(this.#client.unanswered),
           });
     this.#greet(parameters);
   }

@@ -23,6 +23,12 @@ export class Pieces {
     this.#only = piece;
   }
 
+  /** What was added since the last flush goes nowhere. */
+  clear(): void {
+    this.#chunk = undefined;
+    this.#only = undefined;
+  }
+
   flush(): void {
     if (this.#chunk === undefined) return;
     const bytes = this.#only ?? Buffer.from(this.#chunk as ArrayBuffer, this.#start, this.#end - this.#start);

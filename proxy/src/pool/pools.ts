@@ -1,5 +1,7 @@
+import type { Unanswered } from "../backend.ts";
 import { ProxyError } from "../errors.ts";
 import type { Analyzer } from "../statements/index.ts";
+import type { ReadRetry } from "../upstream/index.ts";
 import { type Commons, Pool } from "./pool.ts";
 import type { OpenedServer, PooledServer } from "./server.ts";
 import { nameOfKey, type PoolKey, type PoolSettings } from "./settings.ts";
@@ -33,6 +35,8 @@ export class Pools<A = unknown> {
   /** What clients have prepared. */
   readonly texts: PreparedTexts = new PreparedTexts();
   readonly analyzer: Analyzer;
+  /** For each session in transaction mode: decides about its reads whose server is lost. */
+  readonly reads: ((unanswered: Unanswered | undefined) => ReadRetry) | undefined;
   readonly clients: Set<PoolClient<A>> = new Set();
   readonly #open: OpenServer<A>;
   readonly #pools: Map<string, Pool<A>> = new Map();
@@ -43,8 +47,14 @@ export class Pools<A = unknown> {
   #serving = false;
   #closed = false;
 
-  constructor(settings: PoolSettings, open: OpenServer<A>, analyzer: Analyzer) {
+  constructor(
+    settings: PoolSettings,
+    open: OpenServer<A>,
+    analyzer: Analyzer,
+    reads?: (unanswered: Unanswered | undefined) => ReadRetry,
+  ) {
     this.analyzer = analyzer;
+    this.reads = reads;
     this.#settings = settings;
     this.#open = open;
     const pools = this;

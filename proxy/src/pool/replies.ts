@@ -134,6 +134,7 @@ export class Replies {
 
   #failed(asked: Asked | undefined, head: Buffer): void {
     const lane = this.#lane;
+    if (lane.withholds(head)) return;
     lane.copyIn = false;
     lane.state.failed();
     const text = asked !== undefined && "text" in asked ? asked.text : undefined;

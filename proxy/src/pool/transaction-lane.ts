@@ -1,5 +1,7 @@
 import { type ClientErrorCode, ProxyError, toldAs } from "../errors.ts";
 import type { Analyzer } from "../statements/index.ts";
+import { type Again, isGoingAway, type ReadRetry } from "../upstream/index.ts";
+import { parseError } from "../wire/backend.ts";
 import { errorResponse } from "../wire/write.ts";
 import { Answers } from "./answers.ts";
 import { Asking } from "./asking.ts";
@@ -29,6 +31,8 @@ export interface TransactionLaneOptions {
   /** It keeps its server connection from now on. */
   readonly onPin: (reasons: ReadonlySet<string>) => void;
   readonly onTimeout: () => void;
+  /** Decides about reads whose server is lost; left out: none is asked again. */
+  readonly reads?: ReadRetry | undefined;
 }
 
 /**
@@ -69,6 +73,10 @@ export class TransactionLane implements Lane, Holder {
   #signature: string;
   #reports = 0;
   #pinned = false;
+  /** Runs while a read waits to be asked again. */
+  #pause: NodeJS.Timeout | undefined;
+  /** What the server said when it went away, as long as the client may not have to hear it. */
+  #farewell: Buffer | undefined;
   status = "I";
 
   constructor(options: TransactionLaneOptions) {
@@ -82,6 +90,10 @@ export class TransactionLane implements Lane, Holder {
     this.#asking = new Asking(this);
     this.#replies = new Replies(this);
     this.#pieces = new Pieces((bytes) => {
+      if (options.reads !== undefined) {
+        options.reads.returned();
+        this.answers.forget();
+      }
       if (this.#options.owner.push(bytes)) return;
       this.#full = true;
       this.#server?.flow(false);
@@ -120,6 +132,14 @@ export class TransactionLane implements Lane, Holder {
   // --- Lane --------------------------------------------------------------------------------------------------------
 
   write(chunk: Buffer, done: () => void): void {
+    const { reads } = this.#options;
+    if (reads !== undefined) {
+      if (this.#idle) {
+        reads.settled();
+        this.answers.remember();
+      }
+      reads.sent(chunk);
+    }
     this.#asking.add(chunk);
     this.#done = done;
     this.proceed();
@@ -137,7 +157,7 @@ export class TransactionLane implements Lane, Holder {
   }
 
   async cancel(): Promise<void> {
-    if (this.#leasing !== undefined) {
+    if (this.#leasing !== undefined || this.#pause !== undefined) {
       this.#refuse("statement_cancelled", "canceling statement due to user request: it waited for a server connection");
       return;
     }
@@ -145,6 +165,7 @@ export class TransactionLane implements Lane, Holder {
   }
 
   destroy(): void {
+    this.#endPause();
     this.#leasing?.abandon();
     this.#leasing = undefined;
     const server = this.#server;
@@ -181,10 +202,29 @@ export class TransactionLane implements Lane, Holder {
 
   closed(): void {
     this.#server = undefined;
+    const again = this.#restores ? this.#options.reads?.lost() : undefined;
+    if (again !== undefined) {
+      this.#askAgain(again);
+      return;
+    }
+    this.#retire();
     this.#pieces.flush();
     this.#choked = false;
     this.#options.owner.finished();
     this.#tellDone();
+  }
+
+  /**
+   * The server says that it goes away, instead of an answer.
+   * @returns whether the client is not told, because another server may be asked
+   */
+  withholds(error: Buffer): boolean {
+    if (this.#options.reads?.possible !== true || !this.#restores) return false;
+    if (!isGoingAway(parseError(error).sqlstate)) return false;
+    this.#farewell = error;
+    // What it had said of the answer just before went nowhere yet.
+    this.#pieces.clear();
+    return true;
   }
 
   // --- what Asking and Replies ask for -----------------------------------------------------------------------------
@@ -250,7 +290,7 @@ export class TransactionLane implements Lane, Holder {
 
   /** Handles what has come from the client, as far as it can be. */
   proceed(): void {
-    if (this.#leasing === undefined && !this.#waitsForAnswers) {
+    if (this.#leasing === undefined && !this.#waitsForAnswers && this.#pause === undefined) {
       try {
         this.#asking.run();
       } catch (error) {
@@ -274,8 +314,46 @@ export class TransactionLane implements Lane, Holder {
 
   // --- inside ------------------------------------------------------------------------------------------------------
 
+  /** Nothing of the client's is under way. */
+  get #idle(): boolean {
+    const waits = this.#leasing !== undefined || this.#pause !== undefined;
+    return this.#server === undefined && !waits && this.answers.empty && this.#asking.empty;
+  }
+
+  /** Whether another server connection would be as good: nothing of the session is on this one alone. */
+  get #restores(): boolean {
+    return this.status === "I" && !this.state.pinned && !this.copyIn && !this.#abandoned;
+  }
+
+  /** The server is lost, and what it was asked can be asked elsewhere, as if it came from the client once more. */
+  #askAgain({ request, afterMs }: Again): void {
+    this.#farewell = undefined;
+    this.#pieces.clear();
+    this.#choked = false;
+    this.#waitsForAnswers = false;
+    this.#out.length = 0;
+    for (const item of this.answers.takeBack()) if (item.kind === "parse" || item.kind === "close") item.undo?.();
+    this.skipping = false;
+    this.#asking.rewind(Buffer.concat(request));
+    this.#pause = setTimeout(() => {
+      this.#pause = undefined;
+      this.proceed();
+    }, afterMs);
+  }
+
+  #endPause(): void {
+    clearTimeout(this.#pause);
+    this.#pause = undefined;
+  }
+
+  /** No other server is asked: the client hears what this one said. */
+  #retire(): void {
+    if (this.#farewell !== undefined) this.#pieces.add(this.#farewell);
+    this.#farewell = undefined;
+  }
+
   #tellDone(): void {
-    if (this.#choked || this.#leasing !== undefined || this.#waitsForAnswers) return;
+    if (this.#choked || this.#leasing !== undefined || this.#waitsForAnswers || this.#pause !== undefined) return;
     const done = this.#done;
     this.#done = undefined;
     done?.();
@@ -318,6 +396,7 @@ export class TransactionLane implements Lane, Holder {
   #refuse(code: ClientErrorCode, message: string): void {
     this.#leasing?.abandon();
     this.#leasing = undefined;
+    this.#endPause();
     this.#asking.refuse(errorResponse("ERROR", code, message));
     this.proceed();
   }
@@ -327,6 +406,7 @@ export class TransactionLane implements Lane, Holder {
       this.#told = new Map(server.parameters);
       this.#signature = server.signature;
     }
+    if (this.#asking.empty) this.#options.reads?.settled();
     this.names.detach();
     server.settings = this.state.actual;
     this.#server = undefined;
@@ -335,6 +415,7 @@ export class TransactionLane implements Lane, Holder {
 
   /** The client sends nothing more. What it has asked is answered first, as far as PostgreSQL would. */
   #finish(): void {
+    if (this.#pause !== undefined) return;
     if (this.#leasing !== undefined || this.#waitsForAnswers || this.#abandoned) return;
     const server = this.#server;
     if (server === undefined) {

@@ -6,7 +6,7 @@ export { cancelUpstream, connectUpstream } from "./connect.ts";
 export { takesSessions } from "./first-answer.ts";
 export type { Host } from "./host.ts";
 export { UpstreamMetrics } from "./metrics.ts";
-export { ReadRetry } from "./read-retry.ts";
+export { type Again, isGoingAway, ReadRetry, type Repeatable } from "./read-retry.ts";
 export { Retries, type RetrySettings } from "./retries.ts";
 export { fitOf, type Target } from "./target.ts";
 export { type Enter, Upstreams, unfit } from "./upstreams.ts";

@@ -16,6 +16,13 @@ export interface Again {
   readonly afterMs: number;
 }
 
+/** The server's own words when it ends a connection or takes none for reasons of its own (PostgreSQL appendix A). */
+const GOING_AWAY: ReadonlySet<string> = new Set(["57P01", "57P02", "57P03"]);
+
+export function isGoingAway(sqlstate: string): boolean {
+  return GOING_AWAY.has(sqlstate);
+}
+
 /**
  * Keeps what a client asks until the first byte of its answer is passed on, so that a read whose server is lost can be
  * asked elsewhere. Only for sessions outside of a transaction on servers that any of them can have: the one who calls
@@ -36,6 +43,11 @@ export class ReadRetry {
     this.#retries = retries;
     this.#metrics = metrics;
     this.#unanswered = unanswered;
+  }
+
+  /** Whether what is under way might be sent again if its server were lost now. */
+  get possible(): boolean {
+    return !this.#over && this.#attempts > 0 && this.#unanswered?.repeatable === true;
   }
 
   /** A piece of the client's bytes is on its way to a server for the first time. It must not change any more. */
@@ -67,11 +79,11 @@ export class ReadRetry {
 
   /** The server is lost, or says that it goes away. @returns undefined when nothing may be sent again */
   lost(): Again | undefined {
-    if (this.#over || this.#attempts === 0 || this.#unanswered?.repeatable !== true) return undefined;
+    if (!this.possible) return undefined;
     const afterMs = this.#retries.again(this.#attempts, this.#since);
     if (afterMs === undefined) return undefined;
     this.#attempts += 1;
-    this.#unanswered.repeated();
+    this.#unanswered?.repeated();
     this.#metrics.retried("read");
     return { request: [...this.#request], afterMs };
   }

@@ -6,6 +6,7 @@ import type { BreakerSettings } from "./breaker.ts";
 import { connectUpstream } from "./connect.ts";
 import { Host, inOrder } from "./host.ts";
 import type { UpstreamMetrics } from "./metrics.ts";
+import { ReadRetry, type Repeatable } from "./read-retry.ts";
 import type { Retries } from "./retries.ts";
 import { fitOf, type Reported, type Target } from "./target.ts";
 import type { Upstream } from "./url.ts";
@@ -67,6 +68,11 @@ export class Upstreams {
     this.#random = random;
     this.hosts = upstream.hosts.map((address) => new Host(address, settings.breaker, () => retries.now()));
     metrics.watch(this.hosts, retries);
+  }
+
+  /** For one session: decides about its reads whose server is lost. */
+  readRetry(unanswered: Repeatable | undefined): ReadRetry {
+    return new ReadRetry(this.retries, this.#metrics, unanswered);
   }
 
   /**

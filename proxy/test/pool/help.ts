@@ -18,10 +18,11 @@ import { ProxyServer } from "../../src/server.ts";
 import { Policy } from "../../src/session/policy.ts";
 import { SEALABLE, Values } from "../../src/session/values.ts";
 import { Analyzer } from "../../src/statements/index.ts";
+import { ReadRetry, Retries } from "../../src/upstream/index.ts";
 import { parseKeyData, parseParameterStatus } from "../../src/wire/backend.ts";
 import { cancelRequest } from "../../src/wire/write.ts";
 import { type Bench, setUp } from "../audit/help.ts";
-import { startup } from "../help.ts";
+import { QUICK, startup } from "../help.ts";
 import { startServer } from "../statements/oracle/server.ts";
 
 export const analyzer: Analyzer = await Analyzer.load();
@@ -247,7 +248,13 @@ export async function poolRig(
 ): Promise<PoolRig> {
   const bench = await setUp(t);
   const recorder = await bench.open();
-  const pools = new Pools<LetIn>({ ...SETTINGS, ...settings }, server, analyzer);
+  const retries = new Retries(QUICK);
+  const pools = new Pools<LetIn>(
+    { ...SETTINGS, ...settings },
+    server,
+    analyzer,
+    (unanswered) => new ReadRetry(retries, { retried: () => undefined }, unanswered),
+  );
   let sessions = 0;
   const metrics = new Metrics();
   const proxy = new ProxyServer({

@@ -1,0 +1,159 @@
+// A read whose server is lost before a byte of its answer is out is asked elsewhere, and nothing else is.
+import type { Duplex } from "node:stream";
+import t from "tap";
+import type { OpenServer } from "../../src/pool/index.ts";
+import { until } from "../audit/help.ts";
+import { type PoolRig, type Postgres, poolRig, postgres, Q, rowsOf, value, type Wire } from "../pool/help.ts";
+import { F } from "../session/stage.ts";
+
+const started = await postgres();
+if (typeof started === "string") {
+  t.pass(`skipped: ${started}`);
+  process.exit(0);
+}
+const database: Postgres = started;
+t.teardown(() => database.stop());
+
+/** Takes a while, and is a read by its text. */
+const SLOW = "SELECT count(*), 'done' FROM generate_series(1, 3000000)";
+
+interface Cut {
+  readonly rig: PoolRig;
+  readonly streams: Duplex[];
+  readonly client: Wire;
+  readonly admin: Wire;
+}
+
+async function set(t: { teardown(f: () => unknown): unknown }): Promise<Cut> {
+  const streams: Duplex[] = [];
+  const server: OpenServer = async (wanted, visitor) => {
+    const opened = await database.server(wanted, visitor);
+    streams.push(opened.stream);
+    return opened;
+  };
+  const rig = await poolRig(t, server, { mode: "transaction", size: 3 });
+  const [client, admin] = [await rig.client({ application_name: "victim" }), await rig.client()];
+  return { rig, streams, client, admin };
+}
+
+/** The process that executes this for the client, once it does. */
+async function busy(admin: Wire, like: string): Promise<string> {
+  for (let tries = 0; tries < 1000; tries += 1) {
+    const others = "state = 'active' AND pid <> pg_backend_pid()";
+    const pid = await value(admin, `SELECT max(pid) FROM pg_stat_activity WHERE ${others} AND query LIKE '${like}%'`);
+    if (pid !== null) return pid;
+  }
+  throw new Error(`${like} does not run`);
+}
+
+/** The connection on which something runs that is not the admin's. */
+function cut(streams: readonly Duplex[], rig: PoolRig): void {
+  for (const client of rig.pools.clients) {
+    const { server } = client;
+    if (server !== undefined && streams.includes(server.opened.stream)) server.opened.stream.destroy();
+  }
+}
+
+async function entries(rig: PoolRig, client: Wire): Promise<unknown[]> {
+  client.socket.destroy();
+  const all = await rig.stop();
+  const own = all.filter(
+    ({ kind, client }) => kind === "statement" && (client as { application?: string }).application === "victim",
+  );
+  return own.map(({ operation, outcome, attempts }) => [operation, outcome, attempts]);
+}
+
+t.test("the server says that it goes away, or the connection just ends", async (t) => {
+  for (const how of ["57P01", "cut"]) {
+    const { rig, streams, client, admin } = await set(t);
+    client.socket.write(Q(SLOW));
+    const pid = await busy(admin, "SELECT count");
+    if (how === "cut") cut(streams, rig);
+    else await value(admin, `SELECT pg_terminate_backend(${pid})`);
+    const messages = await client.ready();
+    t.same(rowsOf(messages), [["3000000", "done"]], how);
+    t.equal(messages.map(({ type }) => type).join(""), "TDCZ");
+    t.equal(await value(client, "SELECT 'still here'"), "still here");
+    t.same(await entries(rig, client), [
+      ["SELECT", "completed", 2],
+      ["SELECT", "completed", undefined],
+    ]);
+  }
+});
+
+t.test("a prepared statement is there on the other server, and so is what was set", async (t) => {
+  const { rig, streams, client, admin } = await set(t);
+  client.socket.write(Q("SET search_path TO pg_catalog, public"));
+  await client.ready();
+  client.socket.write(
+    Buffer.concat([
+      F.parse(`SELECT count(*), current_setting('search_path') FROM generate_series(1, $1::int)`, "slow"),
+      F.sync(),
+    ]),
+  );
+  await client.ready();
+  client.socket.write(Buffer.concat([F.bind("slow", "", ["3000000"]), F.execute(), F.sync()]));
+  await busy(admin, "SELECT count");
+  cut(streams, rig);
+  const messages = await client.ready();
+  t.same(rowsOf(messages), [["3000000", "pg_catalog, public"]]);
+  t.equal(messages.map(({ type }) => type).join(""), "2DCZ");
+  t.same((await entries(rig, client)).at(-1), ["SELECT", "completed", 2]);
+});
+
+t.test("a statement that is named in the same breath, and the server has said a part of the answer", async (t) => {
+  const { rig, client, admin } = await set(t);
+  client.socket.write(Buffer.concat([F.parse(SLOW, "named"), F.bind("named"), F.execute(), F.sync()]));
+  await value(admin, `SELECT pg_terminate_backend(${await busy(admin, "SELECT count")})`);
+  const messages = await client.ready();
+  t.same(rowsOf(messages), [["3000000", "done"]]);
+  t.equal(messages.map(({ type }) => type).join(""), "12DCZ");
+  client.socket.write(Buffer.concat([F.parse("SELECT 1", "named"), F.sync()]));
+  t.match((await client.ready()).find(({ type }) => type === "E")?.body.toString(), /42P05/, "it is there, once");
+  t.same((await entries(rig, client))[0], ["SELECT", "completed", 2]);
+});
+
+t.test("not a write, not in a transaction, not behind the first row", async (t) => {
+  for (const [begin, text, like, seen] of [
+    ["", "CREATE TABLE made AS SELECT g FROM generate_series(1, 3000000) g", "CREATE", ""],
+    ["BEGIN", SLOW, "SELECT count", ""],
+    ["", "SELECT generate_series(1, 3000000), repeat('x', 500)", "SELECT generate", "D"],
+  ] as const) {
+    const { rig, streams, client, admin } = await set(t);
+    if (begin !== "") {
+      client.socket.write(Q(begin));
+      await client.ready();
+    }
+    client.socket.write(Q(text));
+    await busy(admin, like);
+    if (seen !== "") {
+      await until("a row is here", () => client.messages.length > 1);
+      client.socket.pause();
+    }
+    cut(streams, rig);
+    client.socket.resume();
+    await until("the client is told", () => client.closed);
+    t.equal(client.types.includes("C"), false);
+    t.same((await entries(rig, client)).at(-1), [
+      text.startsWith("CREATE") ? "CREATE TABLE AS" : "SELECT",
+      "unknown",
+      undefined,
+    ]);
+  }
+});
+
+t.test("a client that cancels, or goes away, while its read waits to be asked again", async (t) => {
+  const { rig, streams, client, admin } = await set(t);
+  for (let i = 0; i < 3; i += 1) {
+    client.socket.write(Q(SLOW));
+    await busy(admin, "SELECT count");
+    cut(streams, rig);
+    if (i === 2) client.socket.destroy();
+    else await client.ready();
+  }
+  await until("nobody has a server", () => rig.pools.stats()[0]?.servers.active === 0);
+  await until("it is gone", () => rig.proxy.clients === 1);
+  t.equal(await value(admin, "SELECT 1"), "1");
+});
+
+t.end();
