@@ -1,3 +1,5 @@
+import { parseDecimal } from "./encoding.ts";
+
 // Forms of values inside an entry: small checks, put together in kinds.ts.
 
 /** Whether a value of parsed JSON has a form. Numbers are integers from 0 to 2^53 − 1 already. */
@@ -64,6 +66,14 @@ export function exactly(members: Readonly<Record<string, Form>>): Form {
   const size = Object.keys(members).length;
   return (value) => form(value) && Object.keys(value as object).length === size;
 }
+
+/** `<epoch>.<n>`, both decimal; an epoch is at least 1. */
+export const session: Form = (value) => {
+  if (typeof value !== "string") return false;
+  const dot = value.indexOf(".");
+  const epoch = parseDecimal(value.slice(0, dot));
+  return dot > 0 && epoch !== undefined && epoch >= 1 && parseDecimal(value.slice(dot + 1)) !== undefined;
+};
 
 const DAYS = [31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
 const TIMESTAMP = /^(\d{4})-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])T(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d\.\d{6}Z$/;

@@ -10,6 +10,7 @@ import {
   object,
   oneOf,
   sealable,
+  session,
   sha256Hex,
   text,
   timestamp,
@@ -22,7 +23,6 @@ import { isKeyName } from "./note.ts";
 type Members = Readonly<Record<string, Form>>;
 
 const epoch = atLeast(1);
-const session = matching(/^(?:0|[1-9][0-9]*)\.(?:0|[1-9][0-9]*)$/);
 const sqlstate = matching(/^[0-9A-Z]{5}$/);
 const auth = anyOf(
   oneOf("trust", "password", "md5", "scram-sha-256", "scram-sha-256-plus", "certificate"),

@@ -1,6 +1,6 @@
 import { parseDecimal } from "./encoding.ts";
 import { LogServerError } from "./errors.ts";
-import { timestamp } from "./forms.ts";
+import { session as isSession, timestamp } from "./forms.ts";
 import { statementClasses, statementOutcomes } from "./kinds.ts";
 import { isKeyName } from "./note.ts";
 import type { SearchRequest } from "./search.ts";
@@ -24,7 +24,7 @@ const forms: { readonly [name in SearchFieldName]?: readonly [(value: string) =>
   class: [(value) => statementClasses.includes(value), `one of ${statementClasses.join(", ")}`],
   outcome: [(value) => statementOutcomes.includes(value), `one of ${statementOutcomes.join(", ")}`],
   source: [isKeyName, "the name of a source"],
-  session: [(value) => /^(?:0|[1-9][0-9]*)\.(?:0|[1-9][0-9]*)$/.test(value), "<epoch>.<n>, as in the entries"],
+  session: [isSession, "<epoch>.<n>, as in the entries"],
 };
 
 function bad(parameter: string, what: string): LogServerError {
