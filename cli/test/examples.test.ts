@@ -34,9 +34,13 @@ t.test("the log-server's example is valid, and so is each default that it shows"
 t.test("the proxy's example is valid, has every key, and shows the defaults", async (t) => {
   const { stdout } = await vitrine(["proxy", "--example"]);
   const dir = t.testdir({ "a.yaml": stdout, "b.yaml": uncommented(stdout) });
-  const { digest: _, ...defaults } = await readProxyConfig(path.join(dir, "a.yaml"));
-  const { digest: __, ...shown } = await readProxyConfig(path.join(dir, "b.yaml"));
-  t.same({ ...shown, status: undefined, rules: undefined }, defaults);
+  const { digest: _, file: _file, values: _values, ...defaults } = await readProxyConfig(path.join(dir, "a.yaml"));
+  const { digest: __, file: __file, values: __values, ...shown } = await readProxyConfig(path.join(dir, "b.yaml"));
+  const { tls, auth } = shown;
+  // What has no default is shown by an example.
+  const files = { users: undefined, passwords: undefined };
+  t.same({ ...shown, status: undefined, rules: undefined, tls: undefined, auth: { ...auth, ...files } }, defaults);
+  t.match(tls, { cert: path.join(dir, "proxy.crt"), key: path.join(dir, "proxy.tls.key") });
   t.equal(shown.rules, path.join(dir, "rules.yaml"));
   t.same(shown.status, { host: "127.0.0.1", port: 6433 });
   for (const { path: key } of CONFIG_KEYS) t.match(stdout, new RegExp(`^ *#? *${key.split(".").at(-1)}:`, "m"), key);
