@@ -27,6 +27,7 @@ import { cancelUpstream, type Upstreams } from "./upstream/index.ts";
 export class Terminating {
   readonly pools: Pools<Accepted>;
   readonly #settings: AuthSettings;
+  readonly #tls: boolean | undefined;
   readonly #authentication: Authentication;
   readonly #files: readonly InForce<unknown>[];
 
@@ -39,6 +40,7 @@ export class Terminating {
     analyzer: Analyzer,
   ) {
     this.#settings = settings;
+    this.#tls = upstreams.tls?.always;
     this.#files = [users, passwords].filter((file) => file !== undefined);
     this.#authentication = new Authentication(settings.rules, () => users?.value ?? NOBODY, settings.failuresPerMinute);
     this.pools = new Pools(
@@ -70,7 +72,7 @@ export class Terminating {
   opener(relay: OpenBackend, onError: (error: ProxyError) => void): OpenBackend {
     if (this.#settings.rules.length === 0) return relay;
     const authentication = this.#authentication;
-    const terminated = pooled(this.pools, (end) => this.door(end), onError);
+    const terminated = pooled(this.pools, (end) => this.door(end), onError, this.#tls);
     return (end) => (authentication.methodFor(clientOf(end)) === "relay" ? relay(end) : terminated(end));
   }
 

@@ -1,4 +1,5 @@
 // TLS before a real PostgreSQL: with libpq in every sslmode, node-postgres and postgres.js, on either leg and on both.
+import { randomBytes } from "node:crypto";
 import { chownSync, copyFileSync, existsSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { connect as connectPlain } from "node:net";
 import { join } from "node:path";
@@ -39,6 +40,7 @@ t.test("TLS", { skip: why }, async (t) => {
   await t.test("the server", server);
   await t.test("both, with certificates of their own", both);
   await t.test("both, with one certificate", sameCertificate);
+  await t.test("both, where the proxy authenticates", terminated);
   await t.test("certificates of clients, and a new one of the proxy's", certified);
   await t.test("protocol 3.2 inside TLS", newProtocol);
 });
@@ -59,9 +61,16 @@ async function encryptServer(): Promise<void> {
   await admin.end();
 }
 
-async function stackOf(t: Test, tls: Record<string, string> | undefined, parameters = ""): Promise<Stack> {
+async function stackOf(
+  t: Test,
+  tls: Record<string, string> | undefined,
+  parameters = "",
+  keys: Record<string, unknown> = {},
+): Promise<Stack> {
   const upstream = `postgres://127.0.0.1:${database.port}${parameters}`;
-  const stack = await Stack.create(database, { proxyKeys: { upstream, ...(tls === undefined ? {} : { tls }) } });
+  const stack = await Stack.create(database, {
+    proxyKeys: { upstream, ...(tls === undefined ? {} : { tls }), ...keys },
+  });
   t.teardown(() => stack.destroy());
   return stack.start();
 }
@@ -209,6 +218,38 @@ async function sameCertificate(t: Test): Promise<void> {
     await sessions(stack, count),
     new Array(count).fill({ client: true, server: true, auth: "scram-sha-256-plus" }),
   );
+}
+
+/** The proxy has the database's verifier and no password: it learns the keys from the client's proof. */
+async function terminated(t: Test): Promise<void> {
+  const admin = await database.connect("postgres");
+  const { rows } = await admin.query("SELECT rolpassword FROM pg_authid WHERE rolname = $1", [USER]);
+  await admin.end();
+  const users = join(folder, "users.txt");
+  writeFileSync(users, `secret=${randomBytes(32).toString("base64")}\n"${USER}" "${rows[0].rolpassword}"\n`, {
+    mode: 0o600,
+  });
+  const auth = [{ method: "terminate" }];
+  const stack = await stackOf(t, { mode: "require", ...certificate(ofProxy) }, verified(), { auth, users });
+  let bound = 0;
+  for (const newest of noPsql === false ? [false, true] : []) {
+    if (newest && !existsSync(NEWEST_LIBPQ)) continue;
+    for (const parameters of ["sslmode=verify-full", "sslmode=verify-full channel_binding=require"]) {
+      const asked = "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()";
+      const { stdout, stderr } = await psql(stack, parameters, asked, newest);
+      t.equal(stdout, "t\n", stderr);
+      bound += 1;
+    }
+  }
+  const ssl = { ca: readFileSync(authority.cert, "utf8") };
+  await (await stack.client("proxied", { ssl, enableChannelBinding: true })).end();
+  await (await stack.client("proxied", { ssl })).end();
+  bound += 1;
+  const all = await sessions(stack, bound + 1);
+  t.same(all, [
+    ...new Array(bound).fill({ client: true, server: true, auth: "scram-sha-256-plus" }),
+    { client: true, server: true, auth: "scram-sha-256" },
+  ]);
 }
 
 async function certified(t: Test): Promise<void> {

@@ -28,6 +28,8 @@ export interface FrontOptions<A extends LetIn> {
   readonly door: Door<A>;
   /** Told of errors of the pool's own that the client is told. */
   readonly onError?: (error: ProxyError) => void;
+  /** Whether the servers are reached by TLS, where that is the same for all. */
+  readonly tls?: boolean | undefined;
 }
 
 /**
@@ -37,6 +39,7 @@ export interface FrontOptions<A extends LetIn> {
 export class Front<A extends LetIn> extends Duplex implements Backend, LaneOwner, PoolClient<A> {
   /** Who it is, once that is known. */
   accepted: A | undefined;
+  readonly tls?: boolean;
   readonly #client: ClientEnd;
   readonly #pools: Pools<A>;
   readonly #door: Door<A>;
@@ -54,12 +57,13 @@ export class Front<A extends LetIn> extends Duplex implements Backend, LaneOwner
   #begun = false;
   #ended = false;
 
-  constructor(client: ClientEnd, { pools, door, onError }: FrontOptions<A>) {
+  constructor(client: ClientEnd, { pools, door, onError, tls }: FrontOptions<A>) {
     super({ readableHighWaterMark: WATER_MARK, writableHighWaterMark: WATER_MARK });
     this.#client = client;
     this.#pools = pools;
     this.#door = door;
     this.#onError = onError;
+    if (tls !== undefined) this.tls = tls;
     const { startup } = client;
     this.#mode = pools.settings.mode;
     const { minor, message } = negotiate(startup);

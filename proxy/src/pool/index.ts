@@ -15,12 +15,14 @@ export { backendKeyData, makeKey, parameterStatus, readyForQuery } from "./welco
 /**
  * @param doorFor who lets a client in
  * @param onError told of errors of the pool's own that a client was told
+ * @param tls whether the servers are reached by TLS, where that is the same for all
  * @returns a backend for clients that the proxy authenticates itself
  */
 export function pooled<A extends LetIn>(
   pools: Pools<A>,
   doorFor: (client: ClientEnd) => Door<A>,
   onError?: (error: ProxyError) => void,
+  tls?: boolean,
 ): OpenBackend {
-  return async (client) => new Front(client, { pools, door: doorFor(client), ...(onError && { onError }) });
+  return async (client) => new Front(client, { pools, door: doorFor(client), ...(onError && { onError }), tls });
 }

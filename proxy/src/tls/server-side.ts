@@ -27,6 +27,12 @@ export class ServerTls {
     return new ServerTls(settings, await read(settings));
   }
 
+  /** Whether every connection is encrypted; undefined: that is seen only with each. */
+  get always(): boolean | undefined {
+    const { mode } = this.settings;
+    return mode === "prefer" ? undefined : mode !== "disable";
+  }
+
   /**
    * Reads the files again; for connections made from now on.
    * @returns whether anything changed
