@@ -22,7 +22,7 @@ import {
   Negotiation,
 } from "./tls/index.ts";
 import { Framer } from "./wire/framer.ts";
-import { StartupReader } from "./wire/startup.ts";
+import { type Startup, StartupReader } from "./wire/startup.ts";
 import { errorResponse, fatalResponse, noticeResponse, TERMINATE } from "./wire/write.ts";
 
 export interface ConnectionSettings extends TimeoutLimits {
@@ -50,9 +50,9 @@ export interface ConnectionContext {
    * @returns its session's name
    * @throws ProxyError `too_many_connections`
    */
-  readonly nextSessionId: () => string;
+  readonly nextSessionId: (startup: Startup) => string;
   /** Why no new session is taken in now; undefined when one is. */
-  readonly admission: () => ProxyError | undefined;
+  readonly admission: (startup: Startup) => ProxyError | undefined;
 }
 
 /** Not logged in; logged in and idle, idle in a transaction, at a statement; told the end. */
@@ -302,10 +302,12 @@ export class Connection {
       case "refused":
       case "startup": {
         const { shared, nextSessionId } = this.#context;
-        this.#session = new Session(shared, packet.startup, addressOf(this.#client), nextSessionId);
+        this.#session = new Session(shared, packet.startup, addressOf(this.#client), () =>
+          nextSessionId(packet.startup),
+        );
         this.#session.encryption = this.#encryption;
         if (packet.kind === "refused") throw packet.error;
-        const refusal = this.#refusal(packet.startup.parameters);
+        const refusal = this.#refusal(packet.startup);
         if (refusal !== undefined) throw refusal;
         this.#client.pause();
         const { startup, raw } = packet;
@@ -361,14 +363,14 @@ export class Connection {
     if (this.#finished) socket.destroy();
   }
 
-  #refusal(parameters: ReadonlyMap<string, string>): ProxyError | undefined {
+  #refusal(startup: Startup): ProxyError | undefined {
     const plain = this.#encryption === undefined ? this.#context.tls?.plainRefusal : this.#uncertified;
     if (plain !== undefined) return plain;
-    const replication = parameters.get("replication");
+    const replication = startup.parameters.get("replication");
     if (replication !== undefined && !["false", "off", "no", "0"].includes(replication.toLowerCase())) {
       return new ProxyError("not_supported", "replication connections are not passed through this proxy");
     }
-    return this.#context.admission();
+    return this.#context.admission(startup);
   }
 
   async #connect(end: ClientEnd): Promise<void> {

@@ -5,6 +5,7 @@ import type { BackendKey } from "./backend.ts";
 import { CancelKeys } from "./cancel.ts";
 import type { ProxyConfig } from "./config.ts";
 import { ConfigInForce } from "./config-in-force.ts";
+import { type ConsoleSettings, isConsole, openConsole } from "./console/index.ts";
 import { ProxyError } from "./errors.ts";
 import { type Health, healthOf } from "./health.ts";
 import { Identity } from "./identity/index.ts";
@@ -12,6 +13,7 @@ import { KeyInForce } from "./key-in-force.ts";
 import { type EventName, Lines } from "./lines/index.ts";
 import { Metrics } from "./metrics.ts";
 import { Observer } from "./observer.ts";
+import { Operations } from "./operations/index.ts";
 import { Pauses } from "./pauses.ts";
 import { Reach } from "./reach.ts";
 import { relayTo } from "./relay.ts";
@@ -26,6 +28,7 @@ import { Terminating } from "./terminate.ts";
 import { ClientTls, ServerTls, TlsInForce } from "./tls/index.ts";
 import { connectUpstream, Retries, type UpstreamAddress, UpstreamMetrics, Upstreams } from "./upstream/index.ts";
 import type { Counts, Places } from "./workers/places.ts";
+import type { Startup } from "./wire/startup.ts";
 
 export interface RunningProxy {
   readonly address: { readonly host: string; readonly port: number };
@@ -62,8 +65,12 @@ export interface ProxyHooks {
   readonly notice?: (line: string) => void;
   /** Given each line that the operator is told, without its end (`log.level`, `log.format`). */
   readonly line?: (line: string) => void;
+  /** Called when an operator asks at the console that the proxy stop: `close` is to follow. */
+  readonly stop?: () => void;
 }
 
+/** Sessions of the console beyond the limit of clients. */
+const CONSOLES = 5;
 /** How long a stopping proxy tries to hand its last entries to the log. */
 const SUBMIT_TIMEOUT_MS = 10_000;
 /** How long whoever asks for the proxy's health waits for the server's. */
@@ -78,6 +85,7 @@ export async function startProxy(config: ProxyConfig, hooks: ProxyHooks = {}, am
   };
   const notice = (sentence: string): void => tell("notice", sentence);
   const metrics = new Metrics();
+  const version = await ownVersion();
   const analyzer = await Analyzer.load();
   const clientTls = config.tls === undefined ? undefined : await ClientTls.load(config.tls);
   const serverTls = await ServerTls.load(config.upstreamTls);
@@ -98,7 +106,7 @@ export async function startProxy(config: ProxyConfig, hooks: ProxyHooks = {}, am
     spool: config.spool,
     record: config.record,
     log: config.log,
-    software: { name: "vitrine-proxy", version: await ownVersion() },
+    software: { name: "vitrine-proxy", version },
     configDigest: config.digest,
     durability: config.durability,
     onCommit: (ms, records) => {
@@ -116,9 +124,12 @@ export async function startProxy(config: ProxyConfig, hooks: ProxyHooks = {}, am
   let values = new Values(config.sealed, config.limits.disclosureBytes);
   let sessions = 0;
   let { limits } = config;
-  // Asked when a client comes, and again when it is logged in: many may be on their way at a time.
-  const fullHouse = (): ProxyError | undefined =>
-    server!.sessions < limits.clients
+  const consoleOf = (): ConsoleSettings => inForce.config.console;
+  const atConsole = ({ database }: Startup): boolean => isConsole(database, consoleOf());
+  // Asked when a client comes, and again when it is logged in: many may be on their way at a time. Who comes to see why
+  // there are so many is let in, up to a few.
+  const fullHouse = (startup: Startup): ProxyError | undefined =>
+    server!.sessions < limits.clients + (atConsole(startup) ? CONSOLES : 0)
       ? undefined
       : new ProxyError("too_many_connections", `the proxy's limit of ${limits.clients} clients is reached`);
   const reach = new Reach(() => Promise.any(upstreams.hosts.map(({ address }) => knock(address))));
@@ -144,7 +155,9 @@ export async function startProxy(config: ProxyConfig, hooks: ProxyHooks = {}, am
       return limits;
     },
     open: async (client) => {
-      await pauses.untilResumed(client.startup.database);
+      const { database } = client.startup;
+      if (atConsole(client.startup)) return openConsole(client, doorOf(client), consoleOf, operations, `${version}/vitrine`);
+      await pauses.untilResumed(database);
       await places?.prepare();
       const backend = await open(client);
       reach.reached();
@@ -154,16 +167,16 @@ export async function startProxy(config: ProxyConfig, hooks: ProxyHooks = {}, am
     metrics,
     pauses,
     tls: clientTls,
-    nextSessionId: () => {
-      const refusal = fullHouse();
+    nextSessionId: (startup) => {
+      const refusal = fullHouse(startup);
       if (refusal !== undefined) throw refusal;
-      places?.take();
+      if (!atConsole(startup)) places?.take();
       return `${recorder.epoch}.${++sessions}`;
     },
-    admission: () => {
+    admission: (startup) => {
       if (recorder.state === "failed") return spoolError ?? SPOOL_FAILED;
       if (recorder.state !== "open") return SPOOL_FULL;
-      return fullHouse();
+      return fullHouse(startup);
     },
   });
   const running = server;
@@ -173,9 +186,30 @@ export async function startProxy(config: ProxyConfig, hooks: ProxyHooks = {}, am
     values = new Values(next.sealed, limits.disclosureBytes);
     running.limitsChanged();
   });
+  const operations = new Operations({
+    view: {
+      connections: () => running.infos(),
+      nameless: () => running.nameless,
+      pools: undefined,
+      pauses,
+      statistics,
+      recorder: () => recorder.stats(),
+      config: () => inForce.config,
+      version,
+    },
+    server: running,
+    pools: undefined,
+    lines,
+    reload: () => reload(),
+    stop: () => hooks.stop?.(),
+    alone: among === undefined,
+  });
   metrics.watch(running, recorder);
-  const health = (): Promise<Health> =>
-    healthOf({ recorder, listener: () => (running.listening ? "ok" : "closed"), reach });
+  const listener = (): "ok" | "closed" | "paused" => {
+    if (!running.listening) return "closed";
+    return pauses.all ? "paused" : "ok";
+  };
+  const health = (): Promise<Health> => healthOf({ recorder, listener, reach });
   const status = config.status === undefined ? undefined : createStatusServer(metrics.registry, health);
   let address: { host: string; port: number };
   const rules =

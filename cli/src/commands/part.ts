@@ -18,7 +18,8 @@ interface Part {
   readonly writesLines?: true;
 }
 
-const START: Record<"log-server" | "proxy", (config: string) => Promise<Part>> = {
+/** @param stop to be called when the part itself is asked to stop */
+const START: Record<"log-server" | "proxy", (config: string, stop: () => void) => Promise<Part>> = {
   "log-server": async (config) => {
     const { readLogServerConfig, reloadLine, startLogServer } = await import("@vitrine/log-server");
     const server = await startLogServer(await readLogServerConfig(config));
@@ -33,11 +34,12 @@ const START: Record<"log-server" | "proxy", (config: string) => Promise<Part>> =
       reload: async () => reloadLine(await server.reload(await readLogServerConfig(config))),
     };
   },
-  proxy: async (config) => {
+  proxy: async (config, stop) => {
     const { readProxyConfig, startProxy } = await import("@vitrine/proxy");
     const proxy = await startProxy(await readProxyConfig(config), {
       notice: (line) => void tell({ type: "notice", line }),
       line: (line) => process.stderr.write(`${line}\n`),
+      stop,
     });
     const at = formatAddress(proxy.address);
     // A proxy that cannot record stays, to tell its clients so.
@@ -57,15 +59,15 @@ let outlive: string | undefined;
  */
 export async function runPart(name: "log-server" | "proxy", config: string): Promise<number> {
   let part: Part | undefined;
-  const stop = stopRequested(() => part);
+  const { stop, requested } = stopRequested(() => part);
   process.on("message", (message) => {
     if (isUpMessage(message)) outlive = message.identity;
   });
   try {
-    part = await START[name](config);
+    part = await START[name](config, stop);
     await tell({ type: "ready", at: part.at });
     process.stdout.write(`vitrine: ${name} ready at ${part.description}\n`);
-    const failure = await Promise.race([stop, part.failed]);
+    const failure = await Promise.race([requested, part.failed]);
     if (failure !== undefined) throw failure;
     const unsubmitted = await part.close();
     await tell({ type: "stopped", unsubmitted });
@@ -82,19 +84,27 @@ export async function runPart(name: "log-server" | "proxy", config: string): Pro
   }
 }
 
-function stopRequested(running: () => Part | undefined): Promise<undefined> {
+/** The order to stop: by a signal, by the end of the `up` that started it, or by the part itself. */
+interface StopRequest {
+  readonly requested: Promise<undefined>;
+  readonly stop: () => void;
+}
+
+function stopRequested(running: () => Part | undefined): StopRequest {
   const terminal = watchTerminal();
-  return new Promise((resolve) => {
-    const stop = (): void => resolve(undefined);
-    // Kept for good: a second signal must not end the process in the middle of its stop.
-    for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, stop);
-    process.on("SIGHUP", () => {
-      const part = running();
-      if (terminal.wasClosed() || part?.reload === undefined) stop();
-      else void reloaded(part.reload, part.writesLines === true);
-    });
-    if (process.connected) process.on("disconnect", () => void outlived().then(stop));
+  let stop = (): void => undefined;
+  const requested = new Promise<undefined>((resolve) => {
+    stop = () => resolve(undefined);
   });
+  // Kept for good: a second signal must not end the process in the middle of its stop.
+  for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, stop);
+  process.on("SIGHUP", () => {
+    const part = running();
+    if (terminal.wasClosed() || part?.reload === undefined) stop();
+    else void reloaded(part.reload, part.writesLines === true);
+  });
+  if (process.connected) process.on("disconnect", () => void outlived().then(stop));
+  return { requested, stop };
 }
 
 async function reloaded(reload: () => Promise<string>, written: boolean): Promise<void> {

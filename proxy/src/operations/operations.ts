@@ -25,6 +25,8 @@ export interface Operated {
   reload(): Promise<unknown>;
   /** The process is to stop in order, now. */
   stop(): void;
+  /** There are no other processes behind the same port. */
+  readonly alone: boolean;
 }
 
 /** What an operator asks of the proxy, done. */
@@ -72,6 +74,9 @@ export class Operations implements Desk {
   }
 
   async act(act: Act, user: string, signal: AbortSignal): Promise<void> {
+    if (!this.#o.alone) {
+      throw new ProxyError("console_state", "with several workers the console shows the one it has reached, and no more");
+    }
     const on = "database" in act ? act.database : "session" in act ? act.session : undefined;
     this.#o.lines.say("console.command", act.kind.toUpperCase(), { on, by: user });
     switch (act.kind) {

@@ -38,6 +38,8 @@ export class Pools<A = unknown> {
   /** For each session in transaction mode: decides about its reads whose server is lost. */
   readonly reads: ((unanswered: Unanswered | undefined) => ReadRetry) | undefined;
   readonly clients: Set<PoolClient<A>> = new Set();
+  /** Told of each server connection that is lent, and how long it was waited for. */
+  onWaited: ((ms: number) => void) | undefined;
   readonly #open: OpenServer<A>;
   readonly #pools: Map<string, Pool<A>> = new Map();
   readonly #paused: Set<string> = new Set();
@@ -71,6 +73,7 @@ export class Pools<A = unknown> {
       waited: (ms) => {
         this.totals.leases += 1;
         this.totals.waitedMs += ms;
+        this.onWaited?.(ms);
       },
     };
     this.#upkeep = setInterval(() => this.upkeep(), UPKEEP_MS).unref();
