@@ -45,6 +45,12 @@ const ROOMS: Readonly<Record<string, { readonly packages: readonly RegExp[]; rea
   "proxy/src/receipts": { packages: [/^node:/], never: [/^proxy\/src\/(?!(receipts|wire|statements)\/)/] },
   // Who stands behind a login, read from texts: it knows neither messages nor sessions.
   "proxy/src/identity": { packages: [/^node:/], never: [/^proxy\/src\/(?!identity\/|errors\.ts$)/] },
+  // The console knows messages, and what stands behind them by its desk alone.
+  "proxy/src/console": {
+    packages: [/^node:/],
+    never: [/^proxy\/src\/(?!(console|pool|wire)\/|(backend|errors)\.ts$)/],
+  },
+  "proxy/src/lines": { packages: [], never: [/^proxy\/src\/(?!lines\/)/] },
   // Rules decide about facts: they know neither messages nor sessions.
   "proxy/src/access": {
     packages: [/^node:/, /^yaml$/],

@@ -1,5 +1,6 @@
 import type { Recorder } from "./audit/index.ts";
 import { mergeConfig, type ProxyConfig, readProxyConfig } from "./config.ts";
+import { POOL_KEYS } from "./pool/index.ts";
 
 /** The keys that count from the moment the file is read again; of the others the values of the start stay in force. */
 export const RELOADED: readonly string[] = [
@@ -18,6 +19,7 @@ export const RELOADED: readonly string[] = [
   "console.users",
   "console.stats_users",
   "console.pgbouncer",
+  ...POOL_KEYS.map(({ path }) => path),
 ];
 
 /** The configuration that is in force, which is the file's as far as it can change while the proxy runs. */

@@ -250,7 +250,7 @@ async function build(values: ReadonlyMap<string, unknown>, path: string): Promis
       (what) => bad(path, what),
     ),
     pool: poolSettings(get),
-    console: consoleSettings(get),
+    console: consoleSettings(get, (what) => bad(path, what)),
     log: {
       url: get<string>("log.url"),
       vkey: vkey.includes("+") ? vkey : await readLine(file("log.vkey"), "log.vkey"),

@@ -15,6 +15,7 @@ import { Metrics } from "./metrics.ts";
 import { Observer } from "./observer.ts";
 import { Operations } from "./operations/index.ts";
 import { Pauses } from "./pauses.ts";
+import { watchServers } from "./pool-metrics.ts";
 import { Reach } from "./reach.ts";
 import { relayTo } from "./relay.ts";
 import { RulesInForce } from "./rules-in-force.ts";
@@ -27,8 +28,8 @@ import { createStatusServer, listenStatus } from "./status.ts";
 import { Terminating } from "./terminate.ts";
 import { ClientTls, ServerTls, TlsInForce } from "./tls/index.ts";
 import { connectUpstream, Retries, type UpstreamAddress, UpstreamMetrics, Upstreams } from "./upstream/index.ts";
-import type { Counts, Places } from "./workers/places.ts";
 import type { Startup } from "./wire/startup.ts";
+import type { Counts, Places } from "./workers/places.ts";
 
 export interface RunningProxy {
   readonly address: { readonly host: string; readonly port: number };
@@ -156,11 +157,13 @@ export async function startProxy(config: ProxyConfig, hooks: ProxyHooks = {}, am
     },
     open: async (client) => {
       const { database } = client.startup;
-      if (atConsole(client.startup)) return openConsole(client, doorOf(client), consoleOf, operations, `${version}/vitrine`);
+      if (atConsole(client.startup))
+        return openConsole(client, terminating.door(client), consoleOf, operations, `${version}/vitrine`);
       await pauses.untilResumed(database);
       await places?.prepare();
       const backend = await open(client);
-      reach.reached();
+      // A pool has its own connections, and may have had this one for long.
+      if (backend.kind === undefined) reach.reached();
       return backend;
     },
     keys,
@@ -184,13 +187,14 @@ export async function startProxy(config: ProxyConfig, hooks: ProxyHooks = {}, am
     limits = next.limits;
     lines.options = next.lines;
     values = new Values(next.sealed, limits.disclosureBytes);
+    terminating.pools.settings = next.pool;
     running.limitsChanged();
   });
   const operations = new Operations({
     view: {
       connections: () => running.infos(),
       nameless: () => running.nameless,
-      pools: undefined,
+      pools: terminating.pools,
       pauses,
       statistics,
       recorder: () => recorder.stats(),
@@ -198,13 +202,14 @@ export async function startProxy(config: ProxyConfig, hooks: ProxyHooks = {}, am
       version,
     },
     server: running,
-    pools: undefined,
+    pools: terminating.pools,
     lines,
     reload: () => reload(),
     stop: () => hooks.stop?.(),
     alone: among === undefined,
   });
   metrics.watch(running, recorder);
+  watchServers(metrics, terminating.pools, () => running.infos());
   const listener = (): "ok" | "closed" | "paused" => {
     if (!running.listening) return "closed";
     return pauses.all ? "paused" : "ok";

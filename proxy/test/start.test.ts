@@ -1,3 +1,4 @@
+import { randomBytes } from "node:crypto";
 import { readFileSync, writeFileSync } from "node:fs";
 import { connect, createServer } from "node:net";
 import { join } from "node:path";
@@ -31,7 +32,9 @@ interface Whole {
   readonly status: string;
   /** Gives the configuration file another text. */
   rewrite(change: (text: string) => string): void;
-  login(user: string): Promise<Client>;
+  login(user: string, database?: string): Promise<Client>;
+  /** How often somebody at the console asked for the end. */
+  stops: number;
 }
 
 /** A proxy as `vitrine proxy` starts it, with a log and a database that do what the test wants. */
@@ -40,6 +43,9 @@ async function whole(t: Test, more: string): Promise<Whole> {
   const keys = newKeys("proxy-1.example");
   const log = await new TestLog(keys.vkey, newKeys("log.example/test").vkey).listen();
   const upstream = await new FakePostgres().listen();
+  writeFileSync(join(dir, "users"), `secret=${randomBytes(32).toString("base64")}\n"ops" ""\n"eve" ""\n"ann" ""\n`, {
+    mode: 0o600,
+  });
   writeFileSync(join(dir, "source.key"), `${keys.skey}\n`, { mode: 0o600 });
   const port = await freePort();
   const text = `
@@ -54,7 +60,12 @@ ${more}`;
   writeFileSync(file, text);
   const config = await readProxyConfig(file);
   const lines: string[] = [];
-  const proxy = await startProxy(config, { line: (line) => lines.push(line) });
+  const proxy = await startProxy(config, {
+    line: (line) => lines.push(line),
+    stop: () => {
+      whole.stops += 1;
+    },
+  });
   const clients: Client[] = [];
   t.teardown(async () => {
     for (const { socket } of clients) socket.destroy();
@@ -62,7 +73,8 @@ ${more}`;
     await upstream.close();
     await log.close();
   });
-  return {
+  const whole: Whole = {
+    stops: 0,
     log,
     upstream,
     proxy,
@@ -70,14 +82,15 @@ ${more}`;
     lines,
     rewrite: (change) => writeFileSync(file, change(text)),
     status: `http://127.0.0.1:${port}`,
-    login: async (user) => {
+    login: async (user, database = user) => {
       const client = new Client(connect({ ...proxy.address, allowHalfOpen: true }));
       clients.push(client);
-      client.socket.write(startup({ user }));
-      await until("the login is through", () => client.received.includes("Z") || client.ended);
+      client.socket.write(startup({ user, database }));
+      await until("the login is through", () => client.received.includes(B.ready()) || client.ended);
       return client;
     },
   };
+  return whole;
 }
 
 const told = (lines: readonly string[]): string[] => lines.map((line) => (JSON.parse(line) as { event: string }).event);
@@ -208,4 +221,142 @@ t.test("the manual has the keys that count at a reload", async (t) => {
       CONFIG_KEYS.some(({ path }) => path === key),
       key,
     );
+});
+
+const CONSOLE = `
+users: users
+auth: [{ database: vitrine, method: trust }]
+console: { users: [ops], stats_users: [eve] }
+limits: { clients: 2 }
+`;
+
+/** Says it, and waits for the answer. */
+async function ask(client: Client, text: string): Promise<string> {
+  client.received = Buffer.alloc(0);
+  client.socket.write(F.query(text));
+  await until(`${text} is answered`, () => client.received.subarray(-6).equals(B.ready()));
+  return client.received.toString("latin1");
+}
+
+t.test("the console: who may, what it shows, and that it is recorded", async (t) => {
+  const all = await whole(t, CONSOLE);
+  const alice = await all.login("alice");
+  const second = await all.login("alice");
+  t.equal(second.ended, false);
+  const ops = await all.login("ops", "vitrine");
+  t.equal(ops.ended, false, "though the limit of clients is reached");
+  const eve = await all.login("eve", "vitrine");
+  const ann = await all.login("ann", "vitrine");
+  t.equal(ann.refusal, "28000", "known, but not here");
+  t.equal((await all.login("nobody", "vitrine")).ended, true);
+
+  alice.socket.write(F.query("SELECT 1"));
+  await until("it is forwarded", () => all.upstream.backends[0]!.received.length > 0);
+  t.match(await ask(ops, "SHOW CLIENTS"), /C.*alice.*active.*1\.1.*alice.*idle.*1\.2.*ops.*vitrine.*1\.3/s);
+  t.match(await ask(ops, "SHOW SERVERS"), /S.*alice.*active.*S.*alice.*idle/s);
+  t.match(await ask(ops, "SHOW POOLS"), /alice.*alice.*relay/s);
+  t.match(await ask(ops, "SHOW CONFIG"), /limits\.clients\0*.{0,8}2.*yes/s);
+  t.match(await ask(eve, "SHOW STATE"), /active.*yes.*paused.*no/s);
+  for (const shown of [
+    "DATABASES",
+    "USERS",
+    "LISTS",
+    "STATS",
+    "STATS_TOTALS",
+    "POOL_TOTALS",
+    "SPOOL",
+    "VERSION",
+    "HELP",
+  ])
+    t.match(await ask(eve, `SHOW ${shown}`), /SHOW\0/, shown);
+  t.match(await ask(eve, "KILL_CLIENT 1.1"), /C42501\0/);
+  t.match(await ask(ops, "KILL_CLIENT 9.9"), /C55000\0/);
+  t.match(await ask(ops, "KILL_CLIENT 1.1"), /KILL_CLIENT\0/);
+  await until("it is killed", () => alice.received.includes("C57P01"));
+  alice.socket.end();
+  all.upstream.backends[0]!.socket.destroy();
+  for (const { socket } of [ops, eve, second]) socket.end();
+  await until("their ends are recorded", () => all.log.ofKind("session.end").length === 4);
+  const statements = all.log.ofKind("statement").map(({ json }) => json);
+  t.ok(
+    statements.some(
+      ({ database, outcome, operation }) => database === "vitrine" && outcome === "completed" && operation === "SHOW",
+    ),
+  );
+  t.ok(
+    statements.some(
+      ({ database, outcome, sqlstate }) => database === "vitrine" && outcome === "failed" && sqlstate === "42501",
+    ),
+  );
+  t.ok(all.log.ofKind("session.end").some(({ json }) => json.reason === "killed"));
+  const start = all.log.ofKind("session.start").find(({ json }) => json.database === "vitrine")!.json;
+  t.match(start, { actor: { login: "ops", auth: "trust" } });
+  t.same(
+    all.lines
+      .map((line) => JSON.parse(line) as Record<string, string>)
+      .filter(({ event }) => event === "console.command")
+      .map(({ message, on, by }) => [message, on, by]),
+    [
+      ["KILL_CLIENT", "9.9", "ops"],
+      ["KILL_CLIENT", "1.1", "ops"],
+    ],
+  );
+});
+
+t.test("a pause: what was begun ends, nothing else begins, nothing fails", async (t) => {
+  const all = await whole(t, CONSOLE.replace("clients: 2", "clients: 20"));
+  const alice = await all.login("alice");
+  const server = all.upstream.last;
+  const ops = await all.login("ops", "vitrine");
+  alice.socket.write(F.query("SELECT 1"));
+  await until("it is forwarded", () => server.received.length > 0);
+  let paused = false;
+  const pausing = ask(ops, "PAUSE").then((answer) => {
+    paused = true;
+    return answer;
+  });
+  const eve = await all.login("eve", "vitrine");
+  while (!/paused.*yes/s.test(await ask(eve, "SHOW STATE"))) await new Promise((resolve) => setTimeout(resolve, 5));
+  t.equal(paused, false);
+  t.match(await (await fetch(`${all.status}/healthz`)).json(), { status: "failing", checks: { listener: "paused" } });
+  server.send(B.row("1"), B.complete("SELECT 1"), B.ready());
+  t.match(await pausing, /PAUSE\0/);
+  t.ok(alice.received.includes("SELECT 1"), "what was begun ended");
+  const before = server.received.length;
+  alice.socket.write(F.query("SELECT 2"));
+  const opened = all.upstream.backends.length;
+  const late = all.login("alice");
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  t.equal(server.received.length, before);
+  t.equal(all.upstream.backends.length, opened);
+  t.match(await ask(ops, "RESUME"), /RESUME\0/);
+  await until("it goes on", () => server.received.length > before);
+  server.send(B.row("2"), B.complete("SELECT 1"), B.ready());
+  t.equal((await late).ended, false);
+  t.match(await ask(ops, "RESUME"), /C55000\0/, "nothing is paused");
+});
+
+t.test("shutdown: when all have left; when all are between transactions; at once", async (t) => {
+  const all = await whole(t, CONSOLE);
+  const alice = await all.login("alice");
+  const server = all.upstream.last;
+  const ops = await all.login("ops", "vitrine");
+  t.match(await ask(ops, "SHUTDOWN WAIT_FOR_CLIENTS"), /SHUTDOWN\0/);
+  t.match(await (await fetch(`${all.status}/healthz`)).json(), { checks: { listener: "closed" } });
+  alice.socket.write(F.query("BEGIN"));
+  await until("it goes on", () => server.received.length > 0);
+  server.send(B.complete("BEGIN"), B.ready("T"));
+  await until("it is answered", () => alice.received.includes("BEGIN"));
+  t.match(await ask(ops, "SHUTDOWN WAIT_FOR_SERVERS"), /SHUTDOWN\0/);
+  t.equal(alice.ended, false, "it is in a transaction");
+  t.equal(all.stops, 0);
+  alice.socket.write(F.query("COMMIT"));
+  await until("it goes on", () => server.received.includes("COMMIT"));
+  server.send(B.complete("COMMIT"), B.ready());
+  await until("then it is ended", () => alice.received.includes("C57P01"));
+  t.ok(alice.received.includes("COMMIT"), "and the transaction did not fail");
+  alice.socket.end();
+  await until("then the end is asked for", () => all.stops === 1);
+  await ask(ops, "SHUTDOWN");
+  await until("and again", () => all.stops === 2);
 });

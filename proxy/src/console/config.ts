@@ -24,11 +24,18 @@ export const CONSOLE_KEYS: readonly ConsoleConfigKey[] = [
   { path: "console.pgbouncer", kind: "boolean", default: false },
 ];
 
-/** @param get the converted value of a key */
-export function consoleSettings(get: <T>(path: `console.${string}`) => T): ConsoleSettings {
-  return {
+/**
+ * @param get the converted value of a key
+ * @param wrong makes the error for what does not fit together
+ */
+export function consoleSettings(get: <T>(path: string) => T, wrong: (what: string) => Error): ConsoleSettings {
+  const settings: ConsoleSettings = {
     users: get<readonly string[] | undefined>("console.users") ?? [],
     statsUsers: get<readonly string[] | undefined>("console.stats_users") ?? [],
     pgbouncer: get<boolean>("console.pgbouncer"),
   };
+  if (settings.users.length + settings.statsUsers.length > 0 && get("users") === undefined) {
+    throw wrong('the console\'s logins are authenticated by the file of "users", and there is none');
+  }
+  return settings;
 }

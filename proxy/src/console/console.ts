@@ -1,5 +1,5 @@
 import { Duplex } from "node:stream";
-import type { Backend, BackendKey, ClientEnd } from "../backend.ts";
+import type { Backend, BackendKey, ClientEnd, Who } from "../backend.ts";
 import { ProxyError } from "../errors.ts";
 import {
   backendKeyData,
@@ -46,6 +46,7 @@ export class Console extends Duplex implements Backend {
   readonly #negotiation: Buffer | undefined;
   readonly #framer: Framer;
   #inbox: Message[] = [];
+  #accepted: LetIn | undefined;
   #dialogue: Dialogue | undefined;
   #begun = false;
   #over = false;
@@ -76,6 +77,11 @@ export class Console extends Duplex implements Backend {
 
   async cancel(): Promise<void> {
     this.#dialogue?.cancel();
+  }
+
+  get who(): Who | undefined {
+    const { auth, identity, groups = [] } = this.#accepted ?? {};
+    return auth === undefined ? undefined : { auth, identity, groups };
   }
 
   override _read(): void {
@@ -133,6 +139,7 @@ export class Console extends Duplex implements Backend {
     if (operator === undefined) {
       throw new ProxyError("not_authorized", "this login may not use the console; see console.users");
     }
+    this.#accepted = step.accepted;
     this.#dialogue = new Dialogue(operator, this.#options.desk);
     const reported = {
       server_version: this.#options.version,

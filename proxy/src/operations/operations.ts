@@ -75,7 +75,10 @@ export class Operations implements Desk {
 
   async act(act: Act, user: string, signal: AbortSignal): Promise<void> {
     if (!this.#o.alone) {
-      throw new ProxyError("console_state", "with several workers the console shows the one it has reached, and no more");
+      throw new ProxyError(
+        "console_state",
+        "with several workers the console shows the one it has reached, and no more",
+      );
     }
     const on = "database" in act ? act.database : "session" in act ? act.session : undefined;
     this.#o.lines.say("console.command", act.kind.toUpperCase(), { on, by: user });

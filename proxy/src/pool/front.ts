@@ -37,6 +37,7 @@ export interface FrontOptions<A extends LetIn> {
  * connections of a pool. What it does with them besides is seen by nobody above.
  */
 export class Front<A extends LetIn> extends Duplex implements Backend, LaneOwner, PoolClient<A> {
+  readonly kind = "pool";
   /** Who it is, once that is known. */
   accepted: A | undefined;
   readonly tls?: boolean;
