@@ -2,7 +2,7 @@ import { parseDecimal } from "./encoding.ts";
 
 // Forms of values inside an entry: small checks, put together in kinds.ts.
 
-/** Whether a value of parsed JSON has a form. Numbers are integers from 0 to 2^53 − 1 already. */
+/** Whether a value of parsed JSON has a form. */
 export type Form = (value: unknown) => boolean;
 
 /** @returns whether the value is a JSON object, as against an array or null. */
@@ -26,10 +26,11 @@ export function isTooDeep(value: unknown, depth: number): boolean {
 
 export const text: Form = (value) => typeof value === "string";
 export const flag: Form = (value) => typeof value === "boolean";
-export const count: Form = (value) => typeof value === "number";
+/** In an entry every number is one already; in a disclosure it may be any. */
+export const count: Form = (value) => Number.isSafeInteger(value) && (value as number) >= 0;
 
 export function atLeast(least: number): Form {
-  return (value) => typeof value === "number" && value >= least;
+  return (value) => count(value) && (value as number) >= least;
 }
 
 export function oneOf(...values: readonly string[]): Form {
