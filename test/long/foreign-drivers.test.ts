@@ -7,7 +7,7 @@ import { type Connection, foreignDrivers } from "../support/foreign.ts";
 import { type Run, run } from "../support/go.ts";
 import { hasOpenssl, OpensslAuthority } from "../support/openssl.ts";
 import { until } from "../support/sessions.ts";
-import { Stack, startDatabase, statements, temporaryFolder } from "../support/stack.ts";
+import { Stack, startDatabase, statements, temporaryFolder, USER } from "../support/stack.ts";
 
 const folder = temporaryFolder("foreign-drivers");
 const tools = join(folder, "tools");
@@ -23,15 +23,41 @@ function encryption(): Record<string, unknown> {
   return { tls: { mode: "prefer", cert, key } };
 }
 
+const pooled = await Promise.all(["session", "transaction"].map((mode) => pooling(mode)));
+
+/** A proxy that authenticates the tests' user itself, with what the server knows of the password, and pools. */
+async function pooling(mode: string): Promise<{ readonly name: string; readonly stack: Stack }> {
+  const admin = await database.connect("postgres");
+  const { rows } = await admin.query("SELECT rolpassword FROM pg_authid WHERE rolname = $1", [USER]);
+  await admin.end();
+  const users = join(folder, `users-${mode}`);
+  const secret = `secret=${Buffer.alloc(32, 1).toString("base64")}`;
+  writeFileSync(users, `${secret}\n"${USER}" "${(rows[0] as { rolpassword: string }).rolpassword}"\n`, { mode: 0o600 });
+  const made = await Stack.create(database, {
+    proxyKeys: { auth: [{ method: "terminate" }], users, pool: { mode, size: 10 } },
+  });
+  return { name: `${mode} pooling`, stack: await made.start() };
+}
+
+/** Lines of a suite that differ from what they are without a proxy, by their steps, and what they are. */
+function differences(lines: readonly string[], direct: readonly string[]): string[] {
+  const steps = Math.max(lines.length, direct.length);
+  return Array.from({ length: steps }, (_, i) => i)
+    .filter((i) => lines[i] !== direct[i])
+    .map((i) => `${direct[i]} -> ${lines[i]}`);
+}
+
 for (const driver of drivers) {
   t.test(driver.name, { skip: driver.skip }, async (t) => {
     const direct = await driver.suite(stack.connection("direct"));
     t.equal(direct.code, 0, direct.stderr);
     const lines = direct.stdout.trimEnd().split("\n");
     t.ok(lines.length > 20, `${lines.length} steps`);
-    const proxied = await driver.suite(stack.connection("proxied"));
-    t.equal(proxied.code, 0, proxied.stderr);
-    t.same(proxied.stdout.trimEnd().split("\n"), lines);
+    for (const way of [{ name: "relayed", stack }, ...pooled]) {
+      const proxied = await driver.suite(way.stack.connection("proxied"));
+      t.equal(proxied.code, 0, `${way.name}: ${proxied.stderr}`);
+      t.same(differences(proxied.stdout.trimEnd().split("\n"), lines), [], way.name);
+    }
     await t.test("over TLS", { skip: noOpenssl }, async (t) => {
       const encrypted = await driver.suite({ ...stack.connection("proxied"), sslmode: "require" });
       t.equal(encrypted.code, 0, encrypted.stderr);
@@ -75,17 +101,19 @@ t.test("pgbench in every mode", { skip: version("pgbench", "--version") === unde
   }
 });
 
-t.test("all of it is in the log, and the audit passes", async (t) => {
-  await stack.proxy.end("SIGTERM");
-  const all = await stack.settled((entries) => entries.at(-1)?.kind === "source.stop");
-  const run = drivers.filter(({ skip }) => skip === false);
-  t.ok(statements(all).length >= 100 * run.length, `${statements(all).length} statements`);
-  const audit = await stack.verifier("audit");
-  t.equal(audit.code, 0, audit.stdout);
+t.test("all of it is in the logs, and the audits pass", async (t) => {
+  for (const way of [{ name: "relayed", stack }, ...pooled]) {
+    await way.stack.proxy.end("SIGTERM");
+    const all = await way.stack.settled((entries) => entries.at(-1)?.kind === "source.stop");
+    const run = drivers.filter(({ skip }) => skip === false);
+    t.ok(statements(all).length >= 100 * run.length, `${way.name}: ${statements(all).length} statements`);
+    const audit = await way.stack.verifier("audit");
+    t.equal(audit.code, 0, `${way.name}: ${audit.stdout}`);
+  }
 });
 
 t.test("the end", async () => {
-  await stack.destroy();
+  for (const each of [stack, ...pooled.map((way) => way.stack)]) await each.destroy();
   await database.stop();
 });
 t.end();

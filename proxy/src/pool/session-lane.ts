@@ -93,7 +93,7 @@ export class SessionLane implements Lane, Holder {
   // --- the server's side -------------------------------------------------------------------------------------------
 
   begin(type: number, size: number): number {
-    return type === BACKEND.readyForQuery ? size : 0;
+    return isWhole(type) ? size : 0;
   }
 
   pass(piece: Buffer): void {
@@ -101,8 +101,8 @@ export class SessionLane implements Lane, Holder {
   }
 
   end(type: number, _size: number, head: Buffer): void {
+    if (isWhole(type)) this.#pieces.add(head);
     if (type !== BACKEND.readyForQuery) return;
-    this.#pieces.add(head);
     this.#status = parseReady(head);
     this.#owed = Math.max(0, this.#owed - 1);
   }
@@ -160,4 +160,9 @@ export class SessionLane implements Lane, Holder {
     // In a transaction the server would have rolled back. What cannot be discarded in one is discarded behind it.
     this.#pool.release(server, this.#status !== "I" ? "rollback" : this.#used ? "reset" : "clean");
   }
+}
+
+/** Not told in pieces: what is read here, and what the server connection reads. */
+function isWhole(type: number): boolean {
+  return type === BACKEND.readyForQuery || type === BACKEND.parameterStatus;
 }
