@@ -19,6 +19,8 @@ t.test("a connection is used again, and nothing of its last user is left on it",
   t.equal(first.parameters.get("application_name"), "first");
   const pid = await value(first, "SELECT pg_backend_pid()");
   await ask(first, "SET work_mem = '77MB'; SET ROLE helper; CREATE TEMP TABLE mine (a int); PREPARE p AS SELECT 1");
+  await ask(first, "SET DateStyle = 'SQL, DMY'");
+  t.equal(first.parameters.get("DateStyle"), "SQL, DMY", "it is told what the server reports");
   await ask(first, "SELECT pg_advisory_lock(7); LISTEN news; BEGIN; DECLARE c CURSOR FOR SELECT 1");
   await first.end();
   const second = await rig.client({ application_name: "it's\\second" });
