@@ -19,9 +19,6 @@ export const RELOADED: readonly string[] = [
   "console.users",
   "console.stats_users",
   "console.pgbouncer",
-  "auth",
-  "upstream_auth",
-  "limits.failed_logins_per_minute",
   ...POOL_KEYS.map(({ path }) => path),
 ];
 

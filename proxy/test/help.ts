@@ -1,6 +1,5 @@
 import { connect, type Socket } from "node:net";
 import { formatTimestamp, type Recorder } from "../src/audit/index.ts";
-import type { OpenBackend } from "../src/backend.ts";
 import { CancelKeys } from "../src/cancel.ts";
 import type { ConnectionSettings } from "../src/connection.ts";
 import { ProxyError } from "../src/errors.ts";
@@ -91,8 +90,6 @@ export async function rig(
     tls?: ClientTls;
     /** To the servers. */
     serverTls?: ServerTls;
-    /** In place of one server connection for each client. */
-    open?: (upstreams: Upstreams) => Promise<OpenBackend>;
   } = {},
 ): Promise<Rig> {
   const bench = await setUp(t);
@@ -129,7 +126,7 @@ export async function rig(
       statementTimeoutMs: 0,
       ...options.limits,
     },
-    open: options.open === undefined ? relayTo(upstreams) : await options.open(upstreams),
+    open: relayTo(upstreams),
     keys: new CancelKeys(),
     metrics,
     tls: options.tls,

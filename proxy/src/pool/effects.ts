@@ -77,7 +77,7 @@ function read(facts: Facts): Effects {
 }
 
 function collect(facts: Facts, pins: Set<Pin>): void {
-  const { effect, operation, incomplete } = facts;
+  const { effect, operation, incomplete, unseen } = facts;
   switch (effect?.kind) {
     case "prepare":
       pins.add("prepare");
@@ -108,7 +108,9 @@ function collect(facts: Facts, pins: Set<Pin>): void {
   if (facts.foreignOperator) pins.add("unknown");
   // What EXECUTE and FETCH run was looked at when it was prepared and declared.
   const later = operation === "EXECUTE" || operation === "FETCH" || operation === "MOVE";
-  if (incomplete !== undefined && incomplete !== "syntax" && !(incomplete === "opaque" && later)) pins.add("unknown");
+  if (incomplete === "opaque") {
+    if (unseen && !later) pins.add("unknown");
+  } else if (incomplete !== undefined && incomplete !== "syntax") pins.add("unknown");
 }
 
 /** The name of a function that is PostgreSQL's own unless somebody has put another in its place. */

@@ -160,6 +160,7 @@ function moved(known: Statement, { start, end }: Shape): Statement {
     functions: known.functions,
     complete: known.complete,
     ...(known.incomplete === undefined ? undefined : { incomplete: known.incomplete }),
+    unseen: known.unseen,
     provenRead: known.provenRead,
     unfiltered: known.unfiltered,
     effectful: known.effectful,

@@ -187,7 +187,11 @@ export const COMMANDS: Commands = {
   CreateFunctionStmt: {
     tag: (node) => (node.is_procedure ? "CREATE PROCEDURE" : "CREATE FUNCTION"),
     class: functionClass,
-    visit: defined,
+    visit: (walk, node, scope) => {
+      // A body in a string is not read here; the server may read it, or does when it is called.
+      if (option(node.options, "as").length > 0) walk.partial();
+      defined(walk, node, scope);
+    },
   },
   CreateDomainStmt: { ...ddl("CREATE DOMAIN"), visit: defined },
   CreateSeqStmt: { ...ddl("CREATE SEQUENCE"), visit: sequence },
@@ -273,7 +277,7 @@ export const COMMANDS: Commands = {
     visit: (walk, node) => {
       cascading(walk, node.behavior);
       // Of which table they are is not said.
-      if (node.removeType === "OBJECT_STATISTIC_EXT") walk.opaque();
+      if (node.removeType === "OBJECT_STATISTIC_EXT") walk.partial();
       for (const object of node.objects ?? []) objectRelation(walk, node.removeType, object);
     },
   },
@@ -284,7 +288,7 @@ export const COMMANDS: Commands = {
     tag: (node) => (node.is_grant ? "GRANT" : "REVOKE"),
     class: "role",
     visit: (walk, node) => {
-      if (node.targtype === "ACL_TARGET_ALL_IN_SCHEMA") walk.opaque();
+      if (node.targtype === "ACL_TARGET_ALL_IN_SCHEMA") walk.partial();
       targets(walk, node.objects);
     },
   },
@@ -300,15 +304,15 @@ export const COMMANDS: Commands = {
   VacuumStmt: {
     tag: (node) => (node.is_vacuumcmd ? "VACUUM" : "ANALYZE"),
     class: "admin",
-    visit: (walk, node, scope) => (node.rels === undefined ? walk.opaque() : walk.visit(node, scope)),
+    visit: (walk, node, scope) => (node.rels === undefined ? walk.partial() : walk.visit(node, scope)),
   },
   ClusterStmt: {
     ...admin("CLUSTER"),
-    visit: (walk, node, scope) => (node.relation === undefined ? walk.opaque() : walk.visit(node, scope)),
+    visit: (walk, node, scope) => (node.relation === undefined ? walk.partial() : walk.visit(node, scope)),
   },
   ReindexStmt: {
     ...admin("REINDEX"),
-    visit: (walk, node, scope) => (node.relation === undefined ? walk.opaque() : walk.visit(node, scope)),
+    visit: (walk, node, scope) => (node.relation === undefined ? walk.partial() : walk.visit(node, scope)),
   },
   CheckPointStmt: admin("CHECKPOINT"),
   LoadStmt: admin("LOAD"),
@@ -322,8 +326,8 @@ export const COMMANDS: Commands = {
   AlterTableSpaceOptionsStmt: admin("ALTER TABLESPACE"),
   DropTableSpaceStmt: admin("DROP TABLESPACE"),
   // A script runs that is a file of the server.
-  CreateExtensionStmt: { ...admin("CREATE EXTENSION"), visit: unnamed },
-  AlterExtensionStmt: { ...admin("ALTER EXTENSION"), visit: unnamed },
+  CreateExtensionStmt: { ...admin("CREATE EXTENSION"), visit: (walk) => walk.opaque() },
+  AlterExtensionStmt: { ...admin("ALTER EXTENSION"), visit: (walk) => walk.opaque() },
   AlterExtensionContentsStmt: {
     ...admin("ALTER EXTENSION"),
     visit: (walk, node) => objectRelation(walk, node.objtype, node.object),

@@ -87,6 +87,12 @@ export interface Facts {
   readonly complete: boolean;
   readonly incomplete?: Incomplete;
   /**
+   * Something runs that is not in the text: DO, CALL, EXECUTE, FETCH, functions and operators of somebody's, a string,
+   * a script. Left out are casts to somebody's types (an enum's are everywhere), and what only reaches more than it
+   * names, as CASCADE does: `incomplete` covers them.
+   */
+  readonly unseen: boolean;
+  /**
    * The text is a query of class `read` without a locking clause, and every function, operator and type in it is one of
    * PostgreSQL's own, by name. What cannot be seen in a text: views, row security, a function called in the notation of
    * a column (`t.f`), and functions behind PostgreSQL's names (a search_path that puts another schema before pg_catalog,
@@ -125,6 +131,7 @@ export const UNKNOWN_FACTS: Facts & { readonly complete: false } = {
   functions: [],
   complete: false,
   incomplete: "opaque",
+  unseen: true,
   provenRead: false,
   unfiltered: false,
   effectful: [],

@@ -24,12 +24,12 @@ export function objectRelation(walk: Walk, type: string | undefined, object: unk
 
 /** What else goes with it is not in the text. */
 export function cascading(walk: Walk, behavior: string | undefined): void {
-  if (behavior === "DROP_CASCADE") walk.opaque();
+  if (behavior === "DROP_CASCADE") walk.partial();
 }
 
 /** It reaches what it does not name. */
 export const unnamed = (walk: Walk, node: object, scope: Scope | undefined): void => {
-  walk.opaque();
+  walk.partial();
   walk.visit(node, scope);
 };
 
@@ -52,7 +52,7 @@ export function sequence(walk: Walk, node: Nodes["CreateSeqStmt"] | Nodes["Alter
 /** LIMIT TO names the tables that it creates; otherwise what is created is the other server's to say. */
 export function importSchema(walk: Walk, node: Nodes["ImportForeignSchemaStmt"]): void {
   const limited = node.list_type === "FDW_IMPORT_SCHEMA_LIMIT_TO";
-  if (!limited) walk.opaque();
+  if (!limited) walk.partial();
   for (const item of limited ? (node.table_list ?? []) : []) {
     const name = (item as Partial<Nodes>).RangeVar?.relname;
     if (name !== undefined) walk.named(node.local_schema, name, "write");
@@ -75,7 +75,7 @@ export function publication(
     const { PublicationObjSpec: object } = item as Partial<Nodes>;
     return object?.pubobjtype !== undefined && object.pubobjtype !== "PUBLICATIONOBJ_TABLE";
   });
-  if (for_all_tables === true || schemas || (action === "AP_SetObjects" && pubobjects !== undefined)) walk.opaque();
+  if (for_all_tables === true || schemas || (action === "AP_SetObjects" && pubobjects !== undefined)) walk.partial();
   walk.visit(node, scope);
 }
 

@@ -22,7 +22,8 @@ const RANK: Readonly<Record<StatementClass, number>> = Object.fromEntries(
 export class Walk {
   mode: Mode = "run";
   #rank = 0;
-  #opaque = false;
+  #partial = false;
+  #unseen = false;
   #strange = false;
   #foreignType = false;
   #foreignOperator = false;
@@ -36,9 +37,15 @@ export class Walk {
     if (RANK[effect] > this.#rank) this.#rank = RANK[effect];
   }
 
-  /** Something is done that cannot be read off the text. */
+  /** Something runs that is not in the text. */
   opaque(): void {
-    this.#opaque = true;
+    this.#partial = true;
+    this.#unseen = true;
+  }
+
+  /** More is reached than the text names. */
+  partial(): void {
+    this.#partial = true;
   }
 
   /** An UPDATE or DELETE without WHERE. */
@@ -145,7 +152,7 @@ export class Walk {
     if (isPostgres(name) && TYPES.has(name.at(-1)!)) return;
     this.#foreignType = true;
     // A domain's check, a cast, an input function: they run here, or when rows are given the type.
-    if (this.mode !== "define") this.#opaque = true;
+    if (this.mode !== "define") this.partial();
   }
 
   #effectOf(effect: { readonly class: StatementClass; readonly opaque: boolean }): void {
@@ -153,17 +160,17 @@ export class Walk {
     switch (this.mode) {
       case "run":
         this.raise(effect.class);
-        if (effect.opaque) this.#opaque = true;
+        if (effect.opaque) this.opaque();
         return;
       case "define":
         this.raise(effect.class);
-        if (effect.class === "unknown") this.#opaque = true;
+        if (effect.class === "unknown") this.opaque();
         return;
       case "plan":
         // Functions that say they are volatile are left alone by the planner; `write` and `admin` ones are.
         if (effect.class === "write" || effect.class === "admin") return;
         this.raise(effect.class);
-        if (effect.opaque) this.#opaque = true;
+        if (effect.opaque) this.opaque();
     }
   }
 
@@ -175,7 +182,7 @@ export class Walk {
 
   /** @param query the statement is one that can be a proven read, if nothing in it speaks against it */
   facts(operation: string, query: boolean): Facts {
-    const complete = !this.#opaque && !this.#strange;
+    const complete = !this.#partial && !this.#strange;
     const effect = this.#strange ? "unknown" : CLASSES[this.#rank]!;
     return {
       operation,
@@ -184,6 +191,7 @@ export class Walk {
       functions: [...this.#functions].sort(),
       complete,
       ...(complete ? {} : { incomplete: this.#strange ? ("analysis" as const) : ("opaque" as const) }),
+      unseen: this.#unseen || this.#strange,
       provenRead: query && complete && effect === "read" && !this.#foreignType,
       unfiltered: this.#unfiltered,
       effectful: [...this.#effectful].sort(),
@@ -210,12 +218,12 @@ const isPostgres = (name: readonly string[]): boolean =>
 
 function sequence(walk: Walk, name: string, call: Nodes["FuncCall"]): void {
   // Of whichever sequence was used last.
-  if (name === "lastval") walk.opaque();
+  if (name === "lastval") walk.partial();
   const access = SEQUENCE_FUNCTIONS.get(name);
   if (access === undefined) return;
   const text = writtenArgument(call);
   const relation = text === undefined ? undefined : qualifiedName(text);
-  if (relation === undefined) walk.opaque();
+  if (relation === undefined) walk.partial();
   else walk.qualified(relation, access);
 }
 

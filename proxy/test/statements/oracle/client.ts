@@ -9,6 +9,8 @@ export interface Answer {
   readonly rows: readonly (readonly (string | null)[])[];
   /** The primary messages of its notices. */
   readonly notices: readonly string[];
+  /** Of the transaction afterwards: I, T or E. */
+  readonly status: string;
   /** SQLSTATE and message. */
   readonly error?: { readonly code: string; readonly message: string };
 }
@@ -66,6 +68,7 @@ export class Client {
     const rows: (string | null)[][] = [];
     const notices: string[] = [];
     let error: Answer["error"];
+    let status = "";
     for (;;) {
       const { type, body } = await this.#next();
       if (type === "C") tags.push(body.toString("utf8", 0, body.length - 1));
@@ -75,10 +78,11 @@ export class Client {
       else if (type === "N") notices.push(fields(body).message);
       // COPY FROM STDIN: there is nothing
       else if (type === "G") this.#socket.write(message("c", Buffer.alloc(0)));
+      if (type === "Z") status = body.toString("latin1", 0, 1);
       // No ReadyForQuery follows what ends the session.
       if (type === "Z" || error?.code.startsWith("57P")) break;
     }
-    return { tags, rows, notices, ...(error === undefined ? {} : { error }) };
+    return { tags, rows, notices, status, ...(error === undefined ? {} : { error }) };
   }
 
   async #next(): Promise<{ type: string; body: Buffer }> {

@@ -25,6 +25,7 @@ const ROLE_CATALOGS = /^pg_(authid|auth_members|db_role_setting|parameter_acl|de
 const DATA_CATALOGS = /^pg_(largeobject|largeobject_metadata|shdepend)$/;
 
 /** From here on a lock is more than a reader's; what a definition names it may lock as well, short of the last mode. */
+const ACCESS_SHARE = 1;
 const ROW_SHARE = 2;
 const EXCLUSIVE = 8;
 
@@ -69,12 +70,14 @@ export function judge(said: Statement, seen: Seen, path: readonly string[]): str
   if (seen.wrote && said.provenRead) wrong.push("a proven read wrote");
   for (const name of seen.functions) wrong.push(`complete, and ${name} ran`);
 
-  const find = finder(seen.relations, path);
+  const find = finder(seen.relations, path, rank(said.class) >= rank("ddl"));
   const all = said.relations.flatMap(find);
   const read = closure(all, seen.edges);
   const written = closure(said.relations.filter(({ access }) => access === "write").flatMap(find), seen.edges);
   const views = seen.relations.filter(({ oid, kind }) => kind === "v" && read.has(oid)).length > 0;
+  const describes = said.functions.some((name) => DESCRIBE.test(name));
   for (const { oid, schema, name, kind, rank: mode } of seen.locks) {
+    if (describes && mode === ACCESS_SHARE) continue;
     // `?`: made and dropped by the statement, as a copy of the rows is.
     if (schema === "oracle" || schema === "?" || schema === "pg_toast") continue;
     // A composite type holds no rows.
@@ -106,17 +109,17 @@ export function judgeReadOnly(said: Statement, error: { readonly code: string } 
 }
 
 /** Functions of PostgreSQL's that tell of definitions, written in SQL or through a query. */
-const DESCRIBE = /^(?:pg_catalog\.)?"?(?:(?:col|obj|shobj)_description|pg_get_(?:rule|view)def|ts_debug)"?$/;
+const DESCRIBE = /^(?:pg_catalog\.)?"?(?:(?:col|obj|shobj)_description|pg_get_\w+|pg_partition_\w+|ts_debug)"?$/;
 
 /** Catalogs are locked to the end of the transaction only where the text names them, but for definitions. */
 function readsCatalog(said: Statement, kind: string, views: boolean): boolean {
-  if (said.functions.some((name) => DESCRIBE.test(name))) return false;
   return !views && kind !== "i" && ["read", "copy", "write"].includes(said.class) && said.operation !== "LOCK TABLE";
 }
 
 type Named = { readonly schema?: string; readonly name: string };
 
-function finder(relations: readonly Known[], path: readonly string[]): (named: Named) => number[] {
+/** @param makes a definition may make it in the first schema, or in that of temporary ones, whatever is found elsewhere */
+function finder(relations: readonly Known[], path: readonly string[], makes: boolean): (named: Named) => number[] {
   const byName = new Map<string, number[]>();
   for (const { oid, schema, name } of relations) {
     const key = `${schema}\0${name}`;
@@ -126,11 +129,11 @@ function finder(relations: readonly Known[], path: readonly string[]): (named: N
   return ({ schema, name }) => {
     const schemas =
       schema === undefined ? [...temporary, "pg_catalog", ...path] : schema === "pg_temp" ? temporary : [schema];
-    for (const each of schemas) {
-      const found = byName.get(`${each}\0${name}`);
-      if (found !== undefined) return found;
-    }
-    return [];
+    const found = schemas.flatMap((each) => {
+      const oids = byName.get(`${each}\0${name}`);
+      return oids === undefined ? [] : [oids];
+    });
+    return makes ? found.flat() : (found[0] ?? []);
   };
 }
 

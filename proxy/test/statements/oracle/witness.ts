@@ -49,7 +49,7 @@ interface Account {
 }
 
 /** The pieces of relations, what views and rules are made of, parents, partitions, foreign keys. */
-const EDGES = `
+export const EDGES: string = `
   SELECT inhparent, inhrelid FROM pg_inherits
   UNION SELECT inhrelid, inhparent FROM pg_inherits
   UNION SELECT indrelid, indexrelid FROM pg_index
@@ -63,7 +63,9 @@ const EDGES = `
   UNION SELECT conrelid, confrelid FROM pg_constraint WHERE contype = 'f'
   UNION SELECT confrelid, conrelid FROM pg_constraint WHERE contype = 'f'
   UNION SELECT r.ev_class, d.refobjid FROM pg_rewrite r JOIN pg_depend d
-    ON d.classid = 'pg_rewrite'::regclass AND d.objid = r.oid AND d.refclassid = 'pg_class'::regclass`;
+    ON d.classid = 'pg_rewrite'::regclass AND d.objid = r.oid AND d.refclassid = 'pg_class'::regclass
+  UNION SELECT p.polrelid, d.refobjid FROM pg_policy p JOIN pg_depend d
+    ON d.classid = 'pg_policy'::regclass AND d.objid = p.oid AND d.refclassid = 'pg_class'::regclass`;
 
 const SETUP = [
   "CREATE SCHEMA oracle",
@@ -191,16 +193,8 @@ export class Witness {
     this.#beside.end();
   }
 
-  async #locks(): Promise<[number, number][]> {
-    const { rows } = await this.#beside.query(
-      `SELECT relation, mode FROM pg_locks WHERE pid = ${this.#pid} AND locktype = 'relation'`,
-    );
-    const strongest = new Map<number, number>();
-    for (const [oid, mode] of rows) {
-      const rank = MODES.indexOf(mode!) + 1;
-      strongest.set(Number(oid), Math.max(rank, strongest.get(Number(oid)) ?? 0));
-    }
-    return [...strongest];
+  #locks(): Promise<[number, number][]> {
+    return locksOf(this.#beside, this.#pid);
   }
 
   async #account(oids: readonly number[]): Promise<Account> {
@@ -213,6 +207,19 @@ export class Witness {
 /** Counters of a transaction are added to what was not yet flushed of those before it. */
 const AFTER = "ROLLBACK; DEALLOCATE ALL; SELECT pg_stat_force_next_flush()";
 
+/** @returns the relations that a server process has locked, each with its strongest mode, by another connection */
+export async function locksOf(beside: Client, pid: string): Promise<[oid: number, rank: number][]> {
+  const { rows } = await beside.query(
+    `SELECT relation, mode FROM pg_locks WHERE pid = ${pid} AND locktype = 'relation'`,
+  );
+  const strongest = new Map<number, number>();
+  for (const [oid, mode] of rows) {
+    const rank = MODES.indexOf(mode!) + 1;
+    strongest.set(Number(oid), Math.max(rank, strongest.get(Number(oid)) ?? 0));
+  }
+  return [...strongest];
+}
+
 const MODES = [
   "AccessShareLock",
   "RowShareLock",
@@ -224,7 +231,7 @@ const MODES = [
   "AccessExclusiveLock",
 ];
 
-const NOTHING: Seen = {
+export const NOTHING: Seen = {
   tags: [],
   notices: [],
   locks: [],
