@@ -13,9 +13,9 @@ import { readyForQuery } from "./welcome.ts";
 const NOTHING: Buffer = Buffer.alloc(0);
 /** The names of a Bind end within so many bytes; PostgreSQL's own have 63. */
 const NAMES_BYTES = 65_536;
-/** Large objects are called by function number (fe-lobj.c): what they leave ends with the transaction. */
+/** Large objects are called by function number (fe-lobj.c): what they leave ends with the transaction. There is no 0. */
 const LARGE_OBJECTS: ReadonlySet<number> = new Set([
-  715, 764, 767, 952, 953, 954, 955, 956, 957, 958, 964, 1004, 3170, 3171, 3172,
+  0, 715, 764, 767, 952, 953, 954, 955, 956, 957, 958, 964, 1004, 3170, 3171, 3172,
 ]);
 const NO_CHANGE = { undo: undefined, done: undefined };
 const NONE: readonly never[] = [];

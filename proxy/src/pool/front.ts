@@ -275,9 +275,7 @@ export class Front<A extends LetIn> extends Duplex implements Backend, LaneOwner
             texts,
             shelfSize: () => this.#pools.settings.preparedStatements,
             told: parameters,
-            onPin: (reasons) => {
-              for (const reason of reasons) totals.pins.set(reason, (totals.pins.get(reason) ?? 0) + 1);
-            },
+            onPin: (reason) => totals.pins.set(reason, (totals.pins.get(reason) ?? 0) + 1),
             onTimeout: () => {
               totals.timeouts += 1;
             },

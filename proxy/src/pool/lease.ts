@@ -27,38 +27,49 @@ export function lease(
   leased: (server: PooledServer) => void,
   failed: (error: ProxyError) => void,
 ): Leasing | undefined {
+  const since = performance.now();
   let told = false;
   let abandoned = false;
+  let wait: Wait | undefined;
   const tell = (server: PooledServer): void => {
     told = true;
     leased(server);
   };
-  const since = performance.now();
-  const wait: Wait | undefined = pool.take({
-    leased: (server) => {
-      if (server.settings === settings) {
-        tell(server);
+  const take = (): void => {
+    wait = pool.take({
+      leased: (server) => prepare(server),
+      failed: (error) => {
+        told = true;
+        failed(error);
+      },
+    });
+  };
+  const prepare = (server: PooledServer): void => {
+    const before = server.settings;
+    if (before === settings) {
+      tell(server);
+      return;
+    }
+    server.settings = settings;
+    chore(server, [query(change(before, settings))], SETTINGS_MS, ({ done, error }) => {
+      if (done) {
+        if (abandoned) pool.release(server, "clean");
+        else tell(server);
         return;
       }
-      const text = change(server.settings, settings);
-      server.settings = settings;
-      chore(server, [query(text)], SETTINGS_MS, ({ done, error }) => {
-        if (!done) pool.release(server, "close");
-        if (abandoned) {
-          if (done) pool.release(server, "clean");
-        } else if (done) tell(server);
-        else {
-          told = true;
-          const why = error === undefined ? "the server did not answer" : error.message;
-          failed(new ProxyError("pool_settings", `what the session had set cannot be set again: ${why}`));
-        }
-      });
-    },
-    failed: (error) => {
+      pool.release(server, "close");
+      if (abandoned) return;
+      // It may be what its last user has set, a statement_timeout say, that is in the way.
+      if (before !== "") {
+        take();
+        return;
+      }
       told = true;
-      failed(error);
-    },
-  });
+      const why = error === undefined ? "the server did not answer" : error.message;
+      failed(new ProxyError("pool_settings", `what the session had set cannot be set again: ${why}`));
+    });
+  };
+  take();
   if (told) return undefined;
   return {
     since,

@@ -29,7 +29,7 @@ export interface TransactionLaneOptions {
   /** What the client was told at its welcome. */
   readonly told: ReadonlyMap<string, string>;
   /** It keeps its server connection from now on. */
-  readonly onPin: (reasons: ReadonlySet<string>) => void;
+  readonly onPin: (reason: string) => void;
   readonly onTimeout: () => void;
   /** Decides about reads whose server is lost; left out: none is asked again. */
   readonly reads?: ReadRetry | undefined;
@@ -72,11 +72,11 @@ export class TransactionLane implements Lane, Holder {
   #told: ReadonlyMap<string, string>;
   #signature: string;
   #reports = 0;
-  #pinned = false;
   /** Runs while a read waits to be asked again. */
   #pause: NodeJS.Timeout | undefined;
   /** What the server said when it went away, as long as the client may not have to hear it. */
   #farewell: Buffer | undefined;
+  #noted: ReadonlySet<string> = new Set();
   status = "I";
 
   constructor(options: TransactionLaneOptions) {
@@ -440,8 +440,9 @@ export class TransactionLane implements Lane, Holder {
   }
 
   #notePins(): void {
-    if (this.#pinned || this.state.everPinned.size === 0) return;
-    this.#pinned = true;
-    this.#options.onPin(this.state.everPinned);
+    const { everPinned } = this.state;
+    if (this.#noted.size === everPinned.size) return;
+    for (const reason of everPinned) if (!this.#noted.has(reason)) this.#options.onPin(reason);
+    this.#noted = new Set(everPinned);
   }
 }

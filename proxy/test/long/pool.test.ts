@@ -128,6 +128,26 @@ t.test("a conversation cut at every byte", async (t) => {
   t.equal(types(await slow.ready(5)).replaceAll("S", ""), whole, "byte by byte");
 });
 
+t.test("what stands behind an error is skipped, a Query too, and changes nothing", async (t) => {
+  const rig = await poolRig(t, database.server, { ...TRANSACTION, size: 1 });
+  const client = await rig.client();
+  client.socket.write(Buffer.concat([F.parse("SELECT 'old'"), F.parse("SELECT 'old'", "s"), F.sync()]));
+  await client.ready();
+  client.socket.write(
+    Buffer.concat([
+      F.parse("not sql", "x"),
+      F.close("S", "s"),
+      F.close("S"),
+      F.parse("SELECT 'new'"),
+      Q("SELECT 1"),
+      F.sync(),
+    ]),
+  );
+  t.equal(types(await client.ready()), "EZ");
+  client.socket.write(Buffer.concat([F.bind("s"), F.execute(), F.bind(), F.execute(), F.sync()]));
+  t.same(rowsOf(await client.ready()), [["old"], ["old"]]);
+});
+
 t.test("COPY in, simple and extended, and given up", async (t) => {
   const rig = await poolRig(t, database.server, { ...TRANSACTION, size: 1 });
   const client = await rig.client();
@@ -243,6 +263,30 @@ t.test("servers that are killed, unused, used, and between", async (t) => {
   await until("it is told", () => client.closed);
   t.match(client.lastError, /^57P01/);
   await admin.end();
+});
+
+t.test("what one client has set does not stand in the way of the next", async (t) => {
+  const rig = await poolRig(t, database.server, { ...TRANSACTION, size: 1 });
+  const [a, b] = [await rig.client(), await rig.client()];
+  for (let i = 0; i < 20; i += 1) {
+    await ask(a, "SET statement_timeout = 1");
+    t.same(await ask(b, "SELECT current_setting('statement_timeout'), pg_sleep(0.005)"), [["0", ""]]);
+    await ask(a, "RESET statement_timeout");
+  }
+});
+
+t.test("what was asked before a client went is done, as the server itself would", async (t) => {
+  const rig = await poolRig(t, database.server, { ...TRANSACTION, size: 1 });
+  const [a, b] = [await rig.client(), await rig.client()];
+  await ask(a, "CREATE TABLE IF NOT EXISTS parting (a int); TRUNCATE parting");
+  await ask(a, "BEGIN");
+  b.socket.end(Buffer.concat([Q("INSERT INTO parting VALUES (1)"), F.terminate()]));
+  await until("it waits", () => rig.pools.stats()[0]!.clients.waiting === 1);
+  await ask(a, "COMMIT");
+  await until("it is gone", () => rig.pools.clientStats().length === 1);
+  t.same(await ask(a, "SELECT count(*) FROM parting"), [["1"]]);
+  const killed = rig.pools.totals.pins.size;
+  t.equal(killed, 0);
 });
 
 t.test("limits make room at the expense of who does not use it", async (t) => {
