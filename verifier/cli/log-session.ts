@@ -14,8 +14,9 @@ import type { LogOptions } from "./args/common.ts";
 import { readToken } from "./disclosures.ts";
 import { acknowledgedStatus, faultStatus, verdictStatus } from "./exit-status.ts";
 import { type LogSource, openSource } from "./log-source.ts";
+import { printLines, printResult } from "./output.ts";
 import { printable } from "./printable.ts";
-import { aligned, describeCheckpoint, headJson, witnessLines } from "./report.ts";
+import { aligned, describeCheckpoint, findingLines, headJson, verdictLines, witnessLines } from "./report.ts";
 import { defaultFolder } from "./state.ts";
 import { States } from "./states.ts";
 import { keyNames, readTrust, type Trust } from "./trust.ts";
@@ -176,4 +177,35 @@ export function sessionJson({ base, keys }: LogSession, report: HeadReport, save
 export function statusOf(report: HeadReport, saved: Saved, acknowledged = false): number {
   if (acknowledged && saved.problem === undefined) return acknowledgedStatus;
   return saved.problem !== undefined && report.verdict !== "FAIL" ? faultStatus.usage : verdictStatus[report.verdict];
+}
+
+/** What a command says besides what all of them do. */
+export type Telling = {
+  command: string;
+  json: boolean;
+  /** Members of the JSON. */
+  members?: Record<string, unknown>;
+  /** Lines at the top. */
+  lines?: readonly string[];
+};
+
+/**
+ * Ends a command over a log: keeps the state, and tells the report.
+ * @returns the exit status
+ * @throws VerifierError `log_unreachable`
+ */
+export async function tellReport(session: LogSession, report: HeadReport, telling: Telling): Promise<number> {
+  const saved = await saveState(session, report);
+  const { command, json, members = {}, lines = [] } = telling;
+  if (json) printResult(command, { ...sessionJson(session, report, saved), ...members });
+  else {
+    printLines([
+      ...lines,
+      ...headLines(session, report),
+      ...findingLines(report.findings, report.omitted),
+      ...savedLines(saved),
+      ...verdictLines(report.verdict, report.conclusion),
+    ]);
+  }
+  return statusOf(report, saved);
 }

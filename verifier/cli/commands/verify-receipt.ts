@@ -2,20 +2,9 @@ import { maxReceiptLength, type ReceiptReport, verifyReceipt } from "../../src/i
 import type { ReceiptInvocation } from "../args/evidence.ts";
 import { readBounded } from "../files.ts";
 import { readPins } from "../keys.ts";
-import {
-  headLines,
-  headOptions,
-  type LogSession,
-  openLog,
-  type Saved,
-  savedLines,
-  saveState,
-  sessionJson,
-  statusOf,
-} from "../log-session.ts";
-import { printLines, printResult } from "../output.ts";
+import { headOptions, openLog, tellReport } from "../log-session.ts";
 import { printable } from "../printable.ts";
-import { aligned, findingLines, verdictLines } from "../report.ts";
+import { aligned } from "../report.ts";
 
 /**
  * `vitrine-verifier verify FILE --receipt --log`: steps Q1 to Q7 of a source's receipt.
@@ -32,19 +21,16 @@ export async function runVerifyReceipt(options: ReceiptInvocation): Promise<numb
       ...headOptions(session),
       pins,
     });
-    const saved = await saveState(session, report);
-    if (options.json) printResult("verify", receiptJson(session, report, saved, options.file));
-    else printLines(receiptLines(session, report, saved, options.file));
-    return statusOf(report, saved);
+    const [members, lines] = [membersOf(report, options.file), linesOf(report, options.file)];
+    return await tellReport(session, report, { command: "verify", json: options.json, members, lines });
   } finally {
     session.close();
   }
 }
 
-function receiptJson(session: LogSession, report: ReceiptReport, saved: Saved, file: string): Record<string, unknown> {
+function membersOf(report: ReceiptReport, file: string): Record<string, unknown> {
   const { receipt, leaf, foundAt, pinned } = report;
   return {
-    ...sessionJson(session, report, saved),
     file,
     form: "receipt",
     receipt: receipt === undefined ? null : { ...receipt, leaf, index: receipt.index ?? null },
@@ -53,7 +39,7 @@ function receiptJson(session: LogSession, report: ReceiptReport, saved: Saved, f
   };
 }
 
-function receiptLines(session: LogSession, report: ReceiptReport, saved: Saved, file: string): string[] {
+function linesOf(report: ReceiptReport, file: string): string[] {
   const { receipt, foundAt } = report;
   const lines: [string, string][] = [["Receipt", file === "-" ? "standard input" : printable(file)]];
   if (receipt !== undefined) {
@@ -66,12 +52,5 @@ function receiptLines(session: LogSession, report: ReceiptReport, saved: Saved, 
     );
     if (foundAt !== undefined) lines.push(["Found", `at index ${foundAt}`]);
   }
-  return [
-    ...aligned(lines),
-    "",
-    ...headLines(session, report),
-    ...findingLines(report.findings, report.omitted),
-    ...savedLines(saved),
-    ...verdictLines(report.verdict, report.conclusion),
-  ];
+  return [...aligned(lines), ""];
 }

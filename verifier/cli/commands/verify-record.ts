@@ -2,21 +2,10 @@ import { maxRecordLength, type RecordReport, verifyRecord } from "../../src/inde
 import type { RecordInvocation } from "../args/evidence.ts";
 import { readBounded } from "../files.ts";
 import { readPins } from "../keys.ts";
-import {
-  headLines,
-  headOptions,
-  type LogSession,
-  openLog,
-  type Saved,
-  savedLines,
-  saveState,
-  sessionJson,
-  statusOf,
-} from "../log-session.ts";
-import { printLines, printResult } from "../output.ts";
+import { headOptions, openLog, tellReport } from "../log-session.ts";
 import { printable } from "../printable.ts";
 import { Progress } from "../progress.ts";
-import { aligned, count, findingLines, verdictLines } from "../report.ts";
+import { aligned, count } from "../report.ts";
 
 /**
  * `vitrine-verifier verify FILE --log`: steps R1 to R10 of a source's record.
@@ -35,18 +24,15 @@ export async function runVerifyRecord(options: RecordInvocation): Promise<number
       pins,
       onProgress: (done, entries) => progress.entries(done, entries),
     }).finally(() => progress.end());
-    const saved = await saveState(session, report);
-    if (options.json) printResult("verify", recordJson(session, report, saved, options.file));
-    else printLines(recordLines(session, report, saved, options.file));
-    return statusOf(report, saved);
+    const [members, lines] = [membersOf(report, options.file), linesOf(report, options.file)];
+    return await tellReport(session, report, { command: "verify", json: options.json, members, lines });
   } finally {
     session.close();
   }
 }
 
-function recordJson(session: LogSession, report: RecordReport, saved: Saved, file: string): Record<string, unknown> {
+function membersOf(report: RecordReport, file: string): Record<string, unknown> {
   return {
-    ...sessionJson(session, report, saved),
     file,
     form: "record",
     record: report.record ?? null,
@@ -57,7 +43,7 @@ function recordJson(session: LogSession, report: RecordReport, saved: Saved, fil
   };
 }
 
-function recordLines(session: LogSession, report: RecordReport, saved: Saved, file: string): string[] {
+function linesOf(report: RecordReport, file: string): string[] {
   const { record, ranges, entries, shown } = report;
   const lines: [string, string][] = [["Record", file === "-" ? "standard input" : printable(file)]];
   if (record !== undefined) {
@@ -73,9 +59,5 @@ function recordLines(session: LogSession, report: RecordReport, saved: Saved, fi
     ...aligned(lines),
     ...(record?.torn ? ["Its last line is torn, as a crash leaves it, and was left out."] : []),
     "",
-    ...headLines(session, report),
-    ...findingLines(report.findings, report.omitted),
-    ...savedLines(saved),
-    ...verdictLines(report.verdict, report.conclusion),
   ];
 }
