@@ -19,7 +19,7 @@ const DEMANDS_ALL_THE_WAY: Record<string, RegExp> = {
 };
 const YES = /^(1|true|yes|on|require)$/i;
 /** Parameters that name files. Those are here, and not where the proxy's configuration is. */
-const FILES = new Set(["sslrootcert", "sslcert", "sslkey"]);
+const FILES = new Set(["sslrootcert", "sslcrl", "sslcert", "sslkey"]);
 
 /**
  * Reads the URL of a PostgreSQL server, in libpq's form (PostgreSQL section 34.1.1.2). A password in it is dropped.

@@ -12,6 +12,7 @@ export const TLS_KEYS: readonly TlsConfigKey[] = [
   { path: "tls.cert", kind: "string", default: undefined },
   { path: "tls.key", kind: "string", default: undefined },
   { path: "tls.client_ca", kind: "string", default: undefined },
+  { path: "tls.client_crl", kind: "string", default: undefined },
   { path: "tls.client_cert", kind: "choice", default: "none", choices: CLIENT_CERTIFICATES },
 ];
 
@@ -29,6 +30,8 @@ export interface ClientTlsSettings {
   readonly key: string;
   /** Certificates of those who issue the clients' certificates. */
   readonly clientCa: string | undefined;
+  /** What those have revoked: for each of them a list. */
+  readonly clientCrl?: string | undefined;
   readonly clientCert: ClientCertificates;
 }
 
@@ -54,12 +57,17 @@ export function clientTlsSettings(
   if (clientCert !== "none" && clientCa === undefined) {
     throw bad(`"tls.client_cert" is ${clientCert}: "tls.client_ca" is needed, to know whose certificates are good`);
   }
+  const clientCrl = text("tls.client_crl");
+  if (clientCert === "none" && clientCrl !== undefined) {
+    throw bad('"tls.client_crl" means nothing while "tls.client_cert" is none');
+  }
   const file = (path: string): string => resolve(folder, path);
   return {
     mode,
     cert: file(cert),
     key: file(key),
     clientCa: clientCa === undefined ? undefined : file(clientCa),
+    clientCrl: clientCrl === undefined ? undefined : file(clientCrl),
     clientCert,
   };
 }

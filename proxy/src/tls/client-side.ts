@@ -174,16 +174,19 @@ function certificateOf(der: Buffer): ClientCertificate {
 }
 
 async function read(settings: ClientTlsSettings): Promise<Material> {
-  const { cert: certPath, key: keyPath, clientCa: caPath } = settings;
+  const { cert: certPath, key: keyPath, clientCa: caPath, clientCrl: crlPath } = settings;
   const cert = await readPem(certPath, "tls.cert");
   checkHasCertificate(cert, "tls.cert", certPath);
   const key = await readPrivateKey(keyPath, "tls.key");
   const ca = caPath === undefined ? undefined : await readPem(caPath, "tls.client_ca");
   if (ca !== undefined && caPath !== undefined) checkHasCertificate(ca, "tls.client_ca", caPath);
+  const crl = crlPath === undefined ? undefined : await readPem(crlPath, "tls.client_crl");
+  if (crl !== undefined) checkContext({ crl }, `"tls.client_crl" names ${crlPath}`);
   const options: TlsOptions = {
     cert,
     key,
     ...(ca === undefined ? {} : { ca }),
+    ...(crl === undefined ? {} : { crl }),
     minVersion: "TLSv1.2",
     // As PostgreSQL does: no session is taken up again, and none is negotiated anew.
     secureOptions: constants.SSL_OP_NO_TICKET | constants.SSL_OP_NO_RENEGOTIATION,
@@ -194,6 +197,7 @@ async function read(settings: ClientTlsSettings): Promise<Material> {
     .update(cert)
     .update(key)
     .update(ca ?? "")
+    .update(crl ?? "")
     .digest("hex");
   return {
     options,

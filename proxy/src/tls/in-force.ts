@@ -18,8 +18,17 @@ export class TlsInForce {
     this.#client = client;
     this.#server = server;
     this.#notice = notice;
-    const { rootCert, cert, key } = server.settings;
-    const files = [client?.settings.cert, client?.settings.key, client?.settings.clientCa, rootCert, cert, key];
+    const { rootCert, crl, cert, key } = server.settings;
+    const files = [
+      client?.settings.cert,
+      client?.settings.key,
+      client?.settings.clientCa,
+      client?.settings.clientCrl,
+      rootCert,
+      crl,
+      cert,
+      key,
+    ];
     this.#files = files.filter((path) => path !== undefined && path !== "system") as string[];
   }
 

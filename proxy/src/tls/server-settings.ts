@@ -9,6 +9,8 @@ export interface ServerTlsSettings {
   readonly mode: ServerMode;
   /** A file of certificates, `system` for the public ones, undefined when nothing is verified. */
   readonly rootCert: string | undefined;
+  /** What those of `rootCert` have revoked: for each of them a list. */
+  readonly crl: string | undefined;
   readonly cert: string | undefined;
   readonly key: string | undefined;
   /** TLS from the first byte on (PostgreSQL 17), without asking. */
@@ -42,7 +44,7 @@ export function serverTlsSettings(
   const asked = oneOf("sslmode", SERVER_MODES, "disable");
   const rootCert = get("sslrootcert");
   if (asked === "disable") {
-    for (const name of ["sslrootcert", "sslcert", "sslkey", "sslnegotiation"]) {
+    for (const name of ["sslrootcert", "sslcrl", "sslcert", "sslkey", "sslnegotiation"]) {
       if (parameters.has(name)) throw wrong(`with an sslmode that encrypts, such as verify-full, for it has ${name}`);
     }
   }
@@ -51,6 +53,7 @@ export function serverTlsSettings(
   }
   if (rootCert !== undefined && asked === "prefer")
     throw wrong("with sslmode=verify-ca or verify-full, for sslrootcert");
+  if (rootCert === undefined && parameters.has("sslcrl")) throw wrong("with sslrootcert, for sslcrl");
   // As libpq does: anybody can have a certificate of a public authority, so only the name says whose it is.
   if (rootCert === "system" && asked !== "verify-full") throw wrong("with sslmode=verify-full, for sslrootcert=system");
   const direct = oneOf("sslnegotiation", ["postgres", "direct"], "postgres") === "direct";
@@ -63,6 +66,7 @@ export function serverTlsSettings(
     // As libpq does: with a file to verify it by, the server is verified.
     mode: asked === "require" && rootCert !== undefined ? "verify-ca" : asked,
     rootCert: rootCert === "system" ? rootCert : file(rootCert),
+    crl: file(get("sslcrl")),
     cert: file(cert),
     key: file(key),
     direct,
@@ -73,7 +77,7 @@ export function serverTlsSettings(
 
 /** Parameters that would be taken for a protection and are none here. */
 function refuseOthers(parameters: ReadonlyMap<string, string>, wrong: (wanted: string) => Error): void {
-  for (const name of ["requiressl", "sslpassword", "sslcrl", "sslcrldir", "sslcertmode", "ssl_max_protocol_version"]) {
+  for (const name of ["requiressl", "sslpassword", "sslcrldir", "sslcertmode", "ssl_max_protocol_version"]) {
     if (parameters.has(name)) throw wrong(`without ${name}, which is not supported`);
   }
   if (parameters.get("sslmode") === "allow") throw wrong("with sslmode=prefer or better: allow is not supported");

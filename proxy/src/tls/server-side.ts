@@ -173,12 +173,16 @@ function unreachable(why: string): ProxyError {
   return new ProxyError("upstream_unreachable", `no connection to the database server: ${why}`);
 }
 
-async function read({ mode, rootCert, cert, key, minVersion }: ServerTlsSettings): Promise<ConnectionOptions> {
+async function read({ mode, rootCert, crl, cert, key, minVersion }: ServerTlsSettings): Promise<ConnectionOptions> {
   if (mode === "disable") return {};
   const options: ConnectionOptions = { minVersion };
   if (rootCert !== undefined && rootCert !== "system") {
     options.ca = await readPem(rootCert, "sslrootcert");
     checkHasCertificate(options.ca, "sslrootcert", rootCert);
+  }
+  if (crl !== undefined) {
+    options.crl = await readPem(crl, "sslcrl");
+    checkContext({ crl: options.crl }, `"sslcrl" names ${crl}`);
   }
   if (cert !== undefined && key !== undefined) {
     options.cert = await readPem(cert, "sslcert");

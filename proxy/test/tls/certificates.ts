@@ -7,6 +7,7 @@ import { join } from "node:path";
 export interface Certified {
   readonly cert: string;
   readonly der: Buffer;
+  readonly serial: number;
   /** Hex SHA-256 of the DER. */
   readonly digest: string;
   readonly certFile: string;
@@ -74,6 +75,16 @@ export class Certificates {
     return this.#write(file, bytes, privateKey);
   }
 
+  /** What an authority has revoked (RFC 5280 section 5.1). @returns PEM */
+  revoke(by: Authority, ...revoked: readonly Certified[]): string {
+    const algorithm = algorithmOf("ECDSA", "sha256");
+    const serials = revoked.map(({ serial }) => sequence(der(0x02, Buffer.from([serial])), time(-1)));
+    const list = serials.length === 0 ? [] : [sequence(...serials)];
+    const tbs = sequence(der(0x02, Buffer.from([1])), algorithm, name(by.name), time(-1), time(30), ...list);
+    const signature = der(0x03, Buffer.concat([Buffer.from([0]), sign("sha256", tbs, by.privateKey)]));
+    return pem("X509 CRL", sequence(tbs, algorithm, signature));
+  }
+
   #sign(
     what: { subject: string; issuer: string; publicKey: KeyObject; extensions: Buffer[]; days: number },
     key: KeyObject,
@@ -98,14 +109,19 @@ export class Certificates {
   }
 
   #write(file: string, bytes: Buffer, privateKey: KeyObject): Certified {
-    const base64 = bytes.toString("base64").replace(/.{64}/g, "$&\n");
-    const cert = `-----BEGIN CERTIFICATE-----\n${base64}\n-----END CERTIFICATE-----\n`;
+    const cert = pem("CERTIFICATE", bytes);
     const [certFile, keyFile] = [join(this.#folder, `${file}.crt`), join(this.#folder, `${file}.key`)];
     writeFileSync(certFile, cert);
     writeFileSync(keyFile, privateKey.export({ type: "pkcs8", format: "pem" }), { mode: 0o600 });
     chmodSync(keyFile, 0o600);
-    return { cert, der: bytes, digest: createHash("sha256").update(bytes).digest("hex"), certFile, keyFile };
+    const serial = this.#serial;
+    return { cert, serial, der: bytes, digest: createHash("sha256").update(bytes).digest("hex"), certFile, keyFile };
   }
+}
+
+function pem(label: string, bytes: Buffer): string {
+  const base64 = bytes.toString("base64").replace(/.{64}/g, "$&\n");
+  return `-----BEGIN ${label}-----\n${base64}\n-----END ${label}-----\n`;
 }
 
 function generate(kind: Kind): { privateKey: KeyObject; publicKey: KeyObject } {

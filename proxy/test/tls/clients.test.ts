@@ -217,6 +217,26 @@ t.test("certificates of clients", async (t) => {
   }
 });
 
+t.test("a certificate that was revoked is good no longer, from the reload on", async (t) => {
+  const mine = make.issue("leaver", { by: authority });
+  const clientCrl = `${t.testdir({ "revoked.crl": make.revoke(authority) })}/revoked.crl`;
+  const all = await secured(t, { clientCert: "require", clientCrl });
+  const login = async (): Promise<Client> => {
+    const client = await encrypted(all, withCertificate(mine));
+    client.socket.write(startup({ user: "alice" }));
+    await until("it is decided", () => client.ended || client.received.includes("Z"));
+    return client;
+  };
+  const first = await login();
+  t.equal(first.refusal, undefined);
+  writeFileSync(clientCrl, make.revoke(authority, mine));
+  t.ok(await all.tls.reload());
+  const second = await login();
+  t.equal(second.refusal, "28000");
+  t.match(second.received.toString(), /CERT_REVOKED/);
+  for (const { socket } of [first, second]) socket.destroy();
+});
+
 t.test("another certificate is put in its place; one that does not fit changes nothing", async (t) => {
   const own = make.issue("changing", { by: authority, commonName: "first", dns: ["proxy.example"] });
   const all = await secured(t, { cert: own.certFile, key: own.keyFile });

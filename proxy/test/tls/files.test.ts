@@ -33,6 +33,10 @@ t.test("what is wrong with a file is said by its name, and by nothing of a key",
     [settings(own.certFile, at("text.key")), /"tls\.cert" and "tls\.key": not PEM that OpenSSL can read/],
     [settings(own.certFile, encrypted), /"tls\.key" names .* is encrypted with a password/],
     [settings(own.certFile, other.keyFile), /the key is not the certificate's/],
+    [
+      { ...settings(own.certFile, own.keyFile, own.certFile), clientCrl: own.keyFile },
+      /"tls\.client_crl" names .*: not PEM that OpenSSL can read/,
+    ],
     [settings(own.certFile, own.keyFile, own.keyFile), /"tls\.client_ca" names .*holds no certificate/],
   ];
   for (const [wrong, message] of cases) {

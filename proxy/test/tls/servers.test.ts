@@ -120,6 +120,7 @@ t.test("a server that goes away, or says nothing, instead of an answer", async (
 });
 
 t.test("whose certificate is good", async (t) => {
+  const folder = t.testdir({ "some.crl": make.revoke(authority, good), "none.crl": make.revoke(authority, elsewhere) });
   const trusted = { sslrootcert: authority.certFile };
   const cases: readonly (readonly [Record<string, string>, Certified, true | RegExp])[] = [
     [{ sslmode: "require" }, expired, true],
@@ -134,6 +135,8 @@ t.test("whose certificate is good", async (t) => {
     [{ sslmode: "verify-full", ...trusted }, good, true],
     [{ sslmode: "verify-full", ...trusted }, elsewhere, /it is not for the host \\?"127\.0\.0\.1/],
     [{ sslmode: "verify-full", sslrootcert: "system" }, good, /not good/],
+    [{ sslmode: "verify-full", ...trusted, sslcrl: `${folder}/none.crl` }, good, true],
+    [{ sslmode: "verify-full", ...trusted, sslcrl: `${folder}/some.crl` }, good, /CERT_REVOKED/],
   ];
   for (const [parameters, shown, outcome] of cases) {
     const all = await rig(t, { serverTls: await load(parameters) });
@@ -224,7 +227,8 @@ t.test("settings are libpq's, and what would be taken for a protection and is no
     ["sslmode=prefer&sslrootcert=a", /verify-ca or verify-full/],
     ["sslmode=prefer&sslnegotiation=direct", /require or better/],
     ["sslmode=require&sslcert=a", /both sslcert and sslkey/],
-    ["sslmode=require&sslcrl=a", /without sslcrl/],
+    ["sslmode=require&sslcrl=a", /with sslrootcert, for sslcrl/],
+    ["sslmode=require&sslcrldir=a", /without sslcrldir/],
     ["sslmode=require&ssl_min_protocol_version=TLSv1", /one of TLSv1\.2, TLSv1\.3/],
     ["gssencmode=require", /GSSAPI/],
   ] as const) {
