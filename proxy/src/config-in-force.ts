@@ -19,6 +19,9 @@ export const RELOADED: readonly string[] = [
   "console.users",
   "console.stats_users",
   "console.pgbouncer",
+  "auth",
+  "upstream_auth",
+  "limits.failed_logins_per_minute",
   ...POOL_KEYS.map(({ path }) => path),
 ];
 

@@ -187,6 +187,7 @@ export async function startProxy(config: ProxyConfig, hooks: ProxyHooks = {}, am
     limits = next.limits;
     lines.options = next.lines;
     values = new Values(next.sealed, limits.disclosureBytes);
+    terminating.settings = next.auth;
     terminating.pools.settings = next.pool;
     running.limitsChanged();
   });

@@ -26,7 +26,7 @@ import { cancelUpstream, type Upstreams } from "./upstream/index.ts";
 /** Clients that the proxy authenticates itself, and the server connections that it opens for them. */
 export class Terminating {
   readonly pools: Pools<Accepted>;
-  readonly #settings: AuthSettings;
+  #settings: AuthSettings;
   readonly #tls: boolean | undefined;
   readonly #authentication: Authentication;
   readonly #files: readonly InForce<unknown>[];
@@ -45,7 +45,11 @@ export class Terminating {
     this.#authentication = new Authentication(settings.rules, () => users?.value ?? NOBODY, settings.failuresPerMinute);
     this.pools = new Pools(
       pool,
-      openServer(upstreams, settings.upstream, () => passwords?.value),
+      openServer(
+        upstreams,
+        () => this.#settings.upstream,
+        () => passwords?.value,
+      ),
       analyzer,
       (unanswered) => upstreams.readRetry(unanswered),
     );
@@ -70,7 +74,6 @@ export class Terminating {
 
   /** @param relay for the clients that the server authenticates */
   opener(relay: OpenBackend, onError: (error: ProxyError) => void): OpenBackend {
-    if (this.#settings.rules.length === 0) return relay;
     const authentication = this.#authentication;
     const terminated = pooled(this.pools, (end) => this.door(end), onError, this.#tls);
     return (end) => (authentication.methodFor(clientOf(end)) === "relay" ? relay(end) : terminated(end));
@@ -79,6 +82,12 @@ export class Terminating {
   /** Lets in who is not to reach any server, the console's operators: where their rule is to relay them, by `terminate`. */
   door(end: ClientEnd): Door<Accepted> {
     return this.#authentication.authenticator(clientOf(end));
+  }
+
+  /** Other rules and limits, for logins that begin from now on; the files stay the same. */
+  set settings(settings: AuthSettings) {
+    this.#settings = settings;
+    this.#authentication.change(settings.rules, settings.failuresPerMinute);
   }
 
   /** Reads the files again; what came of it is a notice. */
@@ -112,7 +121,7 @@ function clientOf({ startup, address, encryption }: ClientEnd): AuthClient {
 /** The pool's way to a server: a connection to a host that takes it, and a login by what the proxy has for the role. */
 function openServer(
   upstreams: Upstreams,
-  accepted: readonly UpstreamMethod[],
+  accepted: () => readonly UpstreamMethod[],
   passwords: () => Passwords | undefined,
 ): OpenServer<Accepted> {
   const { connectTimeoutMs } = upstreams;
@@ -127,7 +136,16 @@ function openServer(
         stream instanceof TLSSocket
           ? { binding: endPointOfServer(stream), certificate: upstreams.tls?.settings.cert !== undefined }
           : undefined;
-      const asked = { stream, role, database, parameters, credential, accepted, tls, timeoutMs: connectTimeoutMs };
+      const asked = {
+        stream,
+        role,
+        database,
+        parameters,
+        credential,
+        accepted: accepted(),
+        tls,
+        timeoutMs: connectTimeoutMs,
+      };
       const login = await loginUpstream(asked);
       if (login.kind === "refused") {
         if (login.error.sqlstate !== NOT_NOW) throw refusedBy(login, role);

@@ -1,5 +1,6 @@
 import { connect, type Socket } from "node:net";
 import { formatTimestamp, type Recorder } from "../src/audit/index.ts";
+import type { OpenBackend } from "../src/backend.ts";
 import { CancelKeys } from "../src/cancel.ts";
 import type { ConnectionSettings } from "../src/connection.ts";
 import { ProxyError } from "../src/errors.ts";
@@ -90,6 +91,8 @@ export async function rig(
     tls?: ClientTls;
     /** To the servers. */
     serverTls?: ServerTls;
+    /** In place of one server connection for each client. */
+    open?: (upstreams: Upstreams) => Promise<OpenBackend>;
   } = {},
 ): Promise<Rig> {
   const bench = await setUp(t);
@@ -126,7 +129,7 @@ export async function rig(
       statementTimeoutMs: 0,
       ...options.limits,
     },
-    open: relayTo(upstreams),
+    open: options.open === undefined ? relayTo(upstreams) : await options.open(upstreams),
     keys: new CancelKeys(),
     metrics,
     tls: options.tls,

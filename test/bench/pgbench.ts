@@ -5,10 +5,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Postgres } from "@vitrine/cli";
+import { startAudited } from "../support/debian-postgres.ts";
 import { DATABASE, PASSWORD, ROOT, Stack, USER } from "../support/stack.ts";
 import { startBouncer } from "./bouncer.ts";
 import { cpuSeconds, median, percentile, table, version } from "./machine.ts";
-import { startAudited } from "./pgaudit.ts";
 
 export interface PgbenchOptions {
   readonly seconds: number;
@@ -59,12 +59,18 @@ export async function benchPgbench(database: Postgres, folder: string, options: 
   const bouncer = await startBouncer(database.port, "session");
   if (bouncer === undefined) console.log("\nPgBouncer: skipped, it is not installed");
   else ways.push({ name: "PgBouncer, session", port: bouncer.port, processes: { pgbouncer: bouncer.pid } });
-  const audited = await startAudited(folder);
-  const behind = audited === undefined ? undefined : await startBouncer(audited.port, "session");
-  if (audited !== undefined && behind !== undefined) {
-    await pgbench(audited.port, ["-i", "-q", "-s", "10"]);
-    ways.push({ name: `PgBouncer, ${audited.name}`, port: behind.port, processes: { pgbouncer: behind.pid } });
-  } else console.log("\npgaudit: skipped, there is no PostgreSQL with it, or this is not root");
+  // As it would be run: durable, and with the parameters, which the log has as well.
+  const audited = await startAudited(join(folder, "pgaudit"), ["fsync=on", "pgaudit.log_parameter=on"]);
+  const behind = typeof audited === "string" ? undefined : await startBouncer(audited.database.port, "session");
+  if (typeof audited === "string") console.log(`\npgaudit: skipped, ${audited}`);
+  else if (behind !== undefined) {
+    await pgbench(audited.database.port, ["-i", "-q", "-s", "10"]);
+    ways.push({
+      name: "PgBouncer, PostgreSQL 15 with pgaudit",
+      port: behind.port,
+      processes: { pgbouncer: behind.pid },
+    });
+  }
   for (const [mode, durability] of Object.entries(MODES)) {
     const stack = await (await Stack.create(database, { durability, checkpointIntervalMs: 1000 })).start();
     const processes = { proxy: stack.proxy.pid!, log: stack.log.pid! };
@@ -77,7 +83,7 @@ export async function benchPgbench(database: Postgres, folder: string, options: 
     for (const { stack } of ways) await stack?.destroy();
     bouncer?.stop();
     behind?.stop();
-    await audited?.stop();
+    if (typeof audited !== "string") await audited.database.stop();
   }
 }
 

@@ -31,8 +31,11 @@ async function pgaudit(folder: string): Promise<{ library: string } | { skip: st
   return { library: join(folder, "unpacked/usr/lib/postgresql/15/lib/pgaudit") };
 }
 
-/** @param folder one that every account may enter */
-export async function startAudited(folder: string): Promise<Audited | string> {
+/**
+ * @param folder one that every account may enter
+ * @param more settings, which come after those here
+ */
+export async function startAudited(folder: string, more: readonly string[] = []): Promise<Audited | string> {
   if (!existsSync(join(BINARIES, "postgres"))) return `there is no ${BINARIES}/postgres`;
   mkdirSync(folder, { recursive: true });
   const audit = await pgaudit(folder);
@@ -66,6 +69,7 @@ export async function startAudited(folder: string): Promise<Audited | string> {
     "pgaudit.log_catalog=on",
     // Which process said it, so which session.
     "log_line_prefix=%p ",
+    ...more,
   ];
   const child = spawn(join(BINARIES, "postgres"), ["-D", data, ...settings.flatMap((each) => ["-c", each])], {
     ...as,

@@ -5,7 +5,7 @@ import type { Users } from "./users.ts";
 
 /** Who may log in at this proxy, and how. */
 export class Authentication {
-  readonly #rules: readonly AuthRule[];
+  #rules: readonly AuthRule[];
   readonly #users: () => Users;
   readonly #guesses: Guesses;
 
@@ -14,6 +14,12 @@ export class Authentication {
     this.#rules = rules;
     this.#users = users;
     this.#guesses = new Guesses(failuresPerMinute);
+  }
+
+  /** Other rules, for logins that begin from now on. Failures that were counted stay counted. */
+  change(rules: readonly AuthRule[], failuresPerMinute: number): void {
+    this.#rules = rules;
+    this.#guesses.perMinute = failuresPerMinute;
   }
 
   /** `relay`: the server authenticates the client. Anything else: {@link authenticator} does. */

@@ -15,7 +15,7 @@ const MAX_ADDRESSES = 10_000;
 export class Guesses {
   /** Address to the time at which its bucket will be full again; in the order of the last guess. */
   readonly #fullAt = new Map<string, number>();
-  readonly #everyMs: number;
+  #everyMs: number;
   readonly #now: () => number;
 
   /**
@@ -25,6 +25,11 @@ export class Guesses {
   constructor(perMinute: number, now: () => number = () => performance.now()) {
     this.#everyMs = 60_000 / perMinute;
     this.#now = now;
+  }
+
+  /** From now on. */
+  set perMinute(perMinute: number) {
+    this.#everyMs = 60_000 / perMinute;
   }
 
   get size(): number {

@@ -141,6 +141,16 @@ t.test("direct TLS needs ALPN; another protocol is no protocol of ours", async (
   old.socket.destroy();
 });
 
+t.test("no session is taken up again: every connection shakes hands in full", async (t) => {
+  const all = await secured(t);
+  const client = await encrypted(all, { maxVersion: "TLSv1.2" });
+  const first = client.socket as TLSSocket;
+  t.equal(first.getTLSTicket(), undefined);
+  const again = await encrypted(all, { maxVersion: "TLSv1.2", session: first.getSession() });
+  t.notOk((again.socket as TLSSocket).isSessionReused());
+  for (const { socket } of [client, again]) socket.destroy();
+});
+
 t.test("what is sent behind an SSLRequest, before the answer, is not taken for what comes inside", async (t) => {
   const all = await secured(t);
   for (const behind of [startup({ user: "mallory" }), Buffer.from([0x16, 3, 1]), Buffer.from([0])]) {

@@ -1,0 +1,162 @@
+// What the log takes no verifier may refuse: it could not be taken out again, and every audit from then on would fail.
+// Two packages read entries and disclosures by code of their own; here both read what is nearly right.
+import { createHash } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { pathToFileURL } from "node:url";
+import fc from "fast-check";
+import t from "tap";
+import { ROOT } from "../support/stack.ts";
+
+type Json = null | boolean | number | string | Json[] | { [name: string]: Json };
+type Reader = (bytes: Buffer, ...more: unknown[]) => unknown;
+
+async function readers<Names extends string>(path: string): Promise<Record<Names, Reader>> {
+  return (await import(pathToFileURL(join(ROOT, path)).href)) as Record<Names, Reader>;
+}
+
+const ofLog = await readers<"parseEntry">("log-server/dist/src/entry.js");
+const blocks = (await import(pathToFileURL(join(ROOT, "log-server/dist/src/disclosure.js")).href)) as {
+  checkDisclosures(block: Buffer, entry: object, position: number): unknown;
+  makeBlock(disclosures: readonly Buffer[]): Buffer;
+};
+const ofVerifier = await readers<"parseEntry">("verifier/dist/src/entry.js");
+const { verifyDisclosure } = (await import(pathToFileURL(join(ROOT, "verifier/dist/src/disclosure.js")).href)) as {
+  verifyDisclosure(text: string, entry: object): unknown;
+};
+
+function refusal(read: () => unknown): string | undefined {
+  try {
+    read();
+    return undefined;
+  } catch (error) {
+    return (error as Error).message;
+  }
+}
+
+const vectors = JSON.parse(readFileSync(join(ROOT, "spec/vectors/entries.json"), "utf8")) as Record<string, unknown>;
+
+/** Every entry that the vectors have as a text. */
+function textsIn(value: unknown): string[] {
+  // Long ones would make a report of a failure unreadable.
+  if (typeof value === "string") return value.startsWith('{"v":1,') && value.length < 8192 ? [value] : [];
+  return typeof value === "object" && value !== null ? Object.values(value).flatMap(textsIn) : [];
+}
+
+const seeds = textsIn(vectors).flatMap((text): Json[] => {
+  try {
+    return [JSON.parse(text) as Json];
+  } catch {
+    return [];
+  }
+});
+
+const hash = "0".repeat(64);
+const sealed = { sealed: "A".repeat(43), bytes: 3 };
+const scalars: Json[] = [
+  ...[null, true, false, 0, 1, 2, -1, 1.5, 2 ** 53 - 1, 2 ** 53, 1e300],
+  ...["", "x", "é", "\ud800", "\u2028", "a\nb", "1.1", "0.1", "1.01", "1.0", "1.9007199254740992", "1.", ".1", "01.1"],
+  ...[
+    "kept",
+    "lost",
+    "relaxed",
+    "completed",
+    "failed",
+    "denied",
+    "unknown",
+    "I",
+    "simple",
+    "function",
+    "read",
+    "trust",
+  ],
+  ...["other:1", "other:", "42501", "4250a", hash, hash.toUpperCase(), "A".repeat(43), `${"A".repeat(43)}=`],
+  ...["2026-11-22T22:10:00.123456Z", "2026-02-29T00:00:00.000000Z", "2024-02-29T23:59:59.999999Z", "2026-11-22"],
+];
+const values: Json[] = [
+  ...scalars,
+  ...[[], {}, [1], ["a"], [null], sealed, { ...sealed, x: 1 }, { bytes: 3, sealed: sealed.sealed }, { sealed: "A" }],
+  ...[{ base64: "AA==" }, { base64: "AB==" }, { bytes: 1, sha256: hash }, { bytes: -1, sha256: hash }],
+  ...[{ bytes: 1.5, sha256: hash }, { epoch: 1 }, { epoch: 0 }, { index: 1 }, { index: 1, login: "a" }],
+  ...[{ name: "b", access: "read" }, [{ name: "b", access: "read" }], [{ schema: null, name: "b", access: "read" }]],
+];
+
+/** Every place in a value, as the names that lead there. */
+function placesIn(value: Json, before: string[] = []): string[][] {
+  if (typeof value !== "object" || value === null) return [];
+  return Object.keys(value).flatMap((name) => {
+    const here = [...before, name];
+    return [here, ...placesIn((value as { [name: string]: Json })[name]!, here)];
+  });
+}
+
+const names = [...new Set(seeds.flatMap((seed) => placesIn(seed).map((place) => place.at(-1)!))), "zzz", "0"];
+
+type Change = { at: number; what: "set" | "drop" | "add"; value: Json; name: string };
+
+function change(entry: Json, { at, what, value, name }: Change): void {
+  const places = placesIn(entry);
+  const place = places[at % places.length]!;
+  let parent = entry as { [name: string]: Json };
+  for (const step of place.slice(0, -1)) parent = parent[step] as { [name: string]: Json };
+  // An array would get a length that no text can have.
+  if (what === "add" && !Array.isArray(parent)) parent[name] = value;
+  else if (what === "drop") delete parent[place.at(-1)!];
+  else parent[place.at(-1)!] = value;
+}
+
+const changes = fc.array(
+  fc.record<Change>({
+    at: fc.nat(),
+    what: fc.constantFrom("set", "set", "drop", "add"),
+    value: fc.constantFrom(...values),
+    name: fc.constantFrom(...names),
+  }),
+  { minLength: 1, maxLength: 2 },
+);
+
+t.test("what the log takes as an entry, the verifier does", async (t) => {
+  t.ok(seeds.length > 300, `${seeds.length} entries to begin with`);
+  let taken = 0;
+  const property = fc.property(fc.nat(seeds.length - 1), changes, (seed, list) => {
+    const entry = structuredClone(seeds[seed]!);
+    for (const one of list) change(entry, structuredClone(one));
+    const bytes = Buffer.from(JSON.stringify(entry));
+    if (refusal(() => ofLog.parseEntry(bytes, 0)) !== undefined) return;
+    taken += 1;
+    const refused = refusal(() => ofVerifier.parseEntry(bytes));
+    if (refused !== undefined) throw new Error(`${refused}: ${bytes}`);
+  });
+  fc.assert(property, { numRuns: 30_000 });
+  t.ok(taken > 1000, `${taken} were taken`);
+});
+
+t.test("what the log takes as a disclosure, the verifier does", async (t) => {
+  const salt = "A".repeat(22);
+  const deep = (depth: number): Json => (depth === 0 ? 1 : [deep(depth - 1)]);
+  const disclosed = fc.oneof(
+    fc.constantFrom(...values),
+    fc.array(fc.constantFrom(...values), { maxLength: 3 }),
+    fc.record({ bytes: fc.constantFrom(...scalars), sha256: fc.constantFrom(hash, "x") }),
+    fc.integer({ min: 58, max: 68 }).map(deep),
+  );
+  let taken = 0;
+  const property = fc.property(
+    fc.constantFrom("sql", "params", "error", "client.address", "reason", "other", "a.b"),
+    fc.constantFrom(salt, salt, salt, `${salt}A`, `${"A".repeat(21)}B`),
+    disclosed,
+    (name, saltText, value) => {
+      const bytes = Buffer.from(JSON.stringify([saltText, name, value]));
+      const text = bytes.toString("base64url");
+      const member = { sealed: createHash("sha256").update(text).digest("base64url"), bytes: 1 };
+      const [outer, inner] = name.split(".") as [string, string | undefined];
+      const entry = { v: 1, kind: "x", [outer]: inner === undefined ? member : { [inner]: member } };
+      if (refusal(() => blocks.checkDisclosures(blocks.makeBlock([bytes]), entry, 0)) !== undefined) return;
+      taken += 1;
+      const refused = refusal(() => verifyDisclosure(text, entry));
+      if (refused !== undefined) throw new Error(`${refused}: ${bytes}`);
+    },
+  );
+  fc.assert(property, { numRuns: 20_000 });
+  t.ok(taken > 500, `${taken} were taken`);
+});
