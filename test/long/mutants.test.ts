@@ -12,7 +12,7 @@ import { type Mutant, mutants, notes } from "../support/mutants.ts";
 import { ROOT, runNode, Stack, startDatabase, temporaryFolder } from "../support/stack.ts";
 
 const AT_ONCE = 3;
-const PAGES = ["proof.md", "monitor.md", "record.md"];
+const PAGES = ["proof.md", "monitor.md", "record.md", "receipt.md"];
 
 const folder = temporaryFolder("mutants");
 let database: Postgres;

@@ -140,6 +140,15 @@ t.test("Q3: what was not signed", async (t) => {
   }
 });
 
+t.test("Q4: the log's own checkpoint", async (t) => {
+  const receipt = makeReceipt(ofSource[5]!.bytes);
+  const forged = new MemoryLog(honest);
+  forged.served.set("checkpoint", forged.note(forged.size, Buffer.alloc(32, 1)));
+  t.equal(told(await check(receipt, {}, forged)), "FAIL root_mismatch");
+  const stranger = new MemoryLog(honest, testKey("log.example/vitrine", Buffer.alloc(32, 9)));
+  t.equal(told(await check(receipt, {}, stranger)), "FAIL signature_missing");
+});
+
 t.test("Q6: the log has not come that far", async (t) => {
   const shorter = new MemoryLog(honest.slice(0, 1000));
   const key = parseVerifierKey(shorter.key.vkey);
