@@ -15,8 +15,9 @@ const DELETE = 0x7f;
  */
 export async function askPassword(name: string): Promise<Buffer> {
   if (!process.stdin.isTTY) return checked(await firstLine());
-  const one = checked(await askHidden(`Password for ${name}: `));
-  const two = await askHidden("Once more: ");
+  const ahead: number[] = [];
+  const one = checked(await askHidden(`Password for ${name}: `, ahead));
+  const two = await askHidden("Once more: ", ahead);
   if (!one.equals(two)) throw new CliError("usage", "the two passwords differ; nothing was changed");
   return one;
 }
@@ -46,11 +47,14 @@ function tooLong({ length }: Buffer): void {
   if (length > MAX_BYTES) throw new CliError("usage", `the password has more than ${MAX_BYTES} bytes`);
 }
 
-/** Reads keys until Return, without an echo. */
-function askHidden(prompt: string): Promise<Buffer> {
+/**
+ * Reads keys until Return, without an echo.
+ * @param ahead keys that were typed before they were asked for: read first; those behind the Return are left there
+ */
+function askHidden(prompt: string, ahead: number[]): Promise<Buffer> {
   const { stdin, stderr } = process;
-  stderr.write(prompt);
   stdin.setRawMode(true);
+  stderr.write(prompt);
   return new Promise((resolve, reject) => {
     const typed: number[] = [];
     const done = (act: () => void): void => {
@@ -60,8 +64,9 @@ function askHidden(prompt: string): Promise<Buffer> {
       stderr.write("\n");
       act();
     };
-    const onData = (keys: Buffer): void => {
-      for (const key of keys) {
+    const read = (): void => {
+      while (ahead.length > 0) {
+        const key = ahead.shift()!;
         if (key === RETURN || key === LINE_FEED) {
           done(() => resolve(Buffer.from(typed)));
           return;
@@ -74,8 +79,13 @@ function askHidden(prompt: string): Promise<Buffer> {
         else if (typed.length < MAX_BYTES) typed.push(key);
       }
     };
+    const onData = (keys: Buffer): void => {
+      ahead.push(...keys);
+      read();
+    };
     stdin.on("data", onData);
     stdin.resume();
+    read();
   });
 }
 

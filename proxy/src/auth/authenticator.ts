@@ -38,8 +38,6 @@ export interface Accepted {
   readonly groups: readonly string[];
   /** What to log in as at the database server. */
   readonly role: string;
-  /** Milliseconds since the Unix epoch from which on the login is not valid any more. */
-  readonly expires: number | undefined;
   /** The keys of the client's password, learnt from its proof: for a server whose verifier is the same. */
   readonly keys: ScramKeys | undefined;
 }
@@ -112,7 +110,9 @@ export class Authenticator {
   #begin(): Step {
     switch (this.#method) {
       case "terminate": {
-        const verifier = this.#user?.verifier ?? this.#users.mock(this.#client.user);
+        // Made in any case, so that a user who is there takes no less time.
+        const mock = this.#users.mock(this.#client.user);
+        const verifier = this.#user?.verifier ?? mock;
         this.#scram = new ScramServer({ verifier, binding: this.#client.channelBinding() });
         return this.#ask("initial", saslRequest(this.#scram.mechanisms));
       }
@@ -230,8 +230,8 @@ export class Authenticator {
   }
 
   #accept(user: User, send: Buffer, keys?: ScramKeys): Step {
-    const { name, identity, groups, role, expires } = user;
-    const accepted = { login: name, auth: this.#auth, identity, groups, role: role ?? name, expires, keys };
+    const { name, identity, groups, role } = user;
+    const accepted = { login: name, auth: this.#auth, identity, groups, role: role ?? name, keys };
     return { kind: "accepted", send, accepted };
   }
 

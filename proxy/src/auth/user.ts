@@ -20,6 +20,8 @@ export interface User {
 
 const MAX_NAME_BYTES = 256;
 const MAX_GROUPS = 64;
+/** They stand in each entry of a session, of 65,535 bytes at most. */
+const MAX_GROUPS_BYTES = 4096;
 const MEMBERS = ["identity", "groups", "expires", "role", "certificate"] as const;
 type MemberName = (typeof MEMBERS)[number];
 
@@ -74,7 +76,7 @@ function readMembers(text: string): Map<MemberName, string> | string {
     if (!MEMBERS.includes(name)) return `has no key "${name}"; the keys are ${MEMBERS.join(", ")}`;
     if (members.has(name)) return `has the key "${name}" twice`;
     const value = match[3] ?? unquoted(match[2]!);
-    const problem = badText(value, name === "groups" ? MAX_GROUPS * MAX_NAME_BYTES : MAX_NAME_BYTES);
+    const problem = badText(value, name === "groups" ? MAX_GROUPS_BYTES : MAX_NAME_BYTES);
     if (problem !== undefined) return `has a value of "${name}" that ${problem}`;
     members.set(name, value);
   }

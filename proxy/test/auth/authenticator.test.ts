@@ -26,7 +26,6 @@ t.test("a user with the right password is let in, and known", async (t) => {
     identity: "ann@example.com",
     groups: ["analysts", "oncall"],
     role: "shop_ro",
-    expires: undefined,
     keys: pencilKeys,
   });
   t.same(last.send.subarray(-AUTHENTICATION_OK.length), AUTHENTICATION_OK);
@@ -34,7 +33,7 @@ t.test("a user with the right password is let in, and known", async (t) => {
   const plus = await scramLogin(authenticator(all, { binding: bound }), "pencil", bound);
   t.equal(plus.last.kind === "accepted" && plus.last.accepted.auth, "scram-sha-256-plus");
   const later = await scramLogin(authenticator(all, { user: "new" }), "pencil");
-  t.equal(later.last.kind === "accepted" && later.last.accepted.expires, Date.UTC(2120, 0, 1));
+  t.equal(code(later.last), "accepted", "it has not expired yet");
 });
 
 t.test("wrong password, unknown user, expired user and user without a password cannot be told apart", async (t) => {

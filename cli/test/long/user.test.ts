@@ -1,8 +1,8 @@
-import { spawn } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { readFileSync, statSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import t from "tap";
-import { BIN, type Ran, vitrine } from "./run.ts";
+import { BIN, type Ran, vitrine } from "../run.ts";
 
 /** Runs a command with a text on its standard input. */
 async function given(input: string, args: readonly string[], cwd: string): Promise<Ran> {
@@ -73,4 +73,32 @@ t.test("what is refused", async (t) => {
   writeFileSync(path.join(dir, "open"), "", { mode: 0o644 });
   t.match(await vitrine(["proxy", "user", "list", "--file", "open"], dir), usage(/bad_config: .*chmod 600/));
   t.match(await vitrine(["proxy", "user", "list", "--config", "proxy.yaml"], dir), usage(/bad_config/));
+});
+
+const hasScript = process.platform === "linux" && spawnSync("script", ["--version"]).status === 0;
+
+t.test("on a terminal it asks twice, and shows nothing", { skip: hasScript ? false : "no script(1)" }, async (t) => {
+  const dir = t.testdir({});
+  /** Types each line when it is asked for. */
+  const type = async (...answers: string[]): Promise<string> => {
+    const command = [process.execPath, BIN, "proxy", "user", "add", "ann", "--file", "users"].join(" ");
+    const child = spawn("script", ["-qec", command, "/dev/null"], { cwd: dir, stdio: ["pipe", "pipe", "inherit"] });
+    let shown = "";
+    let asked = 0;
+    child.stdout.setEncoding("utf8").on("data", (text: string) => {
+      shown += text;
+      for (const prompts = shown.split(/: $|: \r?\n/).length - 1; asked < prompts; asked += 1) {
+        const answer = answers[asked];
+        if (answer !== undefined) child.stdin.write(answer);
+      }
+    });
+    await new Promise((resolve) => child.once("close", resolve));
+    return shown;
+  };
+  t.equal(await type("se\u00e4\u007fcret\r", "secret\r"), "Password for ann: \r\nOnce more: \r\nann added\r\n");
+  t.match(
+    await type("one\r", "two\r"),
+    /^Password for ann: \r\nOnce more: \r\nvitrine: usage: the two passwords differ/,
+  );
+  t.match(await type("one\u0003"), /^Password for ann: \r\nvitrine: usage: no password was given/);
 });
