@@ -225,6 +225,10 @@ export class ServerLogCheck {
   }
 }
 
+/** Commands about roles have passwords in them, and the server keeps their texts as they are. */
+const PASSWORD = /\b(password\s*=?\s*)(?:[eu]?&?'(?:[^']|'')*'?|\$(\w*)\$.*?(?:\$\2\$|$)|[^\s',;)]+)/gis;
+
 function shown(sql: string): string {
-  return sql.length <= SHOWN ? sql : `${sql.slice(0, SHOWN)}…`;
+  const masked = sql.replace(PASSWORD, "$1…");
+  return masked.length <= SHOWN ? masked : `${masked.slice(0, SHOWN)}…`;
 }

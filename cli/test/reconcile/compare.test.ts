@@ -134,6 +134,22 @@ t.test("what the log cannot tell takes the edge off, and no more than it is", as
   t.match(compareStatements(snapshot({ evicted: 2 }), book(), terms()), [{ code: "statements_unclear", count: 2 }]);
 });
 
+t.test("passwords in texts are not shown", async (t) => {
+  const cases: [string, string][] = [
+    ["ALTER ROLE ann PASSWORD 'se''cret' VALID UNTIL 'x'", "ALTER ROLE ann PASSWORD … VALID UNTIL 'x'"],
+    ["CREATE ROLE ann LOGIN ENCRYPTED PASSWORD E'secret'", "CREATE ROLE ann LOGIN ENCRYPTED PASSWORD …"],
+    ["CREATE USER ann PASSWORD $x$secret$x$", "CREATE USER ann PASSWORD …"],
+    ["SELECT dblink_connect('host=h password=secret')", "SELECT dblink_connect('host=h password=…')"],
+  ];
+  for (const [sql, text] of cases) {
+    const found = compareStatements(snapshot({ statements: [counted(sql, 1)] }), book(), terms());
+    t.same(
+      found.map((one) => one.sql),
+      [text],
+    );
+  }
+});
+
 t.test("sessions that the server has counted", async (t) => {
   const found = (sessions: number, since: number | null = at - 500, more: Partial<Terms> = {}): unknown[] => {
     const databases = [{ database: "shop", transactions: 9, sessions, since }];
