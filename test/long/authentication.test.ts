@@ -16,6 +16,19 @@ let database: Postgres;
 let stack: Stack;
 const SECRET = `secret=${Buffer.alloc(32, 1).toString("base64")}`;
 let copied = "";
+/** What SASLprep changes, refuses or leaves: libpq and the proxy must come to the same keys. */
+const STRANGE = [
+  "I\u00adX",
+  "\u2168",
+  "\u00aa\u00a0b",
+  "\u0627\u0031",
+  "a\u0007b",
+  "\u00e9\u0065\u0301",
+  "\ufb01sh \u2460",
+  "\ud83d\ude00",
+  "\u0221",
+  "\u00ad",
+];
 
 /** The same user in the file and at the server: what it proves to the one it proves to the other. */
 async function verifierAtServer(role: string): Promise<string> {
@@ -32,6 +45,11 @@ t.before(async () => {
   await admin.end();
   copied = `"${USER}" "${await verifierAtServer(USER)}" identity=alice@example.org groups=staff,analysts`;
   const own = formatVerifier(await makeVerifier("hers alone"));
+  const prepared = await Promise.all(
+    STRANGE.map(
+      async (password, i) => `"strange${i}" "${formatVerifier(await makeVerifier(password))}" role=shared groups=staff`,
+    ),
+  );
   const other = formatVerifier(await makeVerifier(PASSWORD));
   writeFileSync(
     users,
@@ -43,6 +61,7 @@ t.before(async () => {
       // The server has another salt for this role, so its password cannot be passed through.
       `"shared" "${other}"`,
       `"nobody" "${own}" role=missing`,
+      ...prepared,
       "",
     ].join("\n"),
     { mode: 0o600 },
@@ -121,12 +140,16 @@ t.test("a person behind a shared role: a password of the proxy's, and the group 
 
 t.test("psql", { skip: spawnSync("psql", ["--version"]).status === 0 ? false : "there is no psql" }, async (t) => {
   const { port } = stack.connection();
-  const psql = (password: string): { status: number | null; stdout: string; stderr: string } =>
-    spawnSync("psql", ["-h", "127.0.0.1", "-p", String(port), "-U", "ann", "-d", DATABASE, "-Atc", "SELECT 1"], {
+  const psql = (password: string, user = "ann"): { status: number | null; stdout: string; stderr: string } =>
+    spawnSync("psql", ["-h", "127.0.0.1", "-p", String(port), "-U", user, "-d", DATABASE, "-Atc", "SELECT 1"], {
       encoding: "utf8",
       env: { ...process.env, PGPASSWORD: password, PGSSLMODE: "prefer", PGREQUIREAUTH: "scram-sha-256" },
     });
   t.equal(psql("hers alone").stdout, "1\n");
+  for (const [i, password] of STRANGE.entries()) {
+    const { stdout, stderr } = psql(password, `strange${i}`);
+    t.equal(stdout, "1\n", `${JSON.stringify(password)}: ${stderr}`);
+  }
   const wrong = psql("wrong");
   t.equal(wrong.status, 2);
   t.match(wrong.stderr, /FATAL: {2}password authentication failed for user "ann"/);

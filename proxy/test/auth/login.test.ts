@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import { Duplex } from "node:stream";
+import fc from "fast-check";
 import t from "tap";
 import {
   type Credential,
@@ -18,6 +19,7 @@ import {
 } from "../../src/auth/messages.ts";
 import { verifierOf } from "../../src/auth/scram.ts";
 import { ScramServer } from "../../src/auth/scram-server.ts";
+import { ProxyError } from "../../src/errors.ts";
 import { frame } from "../../src/wire/write.ts";
 import { B } from "../session/stage.ts";
 import { pencilKeys } from "./help.ts";
@@ -190,6 +192,30 @@ t.test("weaker ways, where they are accepted", async (t) => {
   await t.rejects(login(open(), { accepted: ["certificate"] }), { code: "upstream_untrusted" });
   const trust = await login(open(), { accepted: ["trust"] });
   t.equal(trust.kind === "in" && trust.auth, "trust");
+});
+
+t.test("whatever a server says, the login ends, and nobody is let in who did not prove anything", async () => {
+  const part = fc.oneof(
+    fc.uint8Array({ maxLength: 40 }).map((bytes) => Buffer.from(bytes)),
+    fc
+      .tuple(fc.constantFrom(..."RSKZENv1T"), fc.uint8Array({ maxLength: 30 }))
+      .map(([type, bytes]) => frame(type.charCodeAt(0), Buffer.from(bytes))),
+    fc
+      .tuple(fc.constantFrom(0, 3, 5, 7, 10, 11, 12), fc.string({ maxLength: 30 }))
+      .map(([code, text]) => B.auth(code, text)),
+    fc.constantFrom(WELCOME, saslRequest(["SCRAM-SHA-256"]), saslContinue("r=x,s=AAAA,i=4096"), saslFinal("v=AAAA")),
+  );
+  await fc.assert(
+    fc.asyncProperty(fc.array(fc.array(part, { maxLength: 3 }), { maxLength: 4 }), async (answers) => {
+      const server = new Server((_message, n) => (answers[n] === undefined ? undefined : Buffer.concat(answers[n])));
+      try {
+        return (await login(server, { timeoutMs: 30 })).kind === "refused";
+      } catch (error) {
+        return error instanceof ProxyError && server.destroyed;
+      }
+    }),
+    { numRuns: 150 },
+  );
 });
 
 t.test("no credential, and a refusal of the server's", async (t) => {

@@ -52,6 +52,15 @@ t.test("what is wrong is named with its line, and no secret is repeated", async 
   t.throws(() => parseUsers("secret=AAAA\n", "users"), { message: /^users:1: the secret is not 32 bytes/ });
 });
 
+t.test("an unknown user has the iterations and the size of salt that most users have", async (t) => {
+  const verifier = (iterations: number, bytes: number): string =>
+    PENCIL.replace(/4096:[^$]*/, `${iterations}:${Buffer.alloc(bytes, 1).toString("base64")}`);
+  const lines = [verifier(4096, 16), verifier(10_000, 20), verifier(10_000, 20)].map((one, i) => `"u${i}" "${one}"`);
+  const { iterations, salt } = users(...lines).mock("nobody");
+  t.same([iterations, salt.length], [10_000, 20]);
+  t.same([users().mock("nobody").iterations, users().mock("nobody").salt.length], [4096, 16]);
+});
+
 t.test("a file that others can read is refused", async (t) => {
   const dir = t.testdir({ users: `secret=${SECRET}\n` });
   const path = join(dir, "users");
