@@ -52,6 +52,11 @@ const ROOMS: Readonly<Record<string, { readonly packages: readonly RegExp[]; rea
   },
   "proxy/src/lines": { packages: [], never: [/^proxy\/src\/(?!lines\/)/] },
   // Rules decide about facts: they know neither messages nor sessions.
+  // Pools know servers and their messages: neither records nor who a client is.
+  "proxy/src/pool": {
+    packages: [/^node:/],
+    never: [/^proxy\/src\/(?!(pool|wire|statements|upstream)\/|(backend|errors)\.ts$)/],
+  },
   "proxy/src/access": {
     packages: [/^node:/, /^yaml$/],
     never: [/^proxy\/src\/(?!(access|statements)\/|errors\.ts$)/],

@@ -234,7 +234,7 @@ export class Asking {
       lane.settleOwn();
       return message.length;
     }
-    names.makeRoom(shelf, lane.shelfSize);
+    names.makeRoom(shelf, lane.shelfSize, shared);
     const placed = names.shelve(shelf, shared);
     lane.send(parseMessage(shared.serverName, body));
     const both = (a: () => void, b: () => void) => (): void => {

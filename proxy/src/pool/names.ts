@@ -2,6 +2,10 @@ import type { Answers, Prepared, Undo } from "./answers.ts";
 import { closeStatement, parseMessage } from "./rewrite.ts";
 import type { PreparedText, Shelf } from "./shelf.ts";
 
+/** What is kept of texts for one server connection. A large one makes room for itself. */
+const SHELF_BYTES = 16 << 20;
+const LARGE_BYTES = 1 << 16;
+
 /** A name of the session's, and whether the server has answered that it is so. */
 interface Entry {
   readonly prepared: Prepared;
@@ -138,7 +142,7 @@ export class Names {
       shelf.named.set(text, there);
       return;
     }
-    this.makeRoom(shelf, limit);
+    this.makeRoom(shelf, limit, text);
     this.#send(parseMessage(text.serverName, text.body));
     const { undo, done } = this.shelve(shelf, text);
     this.#answers.push({ kind: "parse", way: "hidden", undo, done, failed: undo, text, name: "" });
@@ -159,10 +163,14 @@ export class Names {
   }
 
   /** Closes what was used least recently, so that one more has room. */
-  makeRoom(shelf: Shelf, limit: number): void {
+  makeRoom(shelf: Shelf, limit: number, more: PreparedText): void {
     for (const stale of shelf.stale.splice(0)) this.#close(stale, () => shelf.stale.push(stale));
+    let bytes = more.body.length;
+    // Small ones are not worth counting: as many as are kept fit.
+    if (bytes > LARGE_BYTES) for (const { body } of shelf.named.keys()) bytes += body.length;
     for (const [text, entry] of shelf.named) {
-      if (shelf.named.size < limit || !entry.confirmed) return;
+      if ((shelf.named.size < limit && bytes <= SHELF_BYTES) || !entry.confirmed) return;
+      bytes -= text.body.length;
       shelf.named.delete(text);
       this.#close(text, () => shelf.named.set(text, entry));
     }

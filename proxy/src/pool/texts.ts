@@ -1,8 +1,9 @@
 import { randomBytes } from "node:crypto";
 import type { PreparedText } from "./shelf.ts";
 
-/** So many texts are known at a time; one that is forgotten lives on with those who have it. */
+/** So many texts, and bytes of them, are known at a time; one that is forgotten lives on with those who have it. */
 const MAX_TEXTS = 10_000;
+const MAX_BYTES = 32 << 20;
 
 /** Gives equal statements of all sessions one name, by which each server connection has them but once. */
 export class PreparedTexts {
@@ -10,6 +11,7 @@ export class PreparedTexts {
   /** So that a client cannot guess what others have. */
   readonly #prefix = `vitrine_${randomBytes(8).toString("hex")}_`;
   #count = 0;
+  #bytes = 0;
 
   /** @param body what stands behind the name in a Parse message; copied */
   of(body: Buffer): PreparedText {
@@ -19,7 +21,12 @@ export class PreparedTexts {
       this.#count += 1;
       text = { serverName: `${this.#prefix}${this.#count}`, body: Buffer.from(body) };
       this.#texts.set(key, text);
-      if (this.#texts.size > MAX_TEXTS) this.#texts.delete(this.#texts.keys().next().value!);
+      this.#bytes += body.length;
+      for (const [oldest, { body: known }] of this.#texts) {
+        if (this.#texts.size <= MAX_TEXTS && this.#bytes <= MAX_BYTES) break;
+        this.#texts.delete(oldest);
+        this.#bytes -= known.length;
+      }
     }
     return text;
   }
@@ -27,5 +34,6 @@ export class PreparedTexts {
   /** A definition has changed: who prepares the same again gets it planned anew, as from the server itself. */
   forget(): void {
     this.#texts.clear();
+    this.#bytes = 0;
   }
 }
