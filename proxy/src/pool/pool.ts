@@ -23,6 +23,8 @@ export interface Commons<A> {
   open(pool: Pool<A>): Promise<OpenedServer>;
   /** A connection has become free, or is gone, and nobody waits for it here. */
   freed(pool: Pool<A>): void;
+  /** A connection has become free, and somebody waits for it here; who has waited longer elsewhere comes first. */
+  yielding(pool: Pool<A>): void;
   /** A dead connection was found when it was to be lent, and replaced. */
   replaced(): void;
   waited(ms: number): void;
@@ -224,8 +226,10 @@ export class Pool<A = unknown> {
     server.state = "idle";
     server.idleSince = performance.now();
     this.idle.push(server);
-    if (this.#waiting.size > 0) this.serve();
-    else this.#commons.freed(this);
+    if (this.#waiting.size > 0) {
+      this.#commons.yielding(this);
+      this.serve();
+    } else this.#commons.freed(this);
   }
 
   #open(): void {

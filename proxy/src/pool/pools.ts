@@ -47,6 +47,7 @@ export class Pools<A = unknown> {
   readonly #upkeep: NodeJS.Timeout;
   #settings: PoolSettings;
   #serving = false;
+  #evicting = false;
   #closed = false;
 
   constructor(
@@ -67,6 +68,7 @@ export class Pools<A = unknown> {
       mayOpen: (pool) => this.#mayOpen(pool),
       open: (pool) => this.#opened(pool),
       freed: (pool) => this.#freed(pool),
+      yielding: (pool) => this.#yielding(pool),
       replaced: () => {
         this.totals.replaced += 1;
       },
@@ -222,7 +224,8 @@ export class Pools<A = unknown> {
   }
 
   #mayOpen(pool: Pool<A>): boolean {
-    if (this.#closed) return false;
+    // What is being closed makes room for somebody else.
+    if (this.#closed || this.#evicting) return false;
     const { size, maxPerUser, maxPerDatabase, maxTotal } = this.#settings;
     const { user, database } = pool.key;
     const groups: readonly (readonly [number, (other: Pool<A>) => boolean])[] = [
@@ -248,19 +251,32 @@ export class Pools<A = unknown> {
 
   /** The room is for who asked for it. */
   #evict(pool: Pool<A>, server: PooledServer): void {
-    const before = this.#serving;
-    this.#serving = true;
+    this.#evicting = true;
     pool.evict(server);
-    this.#serving = before;
+    this.#evicting = false;
   }
 
   /** Somebody in another pool may have waited for the room that there is now. */
   #freed(pool: Pool<A>): void {
-    if (this.#serving || this.#closed) return;
+    if (this.#serving || this.#evicting || this.#closed) return;
     let neediest: Pool<A> | undefined;
     for (const other of this.#pools.values()) {
       if (other === pool || other.waiting === 0) continue;
       if (neediest === undefined || other.longestWait > neediest.longestWait) neediest = other;
+    }
+    if (neediest === undefined) return;
+    this.#serving = true;
+    neediest.serve();
+    this.#serving = false;
+  }
+
+  /** A pool that is always busy must not keep out one that has nothing, and whose client has waited longer. */
+  #yielding(pool: Pool<A>): void {
+    if (this.#serving || this.#pools.size === 1) return;
+    let neediest: Pool<A> | undefined;
+    for (const other of this.#pools.values()) {
+      if (other.waiting === 0 || countOf(other) > 0) continue;
+      if (other.longestWait > (neediest ?? pool).longestWait) neediest = other;
     }
     if (neediest === undefined) return;
     this.#serving = true;

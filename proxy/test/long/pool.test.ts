@@ -322,6 +322,28 @@ t.test("limits make room at the expense of who does not use it", async (t) => {
   );
 });
 
+t.test("a pool that is always busy does not keep out one that has nothing", async (t) => {
+  const rig = await poolRig(t, database.server, { ...TRANSACTION, size: 2, maxTotal: 1 });
+  const busy = await Promise.all([rig.client(), rig.client(), rig.client()]);
+  let over = false;
+  let asked = 0;
+  const loops = busy.map(async (client) => {
+    while (!over) {
+      await ask(client, "SELECT 1");
+      asked += 1;
+    }
+  });
+  for (let i = 0; i < 5; i += 1) {
+    const other = await rig.client({ user: "bob" });
+    t.same(await ask(other, "SELECT current_user"), [["bob"]]);
+    t.ok(rig.pools.serverStats().length <= 1, "never more than one");
+    await other.end();
+  }
+  over = true;
+  await Promise.all(loops);
+  t.ok(asked > 0);
+});
+
 t.test("old and unused connections are closed, the least number stays, and a suspect one is asked first", async (t) => {
   const rig = await poolRig(t, database.server, {
     ...TRANSACTION,
