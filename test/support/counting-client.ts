@@ -8,6 +8,8 @@ type Kind = (typeof KINDS)[number];
 /** ReadyForQuery that each ends with. */
 const ENDS: Readonly<Record<Kind, number>> = { autocommit: 1, transaction: 3, extended: 1, read: 1 };
 const MOST_AT_ONCE = 8;
+/** How many of the requests are nothing but reads. */
+const READS_ONLY = 0.25;
 
 export class CountingClient {
   readonly name: string;
@@ -62,7 +64,10 @@ export class CountingClient {
 
   async #batch(client: RawClient): Promise<void> {
     const count = 1 + Math.floor(this.#random() * MOST_AT_ONCE);
-    const kinds = Array.from({ length: count }, () => KINDS[Math.floor(this.#random() * KINDS.length)]!);
+    const reads = this.#random() < READS_ONLY;
+    const kinds = Array.from({ length: count }, () =>
+      reads ? "read" : KINDS[Math.floor(this.#random() * KINDS.length)]!,
+    );
     this.operations += count;
     client.write(...kinds.flatMap((kind) => this.#messages(kind)));
     const wanted = kinds.reduce((sum, kind) => sum + ENDS[kind], 0);
@@ -77,6 +82,8 @@ export class CountingClient {
       }
       this.#answered(kind, own);
     }
+    // The database is away: asking on and on would only count refusals.
+    if (!client.closed && messages.some(({ type }) => type === "E")) await sleep(20);
     if (!client.closed) return;
     this.losses += 1;
     this.#client = undefined;

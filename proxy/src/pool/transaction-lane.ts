@@ -210,6 +210,8 @@ export class TransactionLane implements Lane, Holder {
     this.#retire();
     this.#pieces.flush();
     this.#choked = false;
+    // No answer comes any more, and the write that waits for it must come to its end.
+    this.#waitsForAnswers = false;
     this.#options.owner.finished();
     this.#tellDone();
   }

@@ -1,12 +1,12 @@
 /** How the database servers are reached, and which. */
-export { hostPort, type UpstreamAddress } from "./address.ts";
+export type { UpstreamAddress } from "./address.ts";
 
 export type { BreakerSettings } from "./breaker.ts";
 export { cancelUpstream, connectUpstream } from "./connect.ts";
 export { takesSessions } from "./first-answer.ts";
 export type { Host } from "./host.ts";
 export { UpstreamMetrics } from "./metrics.ts";
-export { type Again, isGoingAway, ReadRetry, type Repeatable } from "./read-retry.ts";
+export { type Again, isGoingAway, ReadRetry } from "./read-retry.ts";
 export { Retries, type RetrySettings } from "./retries.ts";
 export { fitOf, type Target } from "./target.ts";
 export { type Enter, Upstreams, unfit } from "./upstreams.ts";

@@ -142,6 +142,16 @@ t.test("not a write, not in a transaction, not behind the first row", async (t) 
   }
 });
 
+t.test("a server that is lost while more was asked, which waits for its answers", async (t) => {
+  const { rig, streams, client, admin } = await set(t);
+  const segment = (sql: string): Buffer => Buffer.concat([F.parse(sql), F.bind(), F.execute(), F.sync()]);
+  client.socket.write(Buffer.concat([segment("SELECT pg_sleep(20)"), segment("SELECT 1"), segment("SELECT 2")]));
+  await busy(admin, "SELECT pg_sleep");
+  cut(streams, rig);
+  await until("the client is told", () => client.closed);
+  t.equal((await entries(rig, client)).length, 3);
+});
+
 t.test("a client that cancels, or goes away, while its read waits to be asked again", async (t) => {
   const { rig, streams, client, admin } = await set(t);
   for (let i = 0; i < 3; i += 1) {
