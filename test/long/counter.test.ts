@@ -50,8 +50,8 @@ function tell(told: Map<string, Told>, entry: Entry): void {
     if (entry.outcome === "unknown") one.possible += 1;
     return;
   }
-  // Inside of a transaction its COMMIT decides.
-  const commits = entry.operation === "COMMIT" && entry.tag !== "ROLLBACK";
+  // Inside of a transaction its COMMIT decides. One without a BEGIN, which was refused, ends nothing.
+  const commits = entry.operation === "COMMIT" && entry.tag !== "ROLLBACK" && entry.tx === "T";
   if (!commits && (entry.operation !== "UPDATE" || entry.tx === "T")) return;
   if (entry.outcome === "completed") one.certain += 1;
   else if (entry.outcome === "unknown") one.possible += 1;
