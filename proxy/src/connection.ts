@@ -467,6 +467,8 @@ export class Connection {
     clearTimeout(this.#loginTimer);
     if (session.key !== undefined) this.#context.keys.add(session.key, this.#backend!);
     this.#events.loggedIn();
+    // What an operator waits for takes its time, and he may watch for as long as he likes.
+    if (this.#backend!.kind === "console") return;
     const { tracker } = session;
     this.#timeouts = new Timeouts(
       () => this.#context.settings,

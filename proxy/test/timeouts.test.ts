@@ -67,25 +67,25 @@ t.test("a sign of life puts off the end; a shorter limit overtakes a longer one"
 });
 
 t.test("statements one after the other have their time each; one that does not stop ends the session", async (t) => {
-  const one = watched({ statementTimeoutMs: 400 });
+  const one = watched({ statementTimeoutMs: 200 });
   one.activity = { idle: false, tx: "I", statements: 0 };
   one.timeouts.seen();
   let longest = 0;
   for (let statements = 1; statements <= 7; statements += 1) {
     const began = performance.now();
-    await wait(60);
+    await wait(30);
     longest = Math.max(longest, performance.now() - began);
     one.activity = { idle: false, tx: "I", statements };
     one.timeouts.seen();
   }
   // On a machine that stood still for so long nothing can be said.
-  if (longest < 380) t.same(one.told, [], "over 400 ms together");
+  if (longest < 190) t.same(one.told, [], "over 200 ms together");
   one.told.length = 0;
   // The same statement, however much is read of it.
   const reading = setInterval(() => one.timeouts.seen(), 20);
   await until("it is cancelled, and then it is over", () => one.told.length === 2);
   clearInterval(reading);
-  t.same(one.told, ["cancel 400", "statement_timeout"]);
+  t.same(one.told, ["cancel 200", "statement_timeout"]);
   one.timeouts.stop();
 });
 

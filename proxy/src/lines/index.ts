@@ -1,3 +1,3 @@
 /** What the proxy tells its operator, line by line. */
 export { EVENTS, type EventName, type Fields, FORMATS, type Format, LEVELS, type Level } from "./events.ts";
-export { Lines, type LinesOptions } from "./lines.ts";
+export { Lines } from "./lines.ts";

@@ -110,7 +110,7 @@ export class Operations implements Desk {
     // Its own promise waits for sessions that keep a server connection; whether they are quiet is seen here.
     void this.#o.pools?.pause(database);
     server.surroundingsChanged();
-    while (this.#clients(database).some(isBusy)) {
+    while (this.#isBusy(database)) {
       if (signal.aborted) {
         throw new ProxyError("console_cancelled", "not waited for any more; the pause stays, and RESUME ends it");
       }
@@ -156,6 +156,15 @@ export class Operations implements Desk {
     while (this.#clients(undefined).length + this.#o.server.nameless > 0);
   }
 
+  /** Whether anything is under way at a server. Who waits for a connection of a pool has nothing under way. */
+  #isBusy(database: string | undefined): boolean {
+    const all = this.#o.view.pools?.clientStats() ?? [];
+    const waiting = new Set(all.filter(({ state }) => state === "waiting").map(({ pid }) => pid));
+    return this.#clients(database).some(
+      ({ state, pid }) => (state === "active" || state === "transaction") && (pid === undefined || !waiting.has(pid)),
+    );
+  }
+
   #clients(database: string | undefined): ConnectionInfo[] {
     return this.#o.server
       .infos()
@@ -174,10 +183,6 @@ export class Operations implements Desk {
 }
 
 const KILLED = new ProxyError("killed", "terminating connection due to administrator command at the proxy's console");
-
-function isBusy({ state }: ConnectionInfo): boolean {
-  return state === "active" || state === "transaction";
-}
 
 function isPaused({ pauses }: View, database: string | undefined): boolean {
   return database === undefined ? pauses.all : pauses.holds(database);

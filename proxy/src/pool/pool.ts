@@ -136,7 +136,8 @@ export class Pool<A = unknown> {
 
   /** Lends and opens as far as it may. */
   serve(): void {
-    while (this.#waiting.size > 0 && !this.#paused) {
+    if (this.#paused) return;
+    while (this.#waiting.size > 0) {
       const server = this.#next();
       if (server === undefined) break;
       const [waiter, { since }] = this.#waiting.entries().next().value!;
