@@ -1,5 +1,5 @@
 // SHOW vitrine.session and SHOW vitrine.receipt before a real server, by drivers and byte for byte; and what a receipt is
-// good for: the log must have the entry.
+// good for: the log must have the entry. Also, of the same stack, who stands behind a login.
 import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Postgres } from "@vitrine/cli";
@@ -16,7 +16,12 @@ let stack: Stack;
 t.before(async () => {
   database = await startDatabase(folder);
   await trust(database, folder);
-  stack = await (await Stack.create(database)).start();
+  const identity = [
+    { from: "login", pattern: "^(?<user>ali)ce$" },
+    { from: "comment", key: "user" },
+    { from: "traceparent" },
+  ];
+  stack = await (await Stack.create(database, { identity })).start();
 });
 
 t.after(async () => {
@@ -131,6 +136,34 @@ t.test("pipelines, transactions, and one that has failed", async (t) => {
   await client.end();
   const { told } = await recorded(stack, "raw pipelines");
   t.notOk(told.some((line) => line.startsWith("SHOW completed")));
+});
+
+t.test("who stands behind the login: the log takes it, and the audit knows it", async (t) => {
+  const client = await stack.client("proxied", { application_name: "behind", options: "-c work_mem=5MB" });
+  const trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+  await client.query(`SELECT 1 /*user='ann%40example.org',traceparent='${trace}'*/`);
+  await client.query("SELECT 2");
+  t.match(JSON.parse((await client.query(SESSION)).rows[0]["vitrine.session"] as string), { identity: "ali" });
+  await client.end();
+  const { all } = await recorded(stack, "behind");
+  for (const { kind, actor } of all) t.match(actor, { login: "alice", identity: "ali" }, kind);
+  const settings = all[0]!.settings as { name: string; value: string }[];
+  t.match(
+    settings.find(({ name }) => name === "options"),
+    { value: "-c work_mem=5MB" },
+  );
+  t.same(
+    statements(all).map(({ claimed }) => claimed),
+    [
+      {
+        user: { name: "ann@example.org", from: "comment" },
+        trace: { id: "4bf92f3577b34da6a3ce929d0e0e4736", span: "00f067aa0ba902b7" },
+      },
+      undefined,
+    ],
+  );
+  const audit = await stack.verifier("audit", "--wait", "0", "--json");
+  t.not(JSON.parse(audit.stdout).verdict, "FAIL", audit.stdout);
 });
 
 t.test("a receipt outlives the log's absence and the proxy's sudden death", async (t) => {

@@ -25,6 +25,7 @@ export interface StackOptions {
   readonly spool?: { max_bytes?: number; max_age_s?: number };
   readonly limits?: Record<string, number>;
   readonly sealed?: readonly string[];
+  readonly identity?: readonly object[];
   /** The text of a file of access rules. */
   readonly rules?: string | undefined;
   /** Where the proxy reaches the log, if not at its own address. */
@@ -258,6 +259,7 @@ export class Stack {
         ...(options.limits === undefined ? {} : { limits: options.limits }),
         ...(options.rules === undefined ? {} : { rules: "rules.yaml" }),
         ...(options.sealed === undefined ? {} : { sealed: options.sealed }),
+        ...(options.identity === undefined ? {} : { identity: options.identity }),
         ...(options.workers === undefined ? {} : { workers: options.workers }),
         ...options.proxyKeys,
       }),
