@@ -79,8 +79,11 @@ export async function auditLog(reader: LogReader, options: AuditOptions): Promis
   // What looked into the entries is not given up for what did not.
   const less = any && before !== null && looked;
   const { onVerified, ...rest } = options;
+  let kept = before;
   const keepSoFar = async (audit: AuditState, checkpoint: Checkpoint): Promise<void> => {
-    if (head.consistent && !less && audit.size > (before?.size ?? 0)) await onVerified?.({ checkpoint, audit });
+    if (!head.consistent || less || audit.size <= (before?.size ?? 0)) return;
+    kept = audit;
+    await onVerified?.({ checkpoint, audit });
   };
   const auditor = new Auditor({
     ...rest,
@@ -103,7 +106,7 @@ export async function auditLog(reader: LogReader, options: AuditOptions): Promis
   const processed = head.checkpoint !== undefined && auditor.established && !findings.has("data_missing");
   const done = processed && findings.verdict !== "FAIL" && !less;
   const report: AuditReport = {
-    ...finishHead(head, options, findings, done ? auditor.state() : before),
+    ...finishHead(head, options, findings, done ? auditor.state() : kept),
     from,
     size: scope,
     read: auditor.size,

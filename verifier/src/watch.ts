@@ -241,7 +241,7 @@ export class Watch {
       ...(now === undefined ? {} : { now }),
       ...(onProgress === undefined ? {} : { onProgress }),
       ...(hashLeaves === undefined ? {} : { hashLeaves }),
-      ...(onVerified === undefined || this.#tainted ? {} : { onVerified }),
+      ...(onVerified === undefined || this.#tainted ? {} : { onVerified: (keep) => this.#verified(keep) }),
     });
     if (report.progress === undefined) {
       this.#retryAt = this.#now() + Math.min(longestPause, firstPause * 2 ** this.#failures);
@@ -254,6 +254,12 @@ export class Watch {
     this.#tainted ||= report.verdict === "FAIL";
     if (!this.#tainted) this.#clean = report.progress;
     return report.findings;
+  }
+
+  /** What fails behind this is found again by who starts anew, and nothing before it is read again. */
+  #verified(keep: Kept): Promise<void> {
+    this.#clean = keep.audit;
+    return this.#options.onVerified!(keep);
   }
 
   /** Steps M5 and M6. Other places are asked also while the log itself does not answer. */

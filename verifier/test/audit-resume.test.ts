@@ -101,7 +101,9 @@ t.test("nothing is kept half-way of what is not shown to be the signed tree's, o
     const places: number[] = [];
     lie?.(log);
     const onVerified = async ({ audit }: Kept): Promise<void> => void places.push(audit!.size);
-    await audit(log, source.now, { onVerified, verifiedEvery: 1 });
+    const report = await audit(log, source.now, { onVerified, verifiedEvery: 1 });
+    const last = report.verdict === "FAIL" ? (places.at(-1) ?? null) : log.size;
+    t.equal(report.keep!.audit?.size ?? null, last, "behind a failure an audit begins where all was verified");
     return places;
   };
   const honest = new MemoryLog(source.entries);
