@@ -124,6 +124,8 @@ t.test("a server's refusal is told as the server tells it, but for what concerns
     ["28P01", "08004"],
     ["28000", "08004"],
     ["42501", "42501"],
+    // After the retries: every host has said that it takes nobody now.
+    ["57P03", "57P03"],
   ] as const) {
     all.upstream.onStartup = (backend) => backend.send(B.error(code, "FATAL"));
     const client = await all.client();
@@ -160,4 +162,32 @@ t.test("whom the server authenticates it goes on to authenticate", async (t) => 
   await all.stop();
   const start = all.bench.log.entries.find(({ json }) => json.kind === "session.start");
   t.same((start as unknown as { json: { actor: unknown } }).json.actor, { login: "old", auth: "trust" });
+});
+
+t.test("clients that go away at any point of their login leave nothing behind", async (t) => {
+  const { rig: all, terminating } = await setUp(t);
+  const scram = new ScramClient({ secret: { password: "pencil" }, mechanism: "SCRAM-SHA-256", binding: undefined });
+  const initial = saslInitialResponse("SCRAM-SHA-256", scram.first());
+  for (let cut = 0; cut <= initial.length; cut += 7) {
+    const client = await all.client();
+    client.socket.write(startup({ user: "ann" }));
+    await until("it asks", () => message(client, "R") !== undefined);
+    client.socket.write(initial.subarray(0, cut));
+    if (cut % 2 === 0) client.socket.destroy();
+    else client.socket.end();
+  }
+  // The proof, and away: the server connection that is being opened for it is nobody's.
+  const last = await all.client();
+  last.socket.write(startup({ user: "ann" }));
+  await until("it asks", () => message(last, "R") !== undefined);
+  last.received = Buffer.alloc(0);
+  last.socket.write(initial);
+  await until("it goes on", () => message(last, "R") !== undefined);
+  last.socket.write(saslResponse(await scram.final(message(last, "R")!.toString("utf8", 9))));
+  last.socket.destroy();
+  await until("they are gone", () => terminating.pools.clients.size === 0 && all.proxy.clients === 0);
+  const client = await all.client();
+  await login(client, "ann", "pencil");
+  t.equal(message(client, "E"), undefined);
+  t.equal(terminating.pools.clients.size, 1);
 });
