@@ -126,9 +126,12 @@ function finder(relations: readonly Known[], path: readonly string[], makes: boo
     byName.set(key, [...(byName.get(key) ?? []), oid]);
   }
   const temporary = [...new Set(relations.map(({ schema }) => schema).filter((schema) => /^pg_temp_/.test(schema)))];
+  // They come first, unless the path says where they come.
+  const first = path.some((schema) => temporary.includes(schema)) ? [] : temporary;
+  const catalog = path.includes("pg_catalog") ? [] : ["pg_catalog"];
   return ({ schema, name }) => {
     const schemas =
-      schema === undefined ? [...temporary, "pg_catalog", ...path] : schema === "pg_temp" ? temporary : [schema];
+      schema === undefined ? [...first, ...catalog, ...path] : schema === "pg_temp" ? temporary : [schema];
     const found = schemas.flatMap((each) => {
       const oids = byName.get(`${each}\0${name}`);
       return oids === undefined ? [] : [oids];

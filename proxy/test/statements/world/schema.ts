@@ -18,6 +18,7 @@ export const WORLD: readonly string[] = [
   `CREATE TABLE parent (${PLAIN}); CREATE TABLE child (extra int) INHERITS (parent); INSERT INTO child ${ROWS}`,
   "CREATE TABLE master (id int PRIMARY KEY); INSERT INTO master VALUES (1), (2), (3)",
   "CREATE TABLE detail (id int PRIMARY KEY, master int REFERENCES master, x int, y int, note text, j jsonb, arr int[])",
+  "CREATE TABLE follows (m int REFERENCES master ON DELETE CASCADE); INSERT INTO follows VALUES (3)",
   "CREATE TABLE counted (id int GENERATED ALWAYS AS IDENTITY, old serial, x int DEFAULT 1, twice int GENERATED ALWAYS AS (x * 2) STORED)",
   "CREATE SEQUENCE q; CREATE SEQUENCE s.q; CREATE SEQUENCE \"Mixed\".\"Odd Q\"; SELECT nextval('q'), nextval('s.q')",
   "CREATE EXTENSION file_fdw; CREATE SERVER files FOREIGN DATA WRAPPER file_fdw; CREATE FOREIGN TABLE ft (id int, x int) SERVER files OPTIONS (filename '/dev/null')",
