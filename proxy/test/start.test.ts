@@ -151,13 +151,16 @@ t.test("a server that cannot be reached", async (t) => {
 });
 
 t.test("sessions, refusals and failures are told, without text or secrets", async (t) => {
-  const all = await whole(t, "limits: { idle_timeout_ms: 150, clients: 1 }\n");
+  const all = await whole(t, "limits: { clients: 1 }\n");
   const client = await all.login("alice");
   const other = await all.login("bob\u001b[31m");
   t.equal(other.refusal, "53300");
   client.socket.write(F.query("SELECT 'secret'"));
   await until("it is forwarded", () => all.upstream.last.received.length > 0);
   all.upstream.last.send(B.error("42601"), B.ready());
+  await until("it is answered", () => client.received.includes(B.ready()));
+  all.rewrite((text) => text.replace("clients: 1", "clients: 1, idle_timeout_ms: 1"));
+  await all.proxy.reload();
   await until("the session is ended for being idle", () => client.received.includes("C57P05"));
   client.socket.end();
   await until("its end is told", () => told(all.lines).includes("session.end"));
@@ -166,14 +169,15 @@ t.test("sessions, refusals and failures are told, without text or secrets", asyn
     "session.start",
     "client.connected",
     "login.refused",
+    "config.changed",
     "session.failed",
     "session.end",
   ]);
   const start = JSON.parse(all.lines[1]!) as Record<string, unknown>;
   t.match(start, { level: "debug", session: "1.1", user: "alice", database: "alice", client: /^127\.0\.0\.1:\d+$/ });
   t.match(JSON.parse(all.lines[3]!), { level: "info", code: "too_many_connections", user: "bob\u001b[31m" });
-  t.match(JSON.parse(all.lines[4]!), { level: "warn", code: "idle_timeout", session: "1.1" });
-  t.match(JSON.parse(all.lines[5]!), { reason: "idle-timeout", statements: 1, failed: 1 });
+  t.match(JSON.parse(all.lines[5]!), { level: "warn", code: "idle_timeout", session: "1.1" });
+  t.match(JSON.parse(all.lines[6]!), { reason: "idle-timeout", statements: 1, failed: 1 });
   t.notMatch(all.lines.join("\n"), /secret|\u001b/);
 });
 
@@ -190,12 +194,14 @@ t.test(
     t.equal(told(all.lines).at(-1), "config.refused");
 
     all.rewrite((text) =>
-      text.replace("clients: 10", "clients: 1, idle_timeout_ms: 200").replace("127.0.0.1:0", "127.0.0.1:1"),
+      text.replace("clients: 10", "clients: 1, drain_timeout_ms: 9").replace("127.0.0.1:0", "127.0.0.1:1"),
     );
     const said = await all.proxy.reload();
-    t.match(said, /: changed limits\.clients, limits\.idle_timeout_ms; only a restart changes listen$/);
+    t.match(said, /: changed limits\.clients, limits\.drain_timeout_ms; only a restart changes listen$/);
     t.match(JSON.parse(all.lines.at(-1)!), { event: "config.changed", message: said });
     t.equal((await all.login("bob")).refusal, "53300", "the new limit of clients counts at once");
+    all.rewrite((text) => text.replace("clients: 10", "clients: 1, idle_timeout_ms: 1"));
+    await all.proxy.reload();
     await until("the session that was there has the new timeout", () => client.refusal === "57P05");
     client.socket.end();
 
@@ -205,7 +211,7 @@ t.test(
     await all.login("carol");
     t.equal(all.lines.length, before, "nothing of it is told any more");
 
-    await until("the log has the changes", () => changes().length === 2);
+    await until("the log has the changes", () => changes().length === 3);
     const { digest } = all.config;
     t.match(changes()[0], { previous_config: digest });
     t.match(changes()[1], { previous_config: changes()[0]!.config });
