@@ -1,89 +1,21 @@
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
-import type { Backend, ClientEnd, OpenBackend } from "./backend.ts";
-import type { CancelKeys } from "./cancel.ts";
+import type { Backend, ClientEnd } from "./backend.ts";
+import type { ConnectionContext, ConnectionEvents, ConnectionInfo, ConnectionState } from "./connection-context.ts";
 import { reasonOf } from "./end-reason.ts";
 import { ProxyError } from "./errors.ts";
 import { HeldQueue } from "./held.ts";
 import { Linger } from "./linger.ts";
-import type { Metrics } from "./metrics.ts";
-import type { Pauses } from "./pauses.ts";
 import { BackendSide } from "./session/backend-side.ts";
 import { FrontendSide } from "./session/frontend-side.ts";
-import { type EndReason, Session, type Shared } from "./session/session.ts";
+import { type EndReason, Session } from "./session/session.ts";
 import { Splice } from "./session/splice.ts";
 import { SessionCancel } from "./session-cancel.ts";
-import { type TimeoutLimits, Timeouts } from "./timeouts.ts";
-import {
-  type Accepted,
-  type ClientEncryption,
-  type ClientTls,
-  type EncryptionRequest,
-  Negotiation,
-} from "./tls/index.ts";
+import { Timeouts } from "./timeouts.ts";
+import { type Accepted, type ClientEncryption, type EncryptionRequest, Negotiation } from "./tls/index.ts";
 import { Framer } from "./wire/framer.ts";
 import { type Startup, StartupReader } from "./wire/startup.ts";
 import { errorResponse, fatalResponse, noticeResponse, TERMINATE } from "./wire/write.ts";
-
-export interface ConnectionSettings extends TimeoutLimits {
-  readonly loginTimeoutMs: number;
-  readonly statementBytes: number;
-  /** How many clients may have sessions; the admission sees to it. */
-  readonly clients: number;
-  /** How many connections there may be that have none yet. */
-  readonly logins: number;
-}
-
-export interface ConnectionContext {
-  readonly shared: Shared;
-  /** Read each time it is needed: it may be another while a session lives. */
-  readonly settings: ConnectionSettings;
-  readonly open: OpenBackend;
-  readonly keys: CancelKeys;
-  readonly metrics: Metrics;
-  /** What is paused; left out: nothing ever is. */
-  readonly pauses?: Pick<Pauses, "holds">;
-  /** The TLS that clients may have; undefined: none. */
-  readonly tls?: ClientTls | undefined;
-  /**
-   * A client is logged in.
-   * @returns its session's name
-   * @throws ProxyError `too_many_connections`
-   */
-  readonly nextSessionId: (startup: Startup) => string;
-  /** Why no new session is taken in now; undefined when one is. */
-  readonly admission: (startup: Startup) => ProxyError | undefined;
-}
-
-/** Not logged in; logged in and idle, idle in a transaction, at a statement; told the end. */
-export type ConnectionState = "login" | "idle" | "transaction" | "active" | "ending";
-
-/** One connection, as an operator sees it. */
-export interface ConnectionInfo {
-  /** Its session's name; undefined before it has one. */
-  readonly id: string | undefined;
-  /** What answers it. */
-  readonly kind: "relay" | "pool" | "console";
-  readonly user: string;
-  readonly database: string;
-  /** `host:port`. */
-  readonly address: string;
-  readonly application: string | undefined;
-  readonly encrypted: boolean;
-  readonly state: ConnectionState;
-  readonly connectedAt: Date;
-  /** When something came from it last. */
-  readonly heardAt: Date;
-  /** The process id that it was told. */
-  readonly pid: number | undefined;
-}
-
-/** Told to who keeps the connections. */
-export interface ConnectionEvents {
-  loggedIn(): void;
-  /** Its record is closed; its socket may be open for a while. */
-  over(): void;
-}
 
 /** Held client bytes beyond which the client is not read any further. */
 const HELD_LIMIT = 1 << 18;

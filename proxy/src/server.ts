@@ -1,11 +1,6 @@
 import { createServer, type Server, type Socket } from "node:net";
-import {
-  addressOf,
-  Connection,
-  type ConnectionContext,
-  type ConnectionInfo,
-  type ConnectionState,
-} from "./connection.ts";
+import { addressOf, Connection } from "./connection.ts";
+import type { ConnectionContext, ConnectionInfo, ConnectionState } from "./connection-context.ts";
 import type { ProxyError } from "./errors.ts";
 
 /** Sockets of sessions that ended, and whose clients are slow to notice. */

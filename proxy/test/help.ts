@@ -2,7 +2,7 @@ import { connect, type Socket } from "node:net";
 import { formatTimestamp, type Recorder } from "../src/audit/index.ts";
 import type { OpenBackend } from "../src/backend.ts";
 import { CancelKeys } from "../src/cancel.ts";
-import type { ConnectionSettings } from "../src/connection.ts";
+import type { ConnectionSettings } from "../src/connection-context.ts";
 import { ProxyError } from "../src/errors.ts";
 import { Metrics } from "../src/metrics.ts";
 import { relayTo } from "../src/relay.ts";

@@ -1,0 +1,69 @@
+import type { OpenBackend } from "./backend.ts";
+import type { CancelKeys } from "./cancel.ts";
+import type { ProxyError } from "./errors.ts";
+import type { Metrics } from "./metrics.ts";
+import type { Pauses } from "./pauses.ts";
+import type { Shared } from "./session/session.ts";
+import type { TimeoutLimits } from "./timeouts.ts";
+import type { ClientTls } from "./tls/index.ts";
+import type { Startup } from "./wire/startup.ts";
+
+export interface ConnectionSettings extends TimeoutLimits {
+  readonly loginTimeoutMs: number;
+  readonly statementBytes: number;
+  /** How many clients may have sessions; the admission sees to it. */
+  readonly clients: number;
+  /** How many connections there may be that have none yet. */
+  readonly logins: number;
+}
+
+export interface ConnectionContext {
+  readonly shared: Shared;
+  /** Read each time it is needed: it may be another while a session lives. */
+  readonly settings: ConnectionSettings;
+  readonly open: OpenBackend;
+  readonly keys: CancelKeys;
+  readonly metrics: Metrics;
+  /** What is paused; left out: nothing ever is. */
+  readonly pauses?: Pick<Pauses, "holds">;
+  /** The TLS that clients may have; undefined: none. */
+  readonly tls?: ClientTls | undefined;
+  /**
+   * A client is logged in.
+   * @returns its session's name
+   * @throws ProxyError `too_many_connections`
+   */
+  readonly nextSessionId: (startup: Startup) => string;
+  /** Why no new session is taken in now; undefined when one is. */
+  readonly admission: (startup: Startup) => ProxyError | undefined;
+}
+
+/** Not logged in; logged in and idle, idle in a transaction, at a statement; told the end. */
+export type ConnectionState = "login" | "idle" | "transaction" | "active" | "ending";
+
+/** One connection, as an operator sees it. */
+export interface ConnectionInfo {
+  /** Its session's name; undefined before it has one. */
+  readonly id: string | undefined;
+  /** What answers it. */
+  readonly kind: "relay" | "pool" | "console";
+  readonly user: string;
+  readonly database: string;
+  /** `host:port`. */
+  readonly address: string;
+  readonly application: string | undefined;
+  readonly encrypted: boolean;
+  readonly state: ConnectionState;
+  readonly connectedAt: Date;
+  /** When something came from it last. */
+  readonly heardAt: Date;
+  /** The process id that it was told. */
+  readonly pid: number | undefined;
+}
+
+/** Told to who keeps the connections. */
+export interface ConnectionEvents {
+  loggedIn(): void;
+  /** Its record is closed; its socket may be open for a while. */
+  over(): void;
+}
