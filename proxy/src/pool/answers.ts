@@ -26,6 +26,8 @@ export type Asked =
       readonly effects: readonly Effects[];
       readonly texts: readonly string[];
       readonly undo: Undo;
+      /** The server has come to it. */
+      readonly done: Undo;
       next: number;
       failed: boolean;
     }

@@ -184,7 +184,7 @@ export class Asking {
       return found;
     });
     // It makes the server forget the unnamed statement.
-    const undo = lane.names.dropUnnamed(lane.shelf);
+    const { undo, done } = lane.names.dropUnnamed(lane.shelf);
     this.#portals.delete("");
     lane.send(message);
     lane.answers.push({
@@ -192,6 +192,7 @@ export class Asking {
       effects: plain ? NONE : effects,
       texts: plain ? NONE : statements.map((statement, i) => textOf(text, statement, effects[i]!)),
       undo,
+      done,
       next: 0,
       failed: false,
     });
@@ -202,7 +203,8 @@ export class Asking {
     const lane = this.#lane;
     const { name, text } = parseParse(message);
     const { names, answers } = lane;
-    if (names.uncertain(name)) return this.#unsettled();
+    // Whatever the unnamed one was, it is replaced.
+    if (name !== "" && names.uncertain(name)) return this.#unsettled();
     if (!lane.lease()) return WAIT;
     const { shelf } = lane;
     const body = message.subarray(HEADER_BYTES + name.length + 1);
@@ -303,11 +305,7 @@ export class Asking {
     const known = what === "statement" && (name === "" || names.get(name) !== undefined);
     const way = known || lane.server === undefined ? "own" : "sent";
     if (what === "portal") this.#portals.delete(name);
-    const change = !known
-      ? NO_CHANGE
-      : name === ""
-        ? { ...NO_CHANGE, undo: names.closeUnnamed(lane.shelf) }
-        : names.delete(name);
+    const change = !known ? NO_CHANGE : name === "" ? names.closeUnnamed(lane.shelf) : names.delete(name);
     lane.answers.push({ kind: "close", way, ...change, text: undefined, name });
     // A portal, or a statement that SQL may have prepared: the server knows. Those of the shelf stay there for others.
     if (way === "sent") lane.send(message);

@@ -6,6 +6,13 @@ import type { PreparedText, Shelf } from "./shelf.ts";
 const SHELF_BYTES = 16 << 20;
 const LARGE_BYTES = 1 << 16;
 
+/** A change of the unnamed statement: how it is taken back, and what its answer makes of it. */
+export interface UnnamedChange {
+  readonly undo: Undo;
+  readonly done: Undo;
+  readonly failed: Undo;
+}
+
 /** A name of the session's, and whether the server has answered that it is so. */
 interface Entry {
   readonly prepared: Prepared;
@@ -24,9 +31,15 @@ export class Names {
   readonly #names: Map<string, Entry> = new Map();
   /** Names that were closed in a segment that is not answered. */
   readonly #closed: Map<string, number> = new Map();
-  #unnamed: Entry | undefined;
-  /** Stands for the last change of the unnamed statement. */
-  #change: object = {};
+  #unnamed: Prepared | undefined;
+  /** The same, and whose the server's is, as of the last answer; meant only while there are changes. */
+  #confirmed: { prepared: Prepared | undefined; owner: object | undefined } = { prepared: undefined, owner: undefined };
+  /** What was sent since and may change them. */
+  readonly #changes: {
+    readonly prepared: Prepared | undefined;
+    readonly owner: object | undefined;
+    readonly segment: number;
+  }[] = [];
   /** Grows with each Sync. */
   segment = 0;
 
@@ -40,12 +53,13 @@ export class Names {
   }
 
   get(name: string): Prepared | undefined {
-    return name === "" ? this.#unnamed?.prepared : this.#names.get(name)?.prepared;
+    return name === "" ? this.#unnamed : this.#names.get(name)?.prepared;
   }
 
   /** Whether it is known only when what was sent is answered what this name stands for. */
   uncertain(name: string): boolean {
-    const entry = name === "" ? this.#unnamed : this.#names.get(name);
+    if (name === "") return (this.#changes.at(-1)?.segment ?? this.segment) !== this.segment;
+    const entry = this.#names.get(name);
     const closed = this.#closed.get(name);
     return isPending(entry, this.segment) || (closed !== undefined && closed !== this.segment);
   }
@@ -56,44 +70,47 @@ export class Names {
   }
 
   /** A Parse of the unnamed statement was sent. */
-  setUnnamed(shelf: Shelf, prepared: Prepared): { readonly undo: Undo; readonly done: Undo; readonly failed: Undo } {
-    const entry: Entry = { prepared, segment: this.segment, confirmed: false };
-    const undo = this.#changeUnnamed(shelf, entry, prepared);
-    return {
-      undo,
-      done: () => {
-        entry.confirmed = true;
-      },
-      // PostgreSQL forgets the old one before it looks at the new one.
-      failed: () => {
-        if (this.#unnamed === entry) this.#unnamed = undefined;
-        if (shelf.unnamed === prepared) shelf.unnamed = undefined;
-      },
-    };
+  setUnnamed(shelf: Shelf, prepared: Prepared): UnnamedChange {
+    return this.#changeUnnamed(shelf, prepared, prepared);
   }
 
-  /** A simple Query was sent: it makes the server forget the unnamed statement. @returns how to take that back */
-  dropUnnamed(shelf: Shelf): Undo {
+  /** A simple Query was sent: it makes the server forget the unnamed statement. */
+  dropUnnamed(shelf: Shelf): UnnamedChange {
     return this.#changeUnnamed(shelf, undefined, undefined);
   }
 
   /** The session closed its unnamed statement, which the server keeps. */
-  closeUnnamed(shelf: Shelf): Undo {
+  closeUnnamed(shelf: Shelf): UnnamedChange {
     return this.#changeUnnamed(shelf, undefined, shelf.unnamed);
   }
 
-  /** @returns how to take it back, unless there was another change since that stands */
-  #changeUnnamed(shelf: Shelf, entry: Entry | undefined, owner: object | undefined): Undo {
-    const before = { entry: this.#unnamed, owner: shelf.unnamed, change: this.#change };
-    const change = {};
-    this.#unnamed = entry;
-    shelf.unnamed = owner;
-    this.#change = change;
-    return () => {
-      if (this.#change !== change) return;
-      this.#unnamed = before.entry;
-      shelf.unnamed = before.owner;
-      this.#change = before.change;
+  /** What holds is the last change that was not taken back, else what the server has confirmed. */
+  #changeUnnamed(shelf: Shelf, prepared: Prepared | undefined, owner: object | undefined): UnnamedChange {
+    if (this.#changes.length === 0) this.#confirmed = { prepared: this.#unnamed, owner: shelf.unnamed };
+    const change = { prepared, owner, segment: this.segment };
+    this.#changes.push(change);
+    const hold = (): void => {
+      const now = this.#changes.at(-1) ?? this.#confirmed;
+      this.#unnamed = now.prepared;
+      shelf.unnamed = now.owner;
+    };
+    const settle = (confirmed: { prepared: Prepared | undefined; owner: object | undefined }): void => {
+      const at = this.#changes.indexOf(change);
+      if (at < 0) return;
+      this.#confirmed = confirmed;
+      this.#changes.splice(0, at + 1);
+      hold();
+    };
+    hold();
+    return {
+      undo: () => {
+        const at = this.#changes.indexOf(change);
+        if (at >= 0) this.#changes.splice(at, 1);
+        hold();
+      },
+      done: () => settle(change),
+      // PostgreSQL forgets the old one before it looks at the new one.
+      failed: () => settle({ prepared: undefined, owner: undefined }),
     };
   }
 
@@ -178,24 +195,23 @@ export class Names {
 
   /** Makes the server's unnamed statement the session's. */
   placeUnnamed(shelf: Shelf): void {
-    const wanted = this.#unnamed?.prepared;
+    const wanted = this.#unnamed;
     if (shelf.unnamed === wanted) return;
-    const undo = this.#changeUnnamed(shelf, this.#unnamed, wanted);
-    if (wanted === undefined) {
-      this.#send(closeStatement(""));
-      this.#answers.push({ kind: "close", way: "hidden", undo, done: undefined, text: undefined, name: "" });
-      return;
-    }
-    this.#send(parseMessage("", wanted.body));
+    const change = this.#changeUnnamed(shelf, wanted, wanted);
+    this.#send(wanted === undefined ? closeStatement("") : parseMessage("", wanted.body));
+    const kind = wanted === undefined ? "close" : "parse";
     const failed = (): void => {
-      if (shelf.unnamed === wanted) shelf.unnamed = undefined;
+      // The session has it still, and hears the same when it asks again; the server has none.
+      change.undo();
+      this.#confirmed = { ...this.#confirmed, owner: undefined };
+      if (this.#changes.length === 0) shelf.unnamed = undefined;
     };
-    this.#answers.push({ kind: "parse", way: "hidden", undo, done: undefined, failed, text: undefined, name: "" });
+    this.#answers.push({ kind, way: "hidden", ...change, failed, text: undefined, name: "" });
   }
 
   /** The connection is given back: what is kept must not keep the chunk alive that it came in. */
   detach(): void {
-    const prepared = this.#unnamed?.prepared;
+    const prepared = this.#unnamed;
     if (prepared !== undefined && prepared.body.buffer.byteLength > 2 * prepared.body.length) {
       prepared.body = Buffer.from(prepared.body);
     }

@@ -88,6 +88,7 @@ export class Replies {
           throw outOfStep(type, asked);
         }
         lane.tell(head);
+        if (asked.kind === "query") asked.done();
         answers.shift();
         lane.copyIn = false;
         lane.settleOwn();

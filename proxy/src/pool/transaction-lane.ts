@@ -334,7 +334,7 @@ export class TransactionLane implements Lane, Holder {
     this.#choked = false;
     this.#waitsForAnswers = false;
     this.#out.length = 0;
-    for (const item of this.answers.takeBack()) if (item.kind === "parse" || item.kind === "close") item.undo?.();
+    for (const item of this.answers.takeBack()) if ("undo" in item) item.undo?.();
     this.skipping = false;
     this.#asking.rewind(Buffer.concat(request));
     this.#pause = setTimeout(() => {

@@ -205,8 +205,16 @@ const step: fc.Arbitrary<Step> = fc.oneof(
 
 async function run(wire: Wire, { bytes, readies }: Step, key: number): Promise<string[]> {
   wire.socket.write(bytes(key));
-  return shown(await wire.ready(readies));
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`no end to it: ${types(wire.messages)} of ${readies}`)), 20_000);
+  });
+  const messages = await Promise.race([wire.ready(readies), late]);
+  clearTimeout(timer);
+  return shown(messages);
 }
+
+const types = (messages: readonly Message[]): string => messages.map(({ type }) => type).join("");
 
 function shown(messages: readonly Message[]): string[] {
   return messages
@@ -230,8 +238,13 @@ t.test("as if everybody had a connection of their own", async (t) => {
       try {
         for (const [i, one] of program.entries()) {
           steps += 1;
-          const wanted = await run(direct[one.client]!, one, keys - 2 * one.client);
-          const got = await run(pooled[one.client]!, one, keys - 2 * one.client - 1);
+          const named =
+            (side: string) =>
+            (error: Error): never => {
+              throw new Error(`step ${i}, client ${one.client}, ${side}: ${one.what}: ${error.message}`);
+            };
+          const wanted = await run(direct[one.client]!, one, keys - 2 * one.client).catch(named("direct"));
+          const got = await run(pooled[one.client]!, one, keys - 2 * one.client - 1).catch(named("pooled"));
           if (JSON.stringify(got) !== JSON.stringify(wanted)) {
             throw new Error(
               `step ${i}, client ${one.client}: ${one.what}\nwanted ${JSON.stringify(wanted)}\ngot    ${JSON.stringify(got)}`,

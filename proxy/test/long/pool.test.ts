@@ -146,6 +146,9 @@ t.test("what stands behind an error is skipped, a Query too, and changes nothing
   t.equal(types(await client.ready()), "EZ");
   client.socket.write(Buffer.concat([F.bind("s"), F.execute(), F.bind(), F.execute(), F.sync()]));
   t.same(rowsOf(await client.ready()), [["old"], ["old"]]);
+  const skipped = [F.bind("none"), F.parse("SELECT 'skipped'"), F.sync()];
+  client.socket.write(Buffer.concat([...skipped, ...skipped, F.bind(), F.execute(), F.sync()]));
+  t.same(rowsOf(await client.ready(3)), [["old"]], "two segments that fail, one behind the other");
 });
 
 t.test("COPY in, simple and extended, and given up", async (t) => {
