@@ -55,7 +55,7 @@ t.test("while statements run", async (t) => {
   await until("the log knows the key", () =>
     stack.proxy.output.includes(`the log knows the source by the key ${vkey}`),
   );
-  t.match(stack.proxy.output, `vitrine: the source's key is ${vkey} from now on\n`);
+  t.match(stack.proxy.output, `notice: the source's key is ${vkey} from now on\n`);
   const after = done;
   await until("statements go on", () => done > after + 20);
   going = false;
