@@ -102,7 +102,7 @@ t.test(
       }
       const manual = readFileSync(new URL("../../../README.md", import.meta.url), "utf8");
       const section = /### What a text does not tell\n([\s\S]*?)\n#/.exec(manual)?.[1] ?? "";
-      const rows = [...section.matchAll(/^\| ([^|]+?) \|/gm)].map(([, name]) => name!).slice(2);
+      const rows = [...section.matchAll(/^\| ([^|]+?) \|/gm)].map(([, name]) => name!).slice(1);
       t.same(rows, [...UNSEEN.keys()]);
     });
 

@@ -70,10 +70,7 @@ export function judge(said: Statement, seen: Seen, path: readonly string[]): str
   if (seen.wrote && said.provenRead) wrong.push("a proven read wrote");
   for (const name of seen.functions) wrong.push(`complete, and ${name} ran`);
 
-  const find = finder(seen.relations, path, rank(said.class) >= rank("ddl"));
-  const all = said.relations.flatMap(find);
-  const read = closure(all, seen.edges);
-  const written = closure(said.relations.filter(({ access }) => access === "write").flatMap(find), seen.edges);
+  const { read, written } = reached(said, seen, path);
   const views = seen.relations.filter(({ oid, kind }) => kind === "v" && read.has(oid)).length > 0;
   const describes = said.functions.some((name) => DESCRIBE.test(name));
   for (const { oid, schema, name, kind, rank: mode } of seen.locks) {
@@ -100,6 +97,61 @@ export function judge(said: Statement, seen: Seen, path: readonly string[]): str
   }
   return wrong;
 }
+
+/** Relations that the statement's own lead to: all, and those that lead from a written one. */
+function reached(
+  said: Statement,
+  seen: Seen,
+  path: readonly string[],
+): Record<"read" | "written", ReadonlySet<number>> {
+  const find = finder(seen.relations, path, rank(said.class) >= rank("ddl"));
+  const written = said.relations.filter(({ access }) => access === "write");
+  return {
+    read: closure(said.relations.flatMap(find), seen.edges),
+    written: closure(written.flatMap(find), seen.edges),
+  };
+}
+
+/** The least that pgAudit's classes demand; READ and MISC demand nothing. */
+const AUDIT_CLASSES: ReadonlyMap<string, StatementClass> = new Map([
+  ["WRITE", "copy"],
+  ["DDL", "ddl"],
+  ["ROLE", "role"],
+]);
+
+/**
+ * @param seen with pgAudit's lines as notices: `pgaudit.log = 'all'`, `log_relation` and `log_client` on
+ * @returns what pgAudit tells, and what was said for certain leaves out
+ */
+export function judgeAudited(said: Statement, seen: Seen, path: readonly string[]): string[] {
+  if (!said.complete) return [];
+  const { read, written } = reached(said, seen, path);
+  const wrong: string[] = [];
+  for (const notice of seen.notices) {
+    const line = /^AUDIT: SESSION,\d+,\d+,(\w+),([^,]*),([^,]*),("(?:[^"]|"")*"|[^,]*),/.exec(notice);
+    if (line === null) continue;
+    const [, kind, command, type, name] = line;
+    const needed = AUDIT_CLASSES.get(kind!);
+    if (needed !== undefined && !/^(EXPLAIN|PREPARE)$/.test(said.operation) && rank(said.class) < rank(needed))
+      wrong.push(`class ${said.class} is below ${needed}: audited as ${kind} ${command}`);
+    if (kind === "FUNCTION") wrong.push(`complete, and audited as ${kind} ${command} ${name}`);
+    if (!/TABLE|VIEW|SEQUENCE|INDEX/.test(type!)) continue;
+    const relation = seen.relations.find(
+      ({ schema, name: own }) => quoted(schema, own) === name!.replace(/^"|"$/g, "").replaceAll('""', '"'),
+    );
+    if (relation === undefined) continue;
+    if (!read.has(relation.oid)) wrong.push(`misses ${name}, audited as ${kind} ${command}`);
+    else if (kind === "WRITE" && said.operation !== "EXPLAIN" && !written.has(relation.oid))
+      wrong.push(`calls a read ${name}, audited as ${command}`);
+  }
+  return wrong;
+}
+
+/** As PostgreSQL's quote_qualified_identifier writes it. */
+const quoted = (...parts: readonly string[]): string =>
+  parts
+    .map((part) => (/^[a-z_][a-z0-9_]*$/.test(part) && part !== "select" ? part : `"${part.replaceAll('"', '""')}"`))
+    .join(".");
 
 /** @returns what is wrong with the answer to the same statement in a read-only transaction */
 export function judgeReadOnly(said: Statement, error: { readonly code: string } | undefined): string[] {
