@@ -223,7 +223,7 @@ export class Asking {
     if (there?.text !== undefined) {
       // The server refuses to replace it (42P05), as long as it has it.
       if (names.uncertainOn(shelf, there.text)) return this.#unsettled();
-      names.place(shelf, there.text, lane.shelfSize);
+      names.place(shelf, there.text, lane.shelfSize, name);
       lane.send(parseMessage(there.text.serverName, body));
       answers.push({ kind: "parse", way: "sent", undo: undefined, done: undefined, text: there.text, name });
       return message.length;
@@ -263,7 +263,7 @@ export class Asking {
     const prepared = names.get(statement);
     if (prepared?.text !== undefined && names.uncertainOn(lane.shelf, prepared.text)) return this.#unsettled();
     if (statement === "") names.placeUnnamed(lane.shelf);
-    else if (prepared?.text !== undefined) names.place(lane.shelf, prepared.text, lane.shelfSize);
+    else if (prepared?.text !== undefined) names.place(lane.shelf, prepared.text, lane.shelfSize, statement);
     if (prepared === undefined || prepared.effects === PLAIN) this.#portals.delete(portal);
     else {
       lane.state.sent(prepared.effects);
@@ -291,7 +291,7 @@ export class Asking {
     const text = names.get(name)?.text;
     if (text !== undefined && names.uncertainOn(lane.shelf, text)) return this.#unsettled();
     if (name === "") names.placeUnnamed(lane.shelf);
-    else if (text !== undefined) names.place(lane.shelf, text, lane.shelfSize);
+    else if (text !== undefined) names.place(lane.shelf, text, lane.shelfSize, name);
     lane.send(text === undefined ? message : describeStatement(text.serverName));
     lane.answers.push({ kind: "describe", text, name });
     return message.length;

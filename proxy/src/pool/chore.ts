@@ -59,6 +59,8 @@ export function chore(
     return;
   }
   server.holder = holder;
+  // A simple Query makes the server forget its unnamed statement, whosever it was.
+  if (server.shelf !== undefined) server.shelf.unnamed = undefined;
   server.flow(true);
   server.send(queries);
 }

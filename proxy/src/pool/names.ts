@@ -66,7 +66,7 @@ export class Names {
 
   /** The same of a statement on the server. */
   uncertainOn(shelf: Shelf, text: PreparedText): boolean {
-    return isPending(shelf.named.get(text), this.segment);
+    return isPending(shelf.named.get(text), this.segment) || (shelf.closing.get(text) ?? this.segment) !== this.segment;
   }
 
   /** A Parse of the unnamed statement was sent. */
@@ -151,7 +151,7 @@ export class Names {
   }
 
   /** Parses it on the server unless it is there. */
-  place(shelf: Shelf, text: PreparedText, limit: number): void {
+  place(shelf: Shelf, text: PreparedText, limit: number, name: string): void {
     const there = shelf.named.get(text);
     if (there !== undefined) {
       // The least recently used one is the first.
@@ -162,7 +162,7 @@ export class Names {
     this.makeRoom(shelf, limit, text);
     this.#send(parseMessage(text.serverName, text.body));
     const { undo, done } = this.shelve(shelf, text);
-    this.#answers.push({ kind: "parse", way: "hidden", undo, done, failed: undo, text, name: "" });
+    this.#answers.push({ kind: "parse", way: "hidden", undo, done, failed: undo, text, name });
   }
 
   /** A Parse of it is on its way to the server. */
@@ -181,7 +181,7 @@ export class Names {
 
   /** Closes what was used least recently, so that one more has room. */
   makeRoom(shelf: Shelf, limit: number, more: PreparedText): void {
-    for (const stale of shelf.stale.splice(0)) this.#close(stale, () => shelf.stale.push(stale));
+    for (const stale of shelf.stale.splice(0)) this.#close(shelf, stale, () => shelf.stale.push(stale));
     let bytes = more.body.length;
     // Small ones are not worth counting: as many as are kept fit.
     if (bytes > LARGE_BYTES) for (const { body } of shelf.named.keys()) bytes += body.length;
@@ -189,7 +189,7 @@ export class Names {
       if ((shelf.named.size < limit && bytes <= SHELF_BYTES) || !entry.confirmed) return;
       bytes -= text.body.length;
       shelf.named.delete(text);
-      this.#close(text, () => shelf.named.set(text, entry));
+      this.#close(shelf, text, () => shelf.named.set(text, entry));
     }
   }
 
@@ -217,9 +217,17 @@ export class Names {
     }
   }
 
-  #close(text: PreparedText, undo: Undo): void {
+  #close(shelf: Shelf, text: PreparedText, restore: Undo): void {
     this.#send(closeStatement(text.serverName));
-    this.#answers.push({ kind: "close", way: "hidden", undo, done: undefined, text: undefined, name: "" });
+    shelf.closing.set(text, this.segment);
+    const done = (): void => {
+      shelf.closing.delete(text);
+    };
+    const undo = (): void => {
+      done();
+      restore();
+    };
+    this.#answers.push({ kind: "close", way: "hidden", undo, done, text: undefined, name: "" });
   }
 }
 

@@ -126,11 +126,7 @@ export class Replies {
     const lane = this.#lane;
     lane.state.completed(effects, sql, tag);
     if (effects.definition) lane.texts.forget();
-    const { effect } = effects;
-    const all =
-      (effect?.kind === "deallocate" && effect.name === undefined) ||
-      (effect?.kind === "discard" && effect.what === "all");
-    if (all) lane.names.clear(lane.shelf);
+    if (tag === "DEALLOCATE ALL" || tag === "DISCARD ALL") lane.names.clear(lane.shelf);
   }
 
   #failed(asked: Asked | undefined, head: Buffer): void {

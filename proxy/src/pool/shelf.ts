@@ -9,6 +9,8 @@ export interface PreparedText {
 /** What is prepared on one server connection, the least recently used first. */
 export class Shelf {
   readonly named: Map<PreparedText, { segment: number; confirmed: boolean }> = new Map();
+  /** Those that a Close is on its way for, and the segment that it stands in. */
+  readonly closing: Map<PreparedText, number> = new Map();
   /** Those that are of no use any more, and still there. */
   readonly stale: PreparedText[] = [];
   /** The unnamed statement: whose it is. */
