@@ -10,7 +10,7 @@ import { FaultRelay, PLACES } from "../support/fault-relay.ts";
 import { login, RAW, trust } from "../support/sessions.ts";
 import { DATABASE, type Entry, runNode, Stack, startDatabase, temporaryFolder, VITRINE } from "../support/stack.ts";
 
-/** Of each way. Half a million of each take about a quarter of an hour: COUNTER_OPERATIONS=500000. */
+/** Of each way. On two busy cores a thousand take about a second: COUNTER_OPERATIONS=500000 for more. */
 const OPERATIONS = Number(process.env.COUNTER_OPERATIONS ?? 15_000);
 const CLIENTS = Number(process.env.COUNTER_CLIENTS ?? 16);
 const RESTARTS = 4;
