@@ -231,6 +231,8 @@ export class Asking {
     const shared = lane.texts.of(body);
     if (names.uncertainOn(shelf, shared)) return this.#unsettled();
     const named = names.set(name, { text: shared, body: shared.body, effects, sql });
+    // In a transaction that has failed, or may have by then, the server would refuse.
+    if (lane.status !== "I" || !answers.empty) names.evict(shelf, shared);
     if (shelf.named.has(shared)) {
       answers.push({ kind: "parse", way: "own", ...named, text: shared, name });
       lane.settleOwn();

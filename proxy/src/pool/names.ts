@@ -193,6 +193,14 @@ export class Names {
     }
   }
 
+  /** Has the server forget one that it has, so that it looks at the text again. */
+  evict(shelf: Shelf, text: PreparedText): void {
+    const entry = shelf.named.get(text);
+    if (entry === undefined) return;
+    shelf.named.delete(text);
+    this.#close(shelf, text, () => shelf.named.set(text, entry));
+  }
+
   /** Makes the server's unnamed statement the session's. */
   placeUnnamed(shelf: Shelf): void {
     const wanted = this.#unnamed;
