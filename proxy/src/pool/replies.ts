@@ -134,6 +134,9 @@ export class Replies {
     if (lane.withholds(head)) return;
     lane.copyIn = false;
     lane.state.failed();
+    // What it did may outlive its failure, and what was answered before may have undone the same pin.
+    if (asked?.kind === "execute") lane.state.sent(asked.effects);
+    else if (asked?.kind === "query") for (const effects of asked.effects) lane.state.sent(effects);
     const text = asked !== undefined && "text" in asked ? asked.text : undefined;
     // A long one has passed by.
     if (head.length > 0) {

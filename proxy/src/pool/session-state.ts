@@ -70,6 +70,8 @@ export class SessionState {
    */
   completed(effects: Effects, text: string, tag: string): void {
     if (effects === PLAIN) return;
+    // Something sent before it may have undone the same pin in the meantime.
+    this.sent(effects);
     if (effects.unread) this.pin("unknown");
     if (effects.unlocksAll) this.#pins.delete("advisory-lock");
     if (effects.effect !== undefined) this.#apply(effects.effect, text, tag);

@@ -88,6 +88,20 @@ t.test("every pin keeps the connection, says why, and nothing of it is left for 
   }
 });
 
+t.test("what is pinned again behind what undoes it stays pinned", async (t) => {
+  const rig = await poolRig(t, database.server, { ...TRANSACTION, size: 1 });
+  const client = await rig.client();
+  await ask(client, "CREATE TEMP TABLE again (a int)");
+  client.socket.write(Buffer.concat([Q("DISCARD TEMP"), Q("CREATE TEMP TABLE again (a int)")]));
+  await client.ready(2);
+  t.equal(rig.pools.stats()[0]?.servers.active, 1);
+  client.socket.write(Buffer.concat([Q("DISCARD ALL"), Q("SELECT pg_advisory_lock(4712), 1/0")]));
+  await client.ready(2);
+  t.equal(rig.pools.stats()[0]?.servers.active, 1, "by what has failed, too");
+  await ask(client, "DISCARD ALL");
+  t.equal(rig.pools.stats()[0]?.servers.idle, 1);
+});
+
 t.test("a conversation cut at every byte", async (t) => {
   const rig = await poolRig(t, database.server, { ...TRANSACTION, size: 2, preparedStatements: 1 });
   const bytes = Buffer.concat([
