@@ -58,8 +58,8 @@ export function clientTlsSettings(
     throw bad(`"tls.client_cert" is ${clientCert}: "tls.client_ca" is needed, to know whose certificates are good`);
   }
   const clientCrl = text("tls.client_crl");
-  if (clientCert === "none" && clientCrl !== undefined) {
-    throw bad('"tls.client_crl" means nothing while "tls.client_cert" is none');
+  if (clientCa === undefined && clientCrl !== undefined) {
+    throw bad('"tls.client_crl" means nothing without "tls.client_ca"');
   }
   const file = (path: string): string => resolve(folder, path);
   return {
