@@ -3,9 +3,9 @@ import { type AddressInfo, createServer as createTcpServer } from "node:net";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import t from "tap";
-import { vectorLog, vectors } from "./support/log.ts";
-import { type Result, run, temporaryFolder } from "./support/run.ts";
-import { type Hook, serve } from "./support/server.ts";
+import { vectorLog, vectors } from "../cli/support/log.ts";
+import { type Result, run, temporaryFolder } from "../cli/support/run.ts";
+import { type Hook, serve } from "../cli/support/server.ts";
 
 type Test = { teardown(what: () => unknown): void };
 

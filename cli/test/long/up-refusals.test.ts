@@ -2,9 +2,9 @@ import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import net from "node:net";
 import path from "node:path";
 import t from "tap";
-import { startPostgres } from "../src/postgres/server.ts";
-import { vitrine } from "./run.ts";
-import { ANY_PORTS, folder, query, Up } from "./up.ts";
+import { startPostgres } from "../../src/postgres/server.ts";
+import { vitrine } from "../run.ts";
+import { ANY_PORTS, folder, query, Up } from "../up.ts";
 
 t.setTimeout(60_000);
 

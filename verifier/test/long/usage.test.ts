@@ -1,8 +1,8 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import t from "tap";
-import { vectors } from "./support/log.ts";
-import { run, temporaryFolder } from "./support/run.ts";
+import { vectors } from "../cli/support/log.ts";
+import { run, temporaryFolder } from "../cli/support/run.ts";
 
 const { version } = JSON.parse(readFileSync(new URL("../../../package.json", import.meta.url), "utf8")) as {
   version: string;

@@ -1,9 +1,9 @@
 import { readdirSync, readFileSync, statSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import t from "tap";
-import { TestLog, vectorLog, vectors } from "./support/log.ts";
-import { run, temporaryFolder } from "./support/run.ts";
-import { serve } from "./support/server.ts";
+import { TestLog, vectorLog, vectors } from "../cli/support/log.ts";
+import { run, temporaryFolder } from "../cli/support/run.ts";
+import { serve } from "../cli/support/server.ts";
 
 type Test = { teardown(what: () => unknown): void };
 

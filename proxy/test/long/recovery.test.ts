@@ -4,9 +4,9 @@ import { join } from "node:path";
 import t from "tap";
 import type { CrashPoint, Intent } from "../../src/audit/index.ts";
 import { SEGMENT_HEAD } from "../../src/audit/segment.ts";
-import { alter, copySpool, segments, WatchedDisk } from "./disk.ts";
-import { newKeys, setUp, statement, tempDir, until } from "./help.ts";
-import { TestLog } from "./log.ts";
+import { alter, copySpool, segments, WatchedDisk } from "../audit/disk.ts";
+import { newKeys, setUp, statement, tempDir, until } from "../audit/help.ts";
+import { TestLog } from "../audit/log.ts";
 
 interface Moment {
   readonly dir: string;
