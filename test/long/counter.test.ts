@@ -37,6 +37,11 @@ t.after(async () => {
 interface Told {
   certain: number;
   possible: number;
+  /**
+   * Whether a transaction is open where the next statement without an outcome was to run, by session. An entry's own
+   * `tx` is what the server reported last, and of a pipeline without answers that is from before all of it.
+   */
+  readonly open: Map<unknown, boolean>;
 }
 
 function tell(told: Map<string, Told>, entry: Entry): void {
@@ -44,17 +49,24 @@ function tell(told: Map<string, Told>, entry: Entry): void {
   const name = (entry.client as { application?: string }).application;
   const one = name === undefined ? undefined : told.get(name);
   if (one === undefined) return;
-  if (entry.operation === "COMMIT" && entry.sql === undefined) {
+  const { operation, outcome, session, tx } = entry;
+  if (operation === "COMMIT" && entry.sql === undefined) {
     // Of the increment before it in the extended protocol, which was answered.
-    if (entry.outcome !== "completed") one.certain -= 1;
-    if (entry.outcome === "unknown") one.possible += 1;
+    if (outcome !== "completed") one.certain -= 1;
+    if (outcome === "unknown") one.possible += 1;
     return;
   }
-  // Inside of a transaction its COMMIT decides. One without a BEGIN, which was refused, ends nothing.
-  const commits = entry.operation === "COMMIT" && entry.tag !== "ROLLBACK" && entry.tx === "T";
-  if (!commits && (entry.operation !== "UPDATE" || entry.tx === "T")) return;
-  if (entry.outcome === "completed") one.certain += 1;
-  else if (entry.outcome === "unknown") one.possible += 1;
+  if (outcome === "unknown") {
+    const open = one.open.get(session) ?? tx === "T";
+    if (operation === "BEGIN") one.open.set(session, true);
+    else if (operation === "COMMIT") one.open.set(session, false);
+    // Inside of a transaction its COMMIT decides.
+    if (operation === (open ? "COMMIT" : "UPDATE")) one.possible += 1;
+    return;
+  }
+  // One without a BEGIN, which was refused, ends nothing.
+  const commits = operation === "COMMIT" && entry.tag !== "ROLLBACK" && tx === "T";
+  if (outcome === "completed" && (commits || (operation === "UPDATE" && tx !== "T"))) one.certain += 1;
 }
 
 t.before(async () => {
@@ -134,7 +146,7 @@ for (const way of WAYS)
     }[];
     await direct.end();
 
-    const told = new Map(clients.map(({ name }) => [name, { certain: 0, possible: 0 }]));
+    const told = new Map(clients.map(({ name }) => [name, { certain: 0, possible: 0, open: new Map() }]));
     let entries = 0;
     let repeated = 0;
     await stack.eachEntry(
