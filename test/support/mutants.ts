@@ -790,7 +790,7 @@ export const mutants: readonly Mutant[] = [
       "if (false)",
     ],
   ]),
-  ...inTest("receipt.test.js", [
+  ...inTest("test/receipt.test.js", [
     [
       "Q1",
       "that a receipt has no second spelling",
