@@ -8,16 +8,17 @@ import pg from "pg";
 import { DATABASE, freePort, PASSWORD, USER } from "../support/stack.ts";
 import { version } from "./machine.ts";
 
-/** The peer, before the same server, as the user of the tests. @returns undefined when it is not installed */
+/** The peer, before the same server, as the user of the tests; `secret` is what it knows of the password. @returns undefined when it is not installed */
 export async function startBouncer(
   upstream: number,
   mode: "session" | "transaction",
+  secret: string = PASSWORD,
 ): Promise<{ port: number; pid: number; stop: () => void } | undefined> {
   if (version("pgbouncer", "--version") === undefined) return undefined;
   const folder = mkdtempSync(join(tmpdir(), "vitrine-pgbouncer-"));
   chmodSync(folder, 0o755);
   const port = await freePort();
-  writeFileSync(join(folder, "users"), `"${USER}" "${PASSWORD}"\n`);
+  writeFileSync(join(folder, "users"), `"${USER}" "${secret}"\n`);
   writeFileSync(
     join(folder, "pgbouncer.ini"),
     [
