@@ -19,7 +19,7 @@ const USAGE = `npm run bench -- [NAMES] [options]
                   witness, separated by commas [all]
   --seconds N     length of a round of pgbench [10]
   --rounds N      rounds, each way in turn [3]
-  --clients N     of pgbench [16]
+  --clients N     of pgbench [16]; several with commas between, each a comparison
   --entries N     for the log-server, audit, export and search [100000]
   growth          is not among all: a log grown to --entries [1000000]; with --out FOLDER its figures are written there
   --smoke         everything once and short: does it run?
@@ -61,7 +61,7 @@ if (["pgbench", "rules", "connections", "copy"].some((name) => only.has(name))) 
   const folder = temporaryFolder("bench");
   const database = await startDatabase(folder);
   try {
-    const load = { seconds, rounds, clients: Number(values.clients) };
+    const load = { seconds, rounds, clients: values.clients.split(",").map(Number) };
     if (only.has("pgbench")) await benchPgbench(database, folder, load);
     if (only.has("rules")) await benchRules(database, load);
     if (only.has("connections"))

@@ -13,7 +13,17 @@ import { cpuSeconds, median, percentile, table, version } from "./machine.ts";
 export interface PgbenchOptions {
   readonly seconds: number;
   readonly rounds: number;
-  readonly clients: number;
+  /** Each number of clients is a comparison of its own. */
+  readonly clients: readonly number[];
+}
+
+interface Load {
+  readonly name: string;
+  readonly args: readonly string[];
+  /** In a transaction. */
+  readonly statements: number;
+  /** Transactions a second of all clients together, so that latencies are those of a machine with time to spare. */
+  readonly rate?: number;
 }
 
 interface Way {
@@ -33,9 +43,10 @@ interface Sample {
   readonly drainSeconds: number;
 }
 
-const LOADS: readonly { readonly name: string; readonly args: readonly string[]; readonly statements: number }[] = [
+const LOADS: readonly Load[] = [
   { name: "pgbench -S, simple", args: ["-S", "-M", "simple"], statements: 1 },
   { name: "pgbench -S, prepared", args: ["-S", "-M", "prepared"], statements: 1 },
+  { name: "pgbench -S, prepared, 3,000 a second", args: ["-S", "-M", "prepared"], statements: 1, rate: 3000 },
   { name: "pgbench TPC-B, simple", args: ["-M", "simple"], statements: 7 },
 ];
 
@@ -77,7 +88,11 @@ export async function benchPgbench(database: Postgres, folder: string, options: 
     ways.push({ name: `Vitrine, ${mode}`, port: stack.proxyPort, processes, stack });
   }
   try {
-    for (const load of LOADS) await compare(load, ways, options);
+    for (const [i, clients] of options.clients.entries()) {
+      // Paced, it is of no matter how many clients there are.
+      const loads = i === 0 ? LOADS : LOADS.filter(({ rate }) => rate === undefined);
+      for (const load of loads) await compare(load, ways, { ...options, clients });
+    }
     await report(ways);
   } finally {
     for (const { stack } of ways) await stack?.destroy();
@@ -125,14 +140,16 @@ export async function benchRules(database: Postgres, options: PgbenchOptions): P
       processes.export = child.pid!;
     }
     // The simple protocol has its literals in the text: nearly every text is new.
-    for (const load of LOADS.slice(0, 2)) await compare(load, ways, options);
+    for (const load of LOADS.slice(0, 2)) await compare(load, ways, { ...options, clients: options.clients[0]! });
   } finally {
     for (const child of exports) child.kill("SIGKILL");
     for (const { stack } of ways) await stack?.destroy();
   }
 }
 
-async function compare(load: (typeof LOADS)[number], ways: readonly Way[], options: PgbenchOptions): Promise<void> {
+type Comparison = Omit<PgbenchOptions, "clients"> & { readonly clients: number };
+
+async function compare(load: Load, ways: readonly Way[], options: Comparison): Promise<void> {
   const samples = new Map<Way, Sample[]>(ways.map((way) => [way, []]));
   for (let round = 0; round < options.rounds; round += 1) {
     for (const way of ways) samples.get(way)!.push(await measure(load, way, options));
@@ -180,7 +197,7 @@ async function compare(load: (typeof LOADS)[number], ways: readonly Way[], optio
   console.log(`\n${load.name}: ${clients} clients, ${rounds} rounds of ${seconds} s in turn, medians\n${table(rows)}`);
 }
 
-async function measure(load: (typeof LOADS)[number], way: Way, options: PgbenchOptions): Promise<Sample> {
+async function measure(load: Load, way: Way, options: Comparison): Promise<Sample> {
   const folder = mkdtempSync(join(tmpdir(), "vitrine-bench-"));
   try {
     const before = Object.entries(way.processes).map(([name, pid]) => [name, cpuSeconds(pid)] as const);
@@ -189,6 +206,7 @@ async function measure(load: (typeof LOADS)[number], way: Way, options: PgbenchO
     await pgbench(way.port, [
       "-n",
       ...load.args,
+      ...(load.rate === undefined ? [] : ["-R", String(load.rate)]),
       "-c",
       clients,
       "-j",
@@ -233,13 +251,16 @@ async function drained(stack: Stack, since: number): Promise<number> {
   }
 }
 
-/** Latencies in µs, sorted: the third column of pgbench's transaction log. */
+/**
+ * Latencies in µs, sorted: the third column of pgbench's transaction log, without the seventh where there is one, by
+ * which a transaction of a paced load began too late.
+ */
 function transactions(folder: string): Float64Array {
   const all: number[] = [];
   for (const name of readdirSync(folder)) {
     for (const line of readFileSync(join(folder, name), "utf8").split("\n")) {
-      const latency = line.split(" ")[2];
-      if (latency !== undefined) all.push(Number(latency));
+      const [, , latency, , , , lag = "0"] = line.split(" ");
+      if (latency !== undefined) all.push(Number(latency) - Number(lag));
     }
   }
   return Float64Array.from(all).sort();
