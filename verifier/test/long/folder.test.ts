@@ -5,9 +5,9 @@ import { pathToFileURL } from "node:url";
 import t from "tap";
 import { FolderReader } from "../../cli/folder-reader.ts";
 import { auditLog, type FindingCode, findingVerdicts, parseVerifierKey } from "../../src/index.ts";
-import { exportTo } from "./support/folder.ts";
-import { vectorLog, vectors } from "./support/log.ts";
-import { type Result, run, temporaryFolder } from "./support/run.ts";
+import { exportTo } from "../cli/support/folder.ts";
+import { vectorLog, vectors } from "../cli/support/log.ts";
+import { type Result, run, temporaryFolder } from "../cli/support/run.ts";
 
 type Test = { teardown(what: () => void): void };
 

@@ -4,15 +4,15 @@ import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import t, { type Test } from "tap";
-import { readCommandLine } from "../../../cli/args.ts";
-import { monitorTimes } from "../../../cli/monitor/settings.ts";
-import { monitorCodes } from "../../../src/index.ts";
-import { readSpec } from "../../support/vectors.ts";
-import { TestLog, vectorLog, vectors } from "../support/log.ts";
-import { run, temporaryFolder } from "../support/run.ts";
-import { serve } from "../support/server.ts";
+import { readCommandLine } from "../../cli/args.ts";
+import { monitorTimes } from "../../cli/monitor/settings.ts";
+import { monitorCodes } from "../../src/index.ts";
+import { TestLog, vectorLog, vectors } from "../cli/support/log.ts";
+import { run, temporaryFolder } from "../cli/support/run.ts";
+import { serve } from "../cli/support/server.ts";
+import { readSpec } from "../support/vectors.ts";
 
-const command = fileURLToPath(new URL("../../../../bin/vitrine-verifier.js", import.meta.url));
+const command = fileURLToPath(new URL("../../../bin/vitrine-verifier.js", import.meta.url));
 
 t.test("one round, for cron: the exit status says how things stand", async (t) => {
   const log = vectorLog(200);
@@ -207,7 +207,7 @@ t.test("spec and manual have the codes and the keys", async (t) => {
     .filter((line) => /^\| M[0-9] \|/.test(line))
     .join("\n");
   for (const code of monitorCodes) t.ok(steps.includes(`\`${code}\``), code);
-  const manual = readFileSync(new URL("../../../../README.md", import.meta.url), "utf8");
+  const manual = readFileSync(new URL("../../../README.md", import.meta.url), "utf8");
   const rows = [...manual.matchAll(/^\| `--([a-z-]+)`, `([a-z_]+)` \| ([0-9]+) s \|/gm)];
   t.same(
     rows.map(([, option, key, usual]) => [option, key, Number(usual)]),

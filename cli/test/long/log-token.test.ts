@@ -2,8 +2,8 @@ import { createHash } from "node:crypto";
 import { readFileSync, statSync } from "node:fs";
 import path from "node:path";
 import t from "tap";
-import { parseTime } from "../src/time.ts";
-import { vitrine } from "./run.ts";
+import { parseTime } from "../../src/time.ts";
+import { vitrine } from "../run.ts";
 
 const VKEY = "log.example/audit/proxy-1+1af2200e+AadZqV9jow31oOqxFDlFAcPnTzoUEb044w/Zj/lklImi";
 const YAML = `origin: log.example/audit\nsources: [${VKEY}]\n`;
