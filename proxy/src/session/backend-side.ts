@@ -47,9 +47,9 @@ export class BackendSide implements FrameSink {
     if (name === undefined) throw new ProxyError("protocol_violation", `unknown backend message ${showType(type)}`);
     switch (BACKEND_TABLE[session.phase][name]) {
       case "answer":
-        if (type === BACKEND.dataRow) session.tracker.dataRow(size);
-        else if (type === BACKEND.copyData) session.tracker.copyOutData(size);
-        else session.tracker.answer(name, size, type === BACKEND.commandComplete ? parseTag(head) : undefined);
+        if (type === BACKEND.dataRow) session.tracker.answers.dataRow(size);
+        else if (type === BACKEND.copyData) session.tracker.answers.copyOutData(size);
+        else session.tracker.answers.answer(name, size, type === BACKEND.commandComplete ? parseTag(head) : undefined);
         return;
       case "ready":
         session.readyForQuery(parseReady(head));

@@ -107,6 +107,18 @@ export const TOO_LARGE: Readonly<Record<"simple" | "extended", Subject>> = {
   extended: { protocol: "extended", statement: undefined, sql: undefined, functionOid: undefined },
 };
 
+/** Of which nothing was seen but its use. */
+export const NOT_SEEN: Subject = {
+  protocol: "extended",
+  statement: undefined,
+  sql: undefined,
+  functionOid: undefined,
+};
+
+export function subjectOf(portal: Portal | undefined): Subject {
+  return portal?.prepared?.subject ?? NOT_SEEN;
+}
+
 /** The members that an intent states: everything but the outcome (spec/entry.md, kind `statement`). */
 export function intentMembers(who: string, execution: Execution, sql: Member | undefined): string {
   const { subject, parameters } = execution;

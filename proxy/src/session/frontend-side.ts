@@ -80,7 +80,7 @@ export class FrontendSide implements FrameSink {
       case "bind":
       case "functionCall":
         // Its pieces are passed on before it ends, so it is decided before it begins.
-        if (name === "functionCall") this.#call = this.#session.tracker.decideCall();
+        if (name === "functionCall") this.#call = this.#session.tracker.requests.decideCall();
         if (size <= this.#session.values.limit) return size;
         this.#digest = createHash("sha256");
         this.#digestSkip = HEADER_BYTES;
@@ -114,7 +114,7 @@ export class FrontendSide implements FrameSink {
     this.#digest = undefined;
     const withheld = this.#call?.allowed === false;
     this.#call = undefined;
-    const instead = this.#session.tracker.takeInstead();
+    const instead = this.#session.tracker.requests.takeInstead();
     if (instead !== undefined) this.#outlet.forward(instead, wait, true);
     // It was denied, and before it ended the server failed: it skips what comes, so nothing need stand for it.
     else if (withheld) return;
@@ -128,44 +128,44 @@ export class FrontendSide implements FrameSink {
 
   /** @returns the spool position to wait for before forwarding */
   #tell(name: FrontendName, size: number, head: Buffer): number {
-    const { tracker } = this.#session;
+    const { requests } = this.#session.tracker;
     switch (name) {
       case "query":
-        return tracker.query(parseQuery(head), size);
+        return requests.query(parseQuery(head), size);
       case "parse": {
         const { name: statement, text } = parseParse(head);
-        return tracker.parse(statement, text);
+        return requests.parse(statement, text);
       }
       case "bind": {
         const { portal, statement, block } = parseBindNames(head);
-        const format = tracker.isShown(statement) ? parseResultFormat(head, block) : 0;
-        return tracker.bind(portal, statement, this.#parameters("Bind", head, block, size), size, format);
+        const format = requests.isShown(statement) ? parseResultFormat(head, block) : 0;
+        return requests.bind(portal, statement, this.#parameters("Bind", head, block, size), size, format);
       }
       case "functionCall": {
         const { oid, block } = parseFunctionCall(head);
-        return tracker.functionCall(oid, this.#parameters("FunctionCall", head, block, size), size, this.#call);
+        return requests.functionCall(oid, this.#parameters("FunctionCall", head, block, size), size, this.#call);
       }
       case "describe": {
         const { what, name: target } = parseTarget(head, "Describe");
-        return tracker.describe(what, target);
+        return requests.describe(what, target);
       }
       case "close": {
         const { what, name: target } = parseTarget(head, "Close");
-        return tracker.close(what, target);
+        return requests.close(what, target);
       }
       case "execute":
-        return tracker.execute(parseExecute(head).portal, size);
+        return requests.execute(parseExecute(head).portal, size);
       case "sync":
-        return tracker.sync();
+        return requests.sync();
       case "copyDone":
       case "copyFail":
-        tracker.copyEnd();
+        requests.copyEnd();
         return 0;
       case "password":
         this.#session.password(head);
         return 0;
       case "copyData":
-        tracker.copyData(size);
+        requests.copyData(size);
         return 0;
       case "flush":
       case "terminate":

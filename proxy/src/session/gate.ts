@@ -8,14 +8,20 @@ import {
   type SessionAccess,
 } from "../access/index.ts";
 import { type Facts, type Statement, UNKNOWN_FACTS } from "../statements/index.ts";
-import type { Quota } from "./execution.ts";
+import type { Execution, Quota } from "./execution.ts";
 
 /** The rows that a decision leaves its execution; undefined: as many as there are. */
-export function quotaOf({ rule, observed }: Decision): Quota | undefined {
+function quotaOf({ rule, observed }: Decision): Quota | undefined {
   const rows = rule?.limits.rows;
   if (rule === undefined || rows === undefined) return undefined;
   const beyond = decision(false, rule, observed, `rule "${rule.name}": more than ${rows} rows`);
   return { rows, beyond, copied: 0, exceeded: false };
+}
+
+/** The rules allow it: the execution says so, and is held to what they leave it. */
+export function permit(execution: Execution, decided: Decision): void {
+  execution.decided = decided.members;
+  execution.quota = quotaOf(decided);
 }
 
 /** A statement, as far as rules are asked about it. */

@@ -133,3 +133,17 @@ export class Queue {
     if (item.unsettles) this.#unsettling += by;
   }
 }
+
+/** Its executions whose end the server has not told yet. */
+export function unanswered(pending: Pending): readonly Execution[] {
+  switch (pending.kind) {
+    case "query":
+      return pending.failed ? [] : pending.executions.slice(pending.next);
+    case "function":
+      return pending.answered ? [] : [pending.execution];
+    case "execute":
+      return [pending.execution];
+    default:
+      return [];
+  }
+}

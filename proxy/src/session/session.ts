@@ -240,7 +240,7 @@ export class Session {
 
   readyForQuery(status: string): void {
     if (this.phase === "ready") {
-      this.tracker.readyForQuery(status);
+      this.tracker.answers.readyForQuery(status);
       return;
     }
     const refusal = this.backend.refusal?.();
@@ -261,7 +261,7 @@ export class Session {
 
   errorResponse(head: Buffer): void {
     const error = parseError(head);
-    if (this.phase === "ready") this.tracker.error(error);
+    if (this.phase === "ready") this.tracker.answers.error(error);
     else this.#refuse("server", error.sqlstate, error.message, undefined);
   }
 

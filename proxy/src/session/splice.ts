@@ -54,11 +54,12 @@ export class Splice implements FrameSink {
     this.#left = size;
     // What may have to be replaced is not passed on before it was read.
     this.#whole = keep >= size || REPLACED.has(type);
-    const { tracker, phase } = this.#session;
+    const { phase, tracker } = this.#session;
+    const { answers } = tracker;
     const beyond =
       phase === "ready" &&
-      ((type === BACKEND.dataRow && tracker.isBeyond("row")) ||
-        (type === BACKEND.copyData && tracker.isBeyond("copy")));
+      ((type === BACKEND.dataRow && answers.isBeyond("row")) ||
+        (type === BACKEND.copyData && answers.isBeyond("copy")));
     this.#keptBack = beyond || (this.#muted && !ASYNCHRONOUS.has(type));
     return this.#whole ? size : keep;
   }
@@ -74,8 +75,9 @@ export class Splice implements FrameSink {
     const data = type === BACKEND.dataRow || type === BACKEND.copyData;
     if (!(data && this.#keptBack && !this.#muted)) this.#inner.end(type, size, head);
     if (type === BACKEND.readyForQuery) this.#muted = false;
-    const shown = this.#session.tracker.takeShown();
-    const refusal = this.#session.tracker.takeRefusal();
+    const { answers } = this.#session.tracker;
+    const shown = answers.takeShown();
+    const refusal = answers.takeRefusal();
     if (refusal === undefined) {
       if (this.#whole && !this.#keptBack) this.#pieces.push({ bytes: shown ?? head, whole: true });
       return;

@@ -1,0 +1,124 @@
+import { ProxyError } from "../errors.ts";
+import { type Execution, type Portal, type Subject, subjectOf } from "./execution.ts";
+import { Ledger, type Surroundings } from "./ledger.ts";
+import { Names } from "./names.ts";
+import { type Pending, Queue, unanswered } from "./queue.ts";
+
+/**
+ * What the client asked and the server has not answered, and what stands under the names between the two. The client's
+ * messages come by `Requests`, the server's by `Answers`; both work on this.
+ */
+export class Exchange {
+  readonly around: Surroundings;
+  readonly ledger: Ledger;
+  readonly queue: Queue = new Queue();
+  /** What the client believes, in the order of sending; and what the server confirmed, in the order of answers. */
+  readonly sent: Names = new Names();
+  readonly confirmed: Names = new Names();
+  /** Grows with each Sync. The server skips what stands behind an error in its segment, and nothing beyond. */
+  segment = 0;
+  /** The server skips everything up to the next Sync, which was not sent yet. */
+  skipping = false;
+  /** The server is in COPY FROM STDIN and swallows Flush and Sync. */
+  copyIn = false;
+  /** What must be sent to the server in place of the frontend message told last. */
+  instead: Buffer | undefined;
+
+  constructor(around: Surroundings) {
+    this.around = around;
+    this.ledger = new Ledger(around);
+  }
+
+  /** The execution that the head of the queue is at; undefined when the head executes nothing. */
+  current(): Execution | undefined {
+    const { head } = this.queue;
+    if (head === undefined) return undefined;
+    switch (head.kind) {
+      case "query":
+        return head.failed ? undefined : this.currentOfQuery(head);
+      case "execute":
+        this.resolve(head);
+        return head.execution;
+      case "function":
+        return head.answered ? undefined : head.execution;
+      default:
+        return undefined;
+    }
+  }
+
+  currentOfQuery(head: Pending & { kind: "query" }): Execution {
+    const known = head.executions[head.next];
+    if (known !== undefined) return known;
+    // The server sees more statements in the text than our grammar: each is recorded, under the whole text.
+    const subject: Subject = { protocol: "simple", statement: undefined, sql: head.text, functionOid: undefined };
+    const extra = this.ledger.begin(subject, undefined);
+    head.executions.push(extra);
+    return extra;
+  }
+
+  /**
+   * The first answer to an Execute is here, so the portal is known for certain now. When the client was ahead of an
+   * error, it may not be the one the intent was written for; and it may be one that was suspended.
+   */
+  resolve(head: Pending & { kind: "execute" }): void {
+    if (head.resolved) return;
+    head.resolved = true;
+    const portal = this.confirmed.portals.get(head.name);
+    const { execution: assumed, carriedOn } = head;
+    const suspended = portal?.suspended;
+    if (suspended !== undefined) {
+      suspended.bytesIn += carriedOn ? head.size : assumed.bytesIn;
+      if (!carriedOn) this.ledger.drop(assumed);
+      head.execution = suspended;
+      return;
+    }
+    if (!carriedOn && (portal === undefined || subjectOf(portal) === assumed.subject)) return;
+    const actual =
+      portal === undefined
+        ? this.ledger.begin(assumed.subject, assumed.parameters)
+        : this.ledger.begin(subjectOf(portal), portal.parameters);
+    actual.bytesIn = carriedOn ? head.size : assumed.bytesIn;
+    actual.decided = assumed.decided;
+    actual.quota = assumed.quota;
+    head.execution = actual;
+    try {
+      const wait = this.ledger.intend(actual, true);
+      // It is under way already: its answer at least must wait.
+      this.ledger.hold(wait);
+    } catch (error) {
+      // The spool takes no more intents. Its entry is written when it ends, which is always possible.
+      if (!(error instanceof ProxyError)) throw error;
+    }
+    if (!carriedOn) this.ledger.drop(assumed);
+  }
+
+  /** The server has bound the portal. */
+  bound(name: string, statement: string, sent: Portal): void {
+    const prepared = this.confirmed.prepared.get(statement);
+    this.endPortal(this.confirmed.closePortal(name));
+    // The same object as the client's view, unless the client was wrong about the statement.
+    this.confirmed.portals.set(name, sent.prepared === prepared ? sent : { ...sent, prepared });
+  }
+
+  /** What was suspended in it ends with it. */
+  endPortal(portal: Portal | undefined): void {
+    const execution = portal?.suspended;
+    if (portal === undefined || execution === undefined) return;
+    portal.suspended = undefined;
+    if (!execution.ended) this.ledger.finish(execution, { outcome: "completed" });
+  }
+
+  endPortals(): void {
+    for (const portal of this.confirmed.portals.values()) this.endPortal(portal);
+    this.confirmed.portals.clear();
+  }
+
+  /** It was not sent, or the server skips it: nothing of it happens. */
+  drop(pending: Pending): void {
+    const suspended = pending.kind === "execute" ? this.confirmed.portals.get(pending.name)?.suspended : undefined;
+    for (const execution of unanswered(pending)) {
+      // What was suspended did happen; only its continuation does not.
+      if (execution !== suspended) this.ledger.drop(execution);
+    }
+  }
+}
