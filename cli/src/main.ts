@@ -1,5 +1,5 @@
 import { readFileSync } from "node:fs";
-import { type Invocation, readCommandLine } from "./args.ts";
+import { type Invocation, readCommandLine } from "./args/command-line.ts";
 import { codeOf, EXIT_STATUS, oneLine } from "./errors.ts";
 import { COMMAND_HELP, GENERAL_HELP } from "./help.ts";
 import { Interrupted } from "./interrupt.ts";

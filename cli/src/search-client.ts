@@ -1,6 +1,6 @@
+import { FIELD_OPTIONS, type SearchCommand } from "./args/search.ts";
 import { CliError } from "./errors.ts";
 import { askLog, parseJson } from "./log-http.ts";
-import { FIELD_OPTIONS, type SearchCommand } from "./search-args.ts";
 
 /** An entry that the log says it has. Nothing here is verified. */
 export interface Hit {

@@ -3,7 +3,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { createKey, readLogServerConfig, startLogServer } from "@vitrine/log-server";
 import t from "tap";
-import { readCommandLine } from "../src/args.ts";
+import { readCommandLine } from "../src/args/command-line.ts";
 import { vitrine } from "./run.ts";
 
 t.test("sources and erasures, at a log that runs", async (t) => {

@@ -1,5 +1,5 @@
 import { exportLog, fsckLog, inspectLog, readLogServerConfig } from "@vitrine/log-server";
-import type { ToolCommand } from "../log-tool-args.ts";
+import type { ToolCommand } from "../args/log-tool.ts";
 import { printable, printableJson } from "../printable.ts";
 import { inspectUrl } from "./inspect-url.ts";
 import { inspectionLines } from "./inspection-lines.ts";

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
+import type { OrderCommand } from "../args/log-order.ts";
 import { CliError } from "../errors.ts";
 import { askLog, parseJson } from "../log-http.ts";
-import type { OrderCommand } from "../log-order-args.ts";
 import { printable } from "../printable.ts";
 
 const POLL_MS = 250;

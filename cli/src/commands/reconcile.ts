@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { Analyzer, type Statement } from "@vitrine/proxy";
 import { openLog } from "@vitrine/verifier/node";
+import type { ReconcileCommand } from "../args/reconcile.ts";
 import { printable, printableJson } from "../printable.ts";
 import {
   compareBackends,
@@ -14,7 +15,6 @@ import { FINDING_VERDICTS, type Finding, VERDICT_STATUS, type Verdict, verdictOf
 import { Follower } from "../reconcile/follow.ts";
 import { LogBook } from "../reconcile/log-book.ts";
 import { readServerLog } from "../reconcile/server-log.ts";
-import type { ReconcileCommand } from "../reconcile-args.ts";
 
 /** Findings that are listed; the others are counted. */
 const LISTED = 50;

@@ -1,8 +1,8 @@
 import { readFileSync } from "node:fs";
 import { explain, parseRules, type RuleSet } from "@vitrine/proxy";
+import type { RulesCommand } from "../args/rules.ts";
 import { CliError, oneLine } from "../errors.ts";
 import { printable, printableJson } from "../printable.ts";
-import type { RulesCommand } from "../rules-args.ts";
 import { parseTime } from "../time.ts";
 
 /** A statement is denied. */

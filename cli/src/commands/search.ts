@@ -1,5 +1,5 @@
+import type { SearchCommand } from "../args/search.ts";
 import { printable, printableJson } from "../printable.ts";
-import type { SearchCommand } from "../search-args.ts";
 import { type Found, searchLog } from "../search-client.ts";
 import { searchTable } from "../search-table.ts";
 

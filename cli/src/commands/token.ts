@@ -7,8 +7,8 @@ import {
   type TokenRole,
   tokenRoles,
 } from "@vitrine/log-server";
+import type { TokenCommand } from "../args/log.ts";
 import { CliError } from "../errors.ts";
-import type { TokenCommand } from "../log-args.ts";
 
 /**
  * `vitrine log token`: makes, lists and revokes the tokens of a log. It works on the file that the configuration names;

@@ -1,7 +1,7 @@
 import { existsSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { formatAddress, parseAddress, reachableHost } from "../address.ts";
-import type { UpOptions } from "../args.ts";
+import type { UpOptions } from "../args/command-line.ts";
 import { type Child, PartError, startChild } from "../child.ts";
 import { setInYaml } from "../config-files.ts";
 import { type DataFolder, isDataFolder, openDataFolder } from "../data-folder.ts";

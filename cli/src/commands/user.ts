@@ -1,8 +1,8 @@
 import { putUser, readProxyConfig, readUsers, removeUser } from "@vitrine/proxy";
+import type { UserCommand, UsersPlace } from "../args/user.ts";
 import { CliError } from "../errors.ts";
 import { askPassword } from "../password.ts";
 import { printable, printableJson } from "../printable.ts";
-import type { UserCommand, UsersPlace } from "../user-args.ts";
 
 /**
  * `vitrine proxy user`: adds, changes, lists and removes those whom a proxy authenticates. It works on the file; a proxy

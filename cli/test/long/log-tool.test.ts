@@ -2,7 +2,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { createKey, readLogServerConfig, startLogServer } from "@vitrine/log-server";
 import t, { type Test } from "tap";
-import { readCommandLine } from "../../src/args.ts";
+import { readCommandLine } from "../../src/args/command-line.ts";
 import { vitrine } from "../run.ts";
 
 // A log of entries without a source, one of which tries to steer the terminal.

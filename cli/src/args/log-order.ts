@@ -1,8 +1,7 @@
-import type { Invocation } from "./args.ts";
-import { CliError } from "./errors.ts";
+import { CliError } from "../errors.ts";
+import { parseTime } from "../time.ts";
 import { readToken, readUrl } from "./log-options.ts";
-import { HELP, parse } from "./parse-args.ts";
-import { parseTime } from "./time.ts";
+import { HELP, type HelpInvocation, parse } from "./parse.ts";
 
 /** Where a log that runs is, and who orders what of it, and why. */
 interface Order {
@@ -20,12 +19,17 @@ export type OrderCommand =
       readonly scope: { readonly index: number } | { readonly login: string } | { readonly before: string };
     });
 
+export interface OrderInvocation {
+  readonly do: "order";
+  readonly command: OrderCommand;
+}
+
 const SEE = "see vitrine log --help";
 const text = { type: "string" } as const;
 const WHO = { ...HELP, log: text, "token-file": text, reason: text } as const;
 
 /** @throws CliError `usage` */
-export function readSource(argv: string[]): Invocation {
+export function readSource(argv: string[]): OrderInvocation | HelpInvocation {
   const { values, positionals } = parse(argv, WHO, "log", true);
   if (values.help) return { do: "help", command: "log" };
   const [action, what, ...more] = positionals;
@@ -40,7 +44,7 @@ export function readSource(argv: string[]): Invocation {
 }
 
 /** @throws CliError `usage` */
-export function readErase(argv: string[]): Invocation {
+export function readErase(argv: string[]): OrderInvocation | HelpInvocation {
   const { values } = parse(argv, { ...WHO, index: text, login: text, before: text }, "log");
   if (values.help) return { do: "help", command: "log" };
   const { index, login, before } = values;

@@ -1,5 +1,5 @@
 import { readFileSync } from "node:fs";
-import { CliError, oneLine } from "./errors.ts";
+import { CliError, oneLine } from "../errors.ts";
 
 /**
  * @param see where to look, for the error

@@ -1,9 +1,8 @@
-import type { Invocation } from "./args.ts";
-import { CliError } from "./errors.ts";
-import { readErase, readSource } from "./log-order-args.ts";
-import { readTool } from "./log-tool-args.ts";
-import { HELP, parse } from "./parse-args.ts";
-import { parseTime } from "./time.ts";
+import { CliError } from "../errors.ts";
+import { parseTime } from "../time.ts";
+import { type OrderInvocation, readErase, readSource } from "./log-order.ts";
+import { readTool, type ToolInvocation } from "./log-tool.ts";
+import { HELP, type HelpInvocation, parse } from "./parse.ts";
 
 const TOKEN_ACTIONS = ["add", "list", "revoke"] as const;
 
@@ -21,6 +20,12 @@ export type TokenCommand =
   | { readonly action: "list"; readonly config: string }
   | { readonly action: "revoke"; readonly config: string; readonly name: string };
 
+export type LogInvocation =
+  | { readonly do: "token"; readonly command: TokenCommand }
+  | OrderInvocation
+  | ToolInvocation
+  | HelpInvocation;
+
 const text = { type: "string" } as const;
 const SEE = "see vitrine log --help";
 
@@ -29,7 +34,7 @@ const SEE = "see vitrine log --help";
  *
  * @throws CliError `usage`
  */
-export function readLogCommand(argv: readonly string[]): Invocation {
+export function readLogCommand(argv: readonly string[]): LogInvocation {
   const [first, ...rest] = argv;
   if (first === "--help" || first === "-h") return { do: "help", command: "log" };
   switch (first) {
@@ -50,7 +55,7 @@ export function readLogCommand(argv: readonly string[]): Invocation {
   }
 }
 
-function readToken(argv: string[]): Invocation {
+function readToken(argv: string[]): LogInvocation {
   const options = { ...HELP, config: text, name: text, role: text, expires: text } as const;
   const { values, positionals } = parse(argv, options, "log", true);
   if (values.help) return { do: "help", command: "log" };

@@ -1,6 +1,12 @@
 import { type ParseArgsConfig, parseArgs } from "node:util";
-import { CliError, codeOf } from "./errors.ts";
-import type { Command } from "./help.ts";
+import { CliError, codeOf } from "../errors.ts";
+import type { Command } from "../help.ts";
+
+/** Somebody wants to read how a command is called; undefined: all of them. */
+export interface HelpInvocation {
+  readonly do: "help";
+  readonly command: Command | undefined;
+}
 
 export const HELP = { help: { type: "boolean", short: "h" } } as const;
 

@@ -1,8 +1,7 @@
-import type { Invocation } from "./args.ts";
-import { CliError } from "./errors.ts";
+import { CliError } from "../errors.ts";
+import { parseTime } from "../time.ts";
 import { readToken, readUrl } from "./log-options.ts";
-import { HELP, parse } from "./parse-args.ts";
-import { parseTime } from "./time.ts";
+import { HELP, type HelpInvocation, parse } from "./parse.ts";
 
 /** The options that restrict a search by a field, with the parameter that the log has for each. */
 export const FIELD_OPTIONS = {
@@ -33,6 +32,11 @@ export interface SearchCommand {
   readonly json: boolean;
 }
 
+export interface SearchInvocation {
+  readonly do: "search";
+  readonly command: SearchCommand;
+}
+
 const SEE = "see vitrine search --help";
 const DEFAULT_LIMIT = 50;
 /** More than a person reads: to read all entries is the verifier's work. */
@@ -43,7 +47,7 @@ const MOST_LIMIT = 100_000;
  *
  * @throws CliError `usage`
  */
-export function readSearchCommand(argv: string[]): Invocation {
+export function readSearchCommand(argv: string[]): SearchInvocation | HelpInvocation {
   const text = { type: "string" } as const;
   const many = { type: "string", multiple: true } as const;
   const fieldOptions = Object.fromEntries(Object.keys(FIELD_OPTIONS).map((name) => [name, many]));

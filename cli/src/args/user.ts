@@ -1,7 +1,6 @@
-import type { Invocation } from "./args.ts";
-import { CliError } from "./errors.ts";
-import { HELP, parse } from "./parse-args.ts";
-import { parseTime } from "./time.ts";
+import { CliError } from "../errors.ts";
+import { parseTime } from "../time.ts";
+import { HELP, type HelpInvocation, parse } from "./parse.ts";
 
 /** `vitrine proxy user …` */
 export type UserCommand =
@@ -20,6 +19,11 @@ export type UserCommand =
   | { readonly action: "list"; readonly where: UsersPlace; readonly json: boolean }
   | { readonly action: "remove"; readonly name: string; readonly where: UsersPlace };
 
+export interface UserInvocation {
+  readonly do: "user";
+  readonly command: UserCommand;
+}
+
 /** The file itself, or the proxy's configuration, which names it. */
 export interface UsersPlace {
   readonly file: string | undefined;
@@ -37,7 +41,7 @@ const MAX_ITERATIONS = 1_000_000;
  * @param argv what stands behind `proxy user`
  * @throws CliError `usage`
  */
-export function readUserCommand(argv: readonly string[]): Invocation {
+export function readUserCommand(argv: readonly string[]): UserInvocation | HelpInvocation {
   const [first, ...rest] = argv;
   switch (first) {
     case "add":
@@ -60,7 +64,7 @@ export function readUserCommand(argv: readonly string[]): Invocation {
   }
 }
 
-function readAdd(argv: string[]): Invocation {
+function readAdd(argv: string[]): UserInvocation | HelpInvocation {
   const options = {
     ...PLACE,
     identity: text,

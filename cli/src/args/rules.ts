@@ -1,6 +1,5 @@
-import type { Invocation } from "./args.ts";
-import { CliError } from "./errors.ts";
-import { HELP, parse } from "./parse-args.ts";
+import { CliError } from "../errors.ts";
+import { HELP, type HelpInvocation, parse } from "./parse.ts";
 
 /** `vitrine proxy rules check` and `test`. */
 export type RulesCommand =
@@ -21,6 +20,11 @@ export type RulesCommand =
       readonly json: boolean;
     };
 
+export interface RulesInvocation {
+  readonly do: "rules";
+  readonly command: RulesCommand;
+}
+
 const SEE = "see vitrine proxy --help";
 const text = { type: "string" } as const;
 const flag = { type: "boolean" } as const;
@@ -29,7 +33,7 @@ const flag = { type: "boolean" } as const;
  * @param argv what stands behind `proxy rules`
  * @throws CliError `usage`
  */
-export function readRulesCommand(argv: readonly string[]): Invocation {
+export function readRulesCommand(argv: readonly string[]): RulesInvocation | HelpInvocation {
   const [first, ...rest] = argv;
   if (first === "check") return readCheck(rest);
   if (first === "test") return readTest(rest);
@@ -37,14 +41,14 @@ export function readRulesCommand(argv: readonly string[]): Invocation {
   throw new CliError("usage", `name what to do with rules: check FILE, or test FILE; ${SEE}`);
 }
 
-function readCheck(argv: string[]): Invocation {
+function readCheck(argv: string[]): RulesInvocation | HelpInvocation {
   const { values, positionals } = parse(argv, { ...HELP, json: flag }, "proxy", true);
   if (values.help) return { do: "help", command: "proxy" };
   if (positionals.length === 0) throw new CliError("usage", `name a file of rules; ${SEE}`);
   return { do: "rules", command: { rules: "check", files: positionals, json: values.json ?? false } };
 }
 
-function readTest(argv: string[]): Invocation {
+function readTest(argv: string[]): RulesInvocation | HelpInvocation {
   const options = {
     ...HELP,
     sql: text,

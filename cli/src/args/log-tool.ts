@@ -1,8 +1,7 @@
 import type { Question } from "@vitrine/log-server";
-import type { Invocation } from "./args.ts";
-import { CliError } from "./errors.ts";
+import { CliError } from "../errors.ts";
 import { readToken, readUrl } from "./log-options.ts";
-import { HELP, parse } from "./parse-args.ts";
+import { HELP, type HelpInvocation, parse } from "./parse.ts";
 
 /** `vitrine log fsck`, `export` and `inspect`. */
 export type ToolCommand =
@@ -26,12 +25,17 @@ export type ToolCommand =
       readonly question: Question;
     };
 
+export interface ToolInvocation {
+  readonly do: "tool";
+  readonly command: ToolCommand;
+}
+
 const SEE = "see vitrine log --help";
 const text = { type: "string" } as const;
 const flag = { type: "boolean" } as const;
 
 /** @throws CliError `usage` */
-export function readTool(tool: ToolCommand["tool"], argv: string[]): Invocation {
+export function readTool(tool: ToolCommand["tool"], argv: string[]): ToolInvocation | HelpInvocation {
   switch (tool) {
     case "fsck": {
       const { values } = parse(argv, { ...HELP, config: text, json: flag }, "log");
@@ -65,7 +69,7 @@ export function readTool(tool: ToolCommand["tool"], argv: string[]): Invocation 
   }
 }
 
-function readInspect(argv: string[]): Invocation {
+function readInspect(argv: string[]): ToolInvocation | HelpInvocation {
   const options = { ...HELP, config: text, log: text, "token-file": text, reason: text, json: flag } as const;
   const { values, positionals } = parse(argv, options, "log", true);
   if (values.help) return { do: "help", command: "log" };

@@ -1,15 +1,13 @@
-import { type Address, parseAddress } from "./address.ts";
-import { CliError } from "./errors.ts";
-import { COMMANDS, type Command } from "./help.ts";
-import { readLogCommand, type TokenCommand } from "./log-args.ts";
-import type { OrderCommand } from "./log-order-args.ts";
-import type { ToolCommand } from "./log-tool-args.ts";
-import { HELP, parse } from "./parse-args.ts";
-import { type ReconcileCommand, readReconcileCommand } from "./reconcile-args.ts";
-import { type RulesCommand, readRulesCommand } from "./rules-args.ts";
-import { readSearchCommand, type SearchCommand } from "./search-args.ts";
-import { parseUpstream, type Upstream } from "./upstream-url.ts";
-import { readUserCommand, type UserCommand } from "./user-args.ts";
+import { type Address, parseAddress } from "../address.ts";
+import { CliError } from "../errors.ts";
+import { COMMANDS, type Command } from "../help.ts";
+import { parseUpstream, type Upstream } from "../upstream-url.ts";
+import { type LogInvocation, readLogCommand } from "./log.ts";
+import { HELP, type HelpInvocation, parse } from "./parse.ts";
+import { type ReconcileInvocation, readReconcileCommand } from "./reconcile.ts";
+import { type RulesInvocation, readRulesCommand } from "./rules.ts";
+import { readSearchCommand, type SearchInvocation } from "./search.ts";
+import { readUserCommand, type UserInvocation } from "./user.ts";
 
 export interface UpOptions {
   readonly data: string;
@@ -20,19 +18,17 @@ export interface UpOptions {
 }
 
 export type Invocation =
-  | { readonly do: "help"; readonly command: Command | undefined }
+  | HelpInvocation
   | { readonly do: "version" }
   | { readonly do: "up"; readonly options: UpOptions }
   | { readonly do: "part"; readonly part: "log-server" | "proxy"; readonly config: string }
   | { readonly do: "rotate-key"; readonly config: string }
   | { readonly do: "example"; readonly part: "log-server" | "proxy" }
-  | { readonly do: "search"; readonly command: SearchCommand }
-  | { readonly do: "reconcile"; readonly command: ReconcileCommand }
-  | { readonly do: "token"; readonly command: TokenCommand }
-  | { readonly do: "rules"; readonly command: RulesCommand }
-  | { readonly do: "user"; readonly command: UserCommand }
-  | { readonly do: "tool"; readonly command: ToolCommand }
-  | { readonly do: "order"; readonly command: OrderCommand }
+  | SearchInvocation
+  | ReconcileInvocation
+  | LogInvocation
+  | RulesInvocation
+  | UserInvocation
   | {
       readonly do: "key";
       readonly name: string;

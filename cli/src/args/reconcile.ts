@@ -1,7 +1,6 @@
-import type { Invocation } from "./args.ts";
-import { CliError } from "./errors.ts";
-import { HELP, parse } from "./parse-args.ts";
-import { parseTime } from "./time.ts";
+import { CliError } from "../errors.ts";
+import { parseTime } from "../time.ts";
+import { HELP, type HelpInvocation, parse } from "./parse.ts";
 
 /** `vitrine reconcile`. */
 export interface ReconcileCommand {
@@ -27,6 +26,11 @@ export interface ReconcileCommand {
   readonly waitMs: number;
 }
 
+export interface ReconcileInvocation {
+  readonly do: "reconcile";
+  readonly command: ReconcileCommand;
+}
+
 const text = { type: "string" } as const;
 const list = { type: "string", multiple: true } as const;
 const SEE = "see vitrine reconcile --help";
@@ -35,7 +39,7 @@ const SEE = "see vitrine reconcile --help";
  * @param argv what stands behind `reconcile`
  * @throws CliError `usage`
  */
-export function readReconcileCommand(argv: readonly string[]): Invocation {
+export function readReconcileCommand(argv: readonly string[]): ReconcileInvocation | HelpInvocation {
   const options = {
     ...HELP,
     log: text,
