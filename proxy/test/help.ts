@@ -1,4 +1,5 @@
 import { connect, type Socket } from "node:net";
+import type { Access } from "../src/access/index.ts";
 import { formatTimestamp, type Recorder } from "../src/audit/index.ts";
 import type { OpenBackend } from "../src/backend.ts";
 import { CancelKeys } from "../src/cancel.ts";
@@ -91,6 +92,7 @@ export async function rig(
     tls?: ClientTls;
     /** To the servers. */
     serverTls?: ServerTls;
+    access?: Access;
     /** In place of one server connection for each client. */
     open?: (upstreams: Upstreams) => Promise<OpenBackend>;
   } = {},
@@ -118,6 +120,7 @@ export async function rig(
       values: new Values(SEALABLE, options.disclosureBytes ?? 1 << 23),
       policy: new Policy("before-result", "before-execute"),
       clock: formatTimestamp,
+      access: options.access,
     },
     settings: {
       loginTimeoutMs: options.login ?? 5000,

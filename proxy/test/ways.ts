@@ -1,0 +1,88 @@
+/** One real PostgreSQL and every way to it: direct, relayed, relayed under access rules, and through both kinds of pool. */
+import { connect, createServer } from "node:net";
+import { Access, parseRules } from "../src/access/index.ts";
+import type { OpenBackend } from "../src/backend.ts";
+import { Metrics } from "../src/metrics.ts";
+import { type LetIn, type PoolSettings, Pools, pooled } from "../src/pool/index.ts";
+import { relayTo } from "../src/relay.ts";
+import { type Rig, rig, startup, upstreamsAt } from "./help.ts";
+import { analyzer, type Message, OpenDoor, type Postgres, SETTINGS, Wire } from "./pool/help.ts";
+
+type T = { teardown(f: () => unknown): unknown };
+
+/** What is asked of a way: nothing is denied by these rules, but every byte of the server's is looked at. */
+const ALL_ALLOWED = `version: 1
+rules:
+  - {name: all, action: allow, what: {class: [read, session, copy, write, function, ddl, role, admin, unknown]}}
+`;
+
+export interface Way {
+  readonly name: string;
+  /** Undefined for the direct one. */
+  readonly rig: Rig | undefined;
+  readonly pools: Pools<LetIn> | undefined;
+  readonly port: number;
+}
+
+export type WayName = "direct" | "relayed" | "under rules" | "pooled by session" | "pooled by transaction";
+
+/** The server's Unix socket, as a port of this machine. @returns the port */
+export async function bridged(t: T, database: Postgres): Promise<number> {
+  const sockets = new Set<{ destroy(): unknown }>();
+  const server = createServer({ allowHalfOpen: true, noDelay: true }, (client) => {
+    const upstream = database.open();
+    sockets.add(client).add(upstream);
+    client.on("error", () => upstream.destroy()).on("close", () => upstream.destroy());
+    upstream.on("error", () => client.destroy()).on("close", () => client.destroy());
+    client.pipe(upstream).pipe(client);
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  t.teardown(() => {
+    for (const socket of sockets) socket.destroy();
+    server.close();
+  });
+  return (server.address() as { port: number }).port;
+}
+
+function access(): Access {
+  const read = parseRules(ALL_ALLOWED);
+  if ("problems" in read) throw new Error(JSON.stringify(read.problems));
+  return new Access(read.set);
+}
+
+/** One way to the server that listens at this port. */
+export async function way(
+  t: T,
+  name: WayName,
+  database: Postgres,
+  port: number,
+  settings: Partial<PoolSettings> = {},
+): Promise<Way> {
+  if (name === "direct") return { name, rig: undefined, pools: undefined, port };
+  let pools: Pools<LetIn> | undefined;
+  const mode = name === "pooled by session" ? "session" : "transaction";
+  const open = async (): Promise<OpenBackend> => {
+    if (!name.startsWith("pooled")) return relayTo(upstreamsAt([port], new Metrics()));
+    pools = new Pools<LetIn>({ ...SETTINGS, mode, ...settings }, database.server, analyzer);
+    return pooled(pools, ({ startup: { user } }) => new OpenDoor(user));
+  };
+  const one = await rig(t, { open, ...(name === "under rules" ? { access: access() } : {}) });
+  t.teardown(() => pools?.close());
+  return { name, rig: one, pools, port: one.port };
+}
+
+/** Logs in that way. */
+export async function enter({ port }: Way, parameters: Record<string, string> = {}): Promise<Wire> {
+  const wire = new Wire(connect({ host: "127.0.0.1", port, noDelay: true }));
+  wire.socket.write(startup({ user: "ann", database: "postgres", ...parameters }));
+  await wire.until(() => wire.types.includes("Z"));
+  wire.messages = [];
+  return wire;
+}
+
+/** Messages as texts, without what a server may report at any time, and without the process that a notification names. */
+export function shown(messages: readonly Message[]): string[] {
+  return messages
+    .filter(({ type }) => type !== "S")
+    .map(({ type, body }) => `${type} ${(type === "A" ? body.subarray(4) : body).toString("latin1")}`);
+}
