@@ -38,29 +38,6 @@ export interface ConnectionContext {
   readonly admission: (startup: Startup) => ProxyError | undefined;
 }
 
-/** Not logged in; logged in and idle, idle in a transaction, at a statement; told the end. */
-export type ConnectionState = "login" | "idle" | "transaction" | "active" | "ending";
-
-/** One connection, as an operator sees it. */
-export interface ConnectionInfo {
-  /** Its session's name; undefined before it has one. */
-  readonly id: string | undefined;
-  /** What answers it. */
-  readonly kind: "relay" | "pool" | "console";
-  readonly user: string;
-  readonly database: string;
-  /** `host:port`. */
-  readonly address: string;
-  readonly application: string | undefined;
-  readonly encrypted: boolean;
-  readonly state: ConnectionState;
-  readonly connectedAt: Date;
-  /** When something came from it last. */
-  readonly heardAt: Date;
-  /** The process id that it was told. */
-  readonly pid: number | undefined;
-}
-
 /** Told to who keeps the connections. */
 export interface ConnectionEvents {
   loggedIn(): void;

@@ -1,5 +1,5 @@
 import { Counter, Gauge } from "prom-client";
-import type { ConnectionInfo } from "./connection-context.ts";
+import type { ConnectionInfo } from "./connection-info.ts";
 import { Histogram, SECONDS } from "./histogram.ts";
 import type { Metrics } from "./metrics.ts";
 import type { Pools } from "./pool/index.ts";

@@ -1,6 +1,8 @@
 import { createServer, type Server, type Socket } from "node:net";
-import { addressOf, Connection } from "./connection.ts";
-import type { ConnectionContext, ConnectionInfo, ConnectionState } from "./connection-context.ts";
+import { addressOf } from "./client-socket.ts";
+import { Connection } from "./connection.ts";
+import type { ConnectionContext } from "./connection-context.ts";
+import type { ConnectionInfo, ConnectionState } from "./connection-info.ts";
 import type { ProxyError } from "./errors.ts";
 
 /** Sockets of sessions that ended, and whose clients are slow to notice. */

@@ -1,6 +1,6 @@
 import type { RecorderStats } from "../audit/index.ts";
 import type { ProxyConfig } from "../config.ts";
-import type { ConnectionInfo } from "../connection-context.ts";
+import type { ConnectionInfo } from "../connection-info.ts";
 import type { Pauses } from "../pauses.ts";
 import type { Pools } from "../pool/index.ts";
 import type { Statistics } from "../statistics.ts";
