@@ -3,30 +3,12 @@ import type { Checkpoint } from "./checkpoint.ts";
 import { conclude } from "./conclusion.ts";
 import { Findings } from "./findings.ts";
 import type { LeafHasher } from "./hash-entries.ts";
-import { finishHead, type Head, type HeadOptions, type HeadReport, openHead } from "./head.ts";
+import { finishHead, type Head, type HeadOptions, openHead } from "./head.ts";
 import { joinKept, type Kept } from "./kept.ts";
 import type { VerifierKey } from "./key.ts";
 import type { LogReader } from "./log-reader.ts";
-import { reportSources, type SourceReport } from "./source-report.ts";
-
-export type AuditReport = HeadReport & {
-  /** Entries below were audited before and not read again. */
-  from: number;
-  /** The verdict is about the entries up to, not including, this index. */
-  size: number;
-  /** Entries from `size` up to here were read to find the seals of those before. */
-  read: number;
-  /** The lowest index that a FAIL finding names. */
-  firstBadIndex: number | undefined;
-  sources: SourceReport[];
-  /**
-   * Where the next audit in this process may carry on although E, S or N failed, so that what failed once is not read
-   * and reported again; undefined when a step of T failed. Unlike `keep` it is not to be saved.
-   */
-  progress: AuditState | undefined;
-  /** The groups of steps that apply: without E, S and N nothing is said of what the entries hold. */
-  checks: readonly string[];
-};
+import type { AuditReport } from "./reports.ts";
+import { reportSources } from "./source-report.ts";
 
 export type AuditOptions = HeadOptions & {
   /** Read from entry 0, whatever was audited before. */

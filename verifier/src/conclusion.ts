@@ -1,5 +1,4 @@
-import type { AuditReport } from "./audit.ts";
-import type { HeadReport } from "./head.ts";
+import type { AuditReport, HeadReport } from "./reports.ts";
 import type { WitnessingReport } from "./witnesses.ts";
 
 /** The sentence under a verdict: what was established, and what was not. */

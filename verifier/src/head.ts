@@ -2,36 +2,15 @@ import { decodeBase64 } from "./base64.ts";
 import { type Checkpoint, verifyCheckpoint } from "./checkpoint.ts";
 import { conclude } from "./conclusion.ts";
 import { isFindingCode, VerifierError } from "./errors.ts";
-import { type Finding, Findings, type Verdict } from "./findings.ts";
+import { Findings } from "./findings.ts";
 import { Frontier } from "./frontier.ts";
 import { compareWithKept, joinKept, type Kept, listKept } from "./kept.ts";
 import type { LogKeys } from "./key.ts";
 import { locateInAudited } from "./locate.ts";
 import { type LogReader, readCheckpoint } from "./log-reader.ts";
 import { equalBytes } from "./merkle.ts";
-import { checkWitnesses, type WitnessDemand, type Witnessing, type WitnessingReport } from "./witnesses.ts";
-
-/** Two notes that should not both exist. */
-export type Evidence = { kept: Checkpoint; seen: Checkpoint };
-
-export type HeadReport = {
-  verdict: Verdict;
-  findings: Finding[];
-  /** Findings that are counted and not listed, by code. */
-  omitted: Record<string, number>;
-  /** The checkpoint now; undefined when it did not pass C1 to C5. */
-  checkpoint: Checkpoint | undefined;
-  /** The size kept from before; undefined on first contact. */
-  keptSize: number | undefined;
-  /** What the witnesses of the policy have said; undefined without a policy, or when no checkpoint verifies. */
-  witnessing: WitnessingReport | undefined;
-  /** One sentence: what was established, and what was not. */
-  conclusion: string;
-  /** To be kept in place of what was; undefined when nothing may be advanced. */
-  keep: Kept | undefined;
-  /** When K1, K2 or K3 failed. */
-  evidence: Evidence | undefined;
-};
+import type { Evidence, HeadReport } from "./reports.ts";
+import { checkWitnesses, type WitnessDemand, type Witnessing } from "./witnesses.ts";
 
 export type HeadOptions = {
   /** Of several, all must have signed. */

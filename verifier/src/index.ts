@@ -2,7 +2,7 @@
 export const version: string = "0.1.0";
 
 export { type Alert, type AlertCode, type AlertEvent, monitorCodes } from "./alerts.ts";
-export { type AuditOptions, type AuditReport, auditLog } from "./audit.ts";
+export { type AuditOptions, auditLog } from "./audit.ts";
 export type { AuditState, EntryListener } from "./auditor.ts";
 export { decodeBase64, decodeBase64url, encodeBase64, encodeBase64url } from "./base64.ts";
 export {
@@ -36,7 +36,7 @@ export {
 export type { EvidenceDemand, EvidenceFacts, EvidenceReport } from "./evidence.ts";
 export type { Finding, Verdict } from "./findings.ts";
 export { type HashedEntries, hashEntries, type LeafHasher } from "./hash-entries.ts";
-export { checkHead, type Evidence, type HeadOptions, type HeadReport } from "./head.ts";
+export { checkHead, type HeadOptions } from "./head.ts";
 export { compareWithKept, joinKept, type Kept, keptName, parseKept, serializeKept } from "./kept.ts";
 export {
   type CosignerKey,
@@ -67,6 +67,7 @@ export { type ProveOptions, type ProveReport, proveEntry } from "./prove.ts";
 export { describeShortfall, isQuorumReached } from "./quorum.ts";
 export { maxReceiptLength } from "./receipt.ts";
 export { maxRecordLength } from "./record.ts";
+export type { AuditReport, Evidence, HeadReport } from "./reports.ts";
 export { type SavedCheckpointReport, verifySavedCheckpoint } from "./saved-checkpoint.ts";
 export { openSeal, type Seal } from "./seal.ts";
 export { type Sealed, sealedValues } from "./sealed.ts";

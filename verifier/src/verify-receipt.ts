@@ -3,13 +3,14 @@ import { Shapes } from "./entry-shape.ts";
 import { VerifierError } from "./errors.ts";
 import { EntryFinder } from "./find-entry.ts";
 import { Findings } from "./findings.ts";
-import { finishHead, type HeadOptions, type HeadReport, openHead } from "./head.ts";
+import { finishHead, type HeadOptions, openHead } from "./head.ts";
 import { joinKept } from "./kept.ts";
 import { listKeys, parseVerifierKey, type VerifierKey } from "./key.ts";
 import type { LogReader } from "./log-reader.ts";
 import { equalBytes } from "./merkle.ts";
 import { parseNote, verifySignature } from "./note.ts";
 import { parseReceipt, type Receipt } from "./receipt.ts";
+import type { HeadReport } from "./reports.ts";
 import { SignedTree } from "./signed-tree.ts";
 import { encodeUtf8 } from "./text.ts";
 

@@ -4,13 +4,14 @@ import { readEntry } from "./entry.ts";
 import { Shapes } from "./entry-shape.ts";
 import { type FindingCode, findingVerdicts, isFindingCode, type Place, VerifierError } from "./errors.ts";
 import { type Finding, Findings } from "./findings.ts";
-import { finishHead, type HeadOptions, type HeadReport, openHead } from "./head.ts";
+import { finishHead, type HeadOptions, openHead } from "./head.ts";
 import { joinKept } from "./kept.ts";
 import { listKeys, parseVerifierKey, type VerifierKey } from "./key.ts";
 import type { LogReader } from "./log-reader.ts";
 import { chainHash, equalBytes, hashLength } from "./merkle.ts";
 import { readAhead } from "./read-ahead.ts";
 import { parseRecord, type SubmittedRange, type SubmittedRecord } from "./record.ts";
+import type { HeadReport } from "./reports.ts";
 import { type SignedBundle, SignedTree } from "./signed-tree.ts";
 import { tileWidth } from "./tile.ts";
 

@@ -1,10 +1,10 @@
 import { type Checkpoint, verifyCheckpoint } from "./checkpoint.ts";
 import { isFindingCode, VerifierError } from "./errors.ts";
 import { type Finding, Findings, type Verdict } from "./findings.ts";
-import type { Evidence } from "./head.ts";
 import type { VerifierKey } from "./key.ts";
 import type { LogReader } from "./log-reader.ts";
 import { equalBytes } from "./merkle.ts";
+import type { Evidence } from "./reports.ts";
 import { TileTree } from "./tree.ts";
 
 /** What somebody says is a log's checkpoint: the log itself, a mirror, a witness, a note that was saved. */

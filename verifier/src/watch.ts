@@ -1,15 +1,16 @@
 import { type AlertEvent, type AlertScope, Alerts, type Observed } from "./alerts.ts";
-import { type AuditReport, auditLog } from "./audit.ts";
+import { auditLog } from "./audit.ts";
 import { Auditor, type AuditState } from "./auditor.ts";
 import { encodeBase64 } from "./base64.ts";
 import type { Checkpoint } from "./checkpoint.ts";
 import { VerifierError } from "./errors.ts";
 import { type Finding, Findings, type Verdict } from "./findings.ts";
 import type { LeafHasher } from "./hash-entries.ts";
-import { checkHead, type Evidence, type HeadReport } from "./head.ts";
+import { checkHead } from "./head.ts";
 import { joinKept, type Kept, listKept } from "./kept.ts";
 import { type LogKeys, listKeys, type VerifierKey } from "./key.ts";
 import type { LogReader } from "./log-reader.ts";
+import type { AuditReport, Evidence, HeadReport } from "./reports.ts";
 import type { SourceRecord } from "./source.ts";
 import { comparePairs, compareViews, type View } from "./views.ts";
 import { checkReach, checkSeals, checkStale, checkViews, type WatchSettings } from "./watch-checks.ts";

@@ -1,8 +1,9 @@
 import t from "tap";
-import { type AuditOptions, type AuditReport, auditLog } from "../src/audit.ts";
+import { type AuditOptions, auditLog } from "../src/audit.ts";
 import { VerifierError } from "../src/errors.ts";
 import { parseVerifierKey } from "../src/key.ts";
 import type { LogReader } from "../src/log-reader.ts";
+import type { AuditReport } from "../src/reports.ts";
 import { maxBundleLength, maxTileLength, tilePath } from "../src/tile.ts";
 import { MemoryLog } from "./support/memory-log.ts";
 import { TestSource } from "./support/test-source.ts";

@@ -1,10 +1,11 @@
 import t from "tap";
-import { type AuditOptions, type AuditReport, auditLog } from "../src/audit.ts";
+import { type AuditOptions, auditLog } from "../src/audit.ts";
 import { VerifierError } from "../src/errors.ts";
 import { hashEntries, type LeafHasher } from "../src/hash-entries.ts";
 import { type Kept, parseKept, serializeKept } from "../src/kept.ts";
 import { parseVerifierKey } from "../src/key.ts";
 import type { LogReader } from "../src/log-reader.ts";
+import type { AuditReport } from "../src/reports.ts";
 import { testKey } from "./support/keys.ts";
 import { MemoryLog } from "./support/memory-log.ts";
 import { TestSource } from "./support/test-source.ts";

@@ -1,6 +1,7 @@
 import t from "tap";
-import { type AuditOptions, type AuditReport, auditLog } from "../src/audit.ts";
+import { type AuditOptions, auditLog } from "../src/audit.ts";
 import { parseVerifierKey } from "../src/key.ts";
+import type { AuditReport } from "../src/reports.ts";
 import { testKey } from "./support/keys.ts";
 import { MemoryLog } from "./support/memory-log.ts";
 import { TestSource } from "./support/test-source.ts";

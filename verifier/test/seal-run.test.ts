@@ -1,7 +1,8 @@
 import t from "tap";
-import { type AuditReport, auditLog } from "../src/audit.ts";
+import { auditLog } from "../src/audit.ts";
 import { VerifierError } from "../src/errors.ts";
 import { parseVerifierKey } from "../src/key.ts";
+import type { AuditReport } from "../src/reports.ts";
 import { type ReadSeal, SealRun } from "../src/seal-run.ts";
 import { MemoryLog } from "./support/memory-log.ts";
 import { TestSource } from "./support/test-source.ts";
