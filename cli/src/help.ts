@@ -1,32 +1,34 @@
 export const COMMANDS = ["up", "log-server", "proxy", "key", "log", "search", "reconcile"] as const;
 export type Command = (typeof COMMANDS)[number];
 
+/** What there is a help of: each command, and those of its subcommands that have options of their own. */
+export type Topic = Command | "proxy user" | "proxy rules" | "proxy rotate-key";
+
 export const GENERAL_HELP = `vitrine: a PostgreSQL access proxy whose audit log anyone can check
 
 Usage:
-  vitrine up [options]             start everything: database, log, proxy
-  vitrine log-server --config FILE start the log-server alone
-  vitrine proxy --config FILE      start the proxy alone
-  vitrine proxy rules check FILE   check access rules, or test a statement
-  vitrine proxy user add NAME --file FILE
-                                   say whom a proxy authenticates itself
-  vitrine proxy rotate-key --config FILE
-                                   make the source's next key
-  vitrine key NAME [-o FILE]       make a key pair for a log or a source
-  vitrine log SUBCOMMAND           administer, check, export or look into a log
-  vitrine search --log URL         find entries by what they say
-  vitrine reconcile --log URL --database URL
-                                   find what went past the proxy
-  vitrine COMMAND --help           more about one command
+  vitrine up                 start everything: database, log-server, proxy
+  vitrine log-server         start the log-server alone
+  vitrine proxy              start the proxy alone
+  vitrine proxy user         say whom the proxy logs in itself
+  vitrine proxy rules        check access rules, or try a statement on them
+  vitrine proxy rotate-key   make the key that is to follow the proxy's
+  vitrine key NAME           make a key pair for a log or a proxy
+  vitrine log                administer, check, export or look into a log
+  vitrine search             find entries by who, what and when
+  vitrine reconcile          find what went past the proxy
+  vitrine COMMAND --help     more about one of these
+
+For a first look: vitrine up
 
 Options:
-  -h, --help                       print this
-  -V, --version                    print the version
+  -h, --help                 print this
+  -V, --version              print the version
 
 To check a log, use vitrine-verifier: it shares no code with what it checks.
 `;
 
-export const COMMAND_HELP: Record<Command, string> = {
+export const COMMAND_HELP: Record<Topic, string> = {
   up: `Starts a PostgreSQL server, the log-server and the proxy; Ctrl-C stops them.
 
 Usage: vitrine up [options]
@@ -37,15 +39,15 @@ Options:
   --proxy HOST:PORT  where applications connect [127.0.0.1:6432]
   --log HOST:PORT    where auditors read the log [127.0.0.1:6962]
   --upstream URL     put the proxy before this server instead of the embedded
-                     PostgreSQL: postgres://HOST:PORT, reached without TLS.
+                     PostgreSQL: postgres://HOST:PORT, with TLS when it has
+                     ?sslmode=verify-full&sslrootcert=FILE (or another sslmode).
                      User and database only shape what is printed.
   -h, --help         print this
 
 Port 0 takes any free port. Options are not remembered: give them at each start.
-The line "vitrine: ready" says that everything runs. At SIGHUP the log-server
-reads its keys, witnesses and tokens again, and the proxy its rules and its next
-key. Ctrl-C (or SIGTERM) stops the proxy, then the log-server, then the
-database, and loses nothing.
+The line "vitrine: ready" says that everything runs. At SIGHUP both parts read
+their configuration again. Ctrl-C (or SIGTERM) stops the proxy, then the
+log-server, then the database, and loses nothing.
 `,
   "log-server": `Starts the log-server alone.
 
@@ -61,44 +63,65 @@ It prints one line when it serves. At SIGHUP it reads its keys, witnesses and
 tokens again, and prints what came of it. Ctrl-C (or SIGTERM) stops it after a
 last checkpoint.
 `,
-  proxy: `Starts the proxy alone, or checks its access rules.
+  proxy: `Starts the proxy alone.
 
 Usage: vitrine proxy --config FILE
        vitrine proxy --example > proxy.yaml
-       vitrine proxy rotate-key --config FILE
-       vitrine proxy user add NAME (--file FILE | --config FILE) [options]
-       vitrine proxy user list (--file FILE | --config FILE) [--json]
-       vitrine proxy user remove NAME (--file FILE | --config FILE)
-       vitrine proxy rules check FILE... [--json]
-       vitrine proxy rules test FILE --user LOGIN --sql TEXT [options]
+       vitrine proxy user --help        whom the proxy logs in itself
+       vitrine proxy rules --help       check access rules, or try them
+       vitrine proxy rotate-key --help  change the proxy's key
 
 Options:
   --config FILE  its configuration; paths in it are relative to the file
   --example      print an example configuration that explains every key
   -h, --help     print this
 
-It prints one line when it accepts connections. Access rules are read again at
-SIGHUP and when their file changes. Ctrl-C (or SIGTERM) ends the sessions, seals
-the record and submits it. What the log does not take in time stays in the spool
-and is submitted at the next start.
+It prints one line when it accepts connections. At SIGHUP it reads its
+configuration again; access rules, users and certificates also when their files
+change. Ctrl-C (or SIGTERM) ends the sessions, seals the record and submits it.
+What the log does not take in time stays in the spool and is submitted at the
+next start.
+`,
+  "proxy user": `Adds, lists and removes the users whom a proxy logs in itself, where its key
+"auth" says so. A proxy that runs takes the changes by itself.
 
-rotate-key   makes the key that is to follow the source's, beside it, and prints
-             its verifier key. The proxy takes it up at SIGHUP, or at its start.
-user add     adds a user to a users file, or changes what is given of one who is
-             there. It asks for the password, or reads a line of standard input;
-             a SCRAM verifier of PostgreSQL's is taken as it is.
-  --file FILE         the users; or the proxy's --config, which names them
+Usage: vitrine proxy user add NAME (--file FILE | --config FILE) [options]
+       vitrine proxy user list (--file FILE | --config FILE) [--json]
+       vitrine proxy user remove NAME (--file FILE | --config FILE)
+
+Options:
+  --file FILE         the users' file; "add" makes it when it is not there
+  --config FILE       the proxy's configuration, which names that file
+  --json              print one JSON object
+  -h, --help          print this
+
+Options of "add", which changes what is given of a user who is there:
   --identity NAME     who it is, for the log
   --group NAME        for access rules; may be repeated
   --expires TIME      from when on the login is refused
   --role NAME         the role to use at the database server [the login]
   --certificate NAME  the name its certificate must bear [the login]
-  --iterations N      of SCRAM [4096]
-  --no-password       no password will do; --keep-password leaves it as it is
-rules check  reads files of access rules. Each error is a line with the file,
-             the line and the column. Status 64 if there are any.
-rules test   says of each statement in TEXT which rule decides, and why the
-             rules before it do not. Status 0: allowed; 2: denied.
+  --iterations N      of SCRAM, for a new password [4096]
+  --no-password       no password will do: for logins by certificate
+  --keep-password     leave the password as it is
+
+"add" asks for the password twice, or takes the first line of standard input; a
+SCRAM verifier of PostgreSQL's (pg_authid.rolpassword) is taken as it is.
+
+Example:
+  vitrine proxy user add ann --config proxy.yaml --identity ann@example.com
+`,
+  "proxy rules": `Checks files of access rules, or says what they decide about a statement.
+
+Usage: vitrine proxy rules check FILE... [--json]
+       vitrine proxy rules test FILE --user LOGIN --sql TEXT [options]
+
+check  Each error is a line with the file, the line and the column, and the
+       status is 64. Of a file that is in order the digest is printed.
+test   Says of each statement which rule decides, and why the rules before it do
+       not. Status 0: all is allowed; 2: something is denied.
+
+Options of "test":
   --user LOGIN        who asks
   --sql TEXT          what; several statements as in one query
   --group NAME        groups beyond those in the file; may be repeated
@@ -108,7 +131,27 @@ rules test   says of each statement in TEXT which rule decides, and why the
   --application NAME  its application_name
   --search-path LIST  the session's search_path ["$user", public]
   --at TIME           when, such as 2027-01-31T18:00Z [now]
+
+Options of both:
   --json              print one JSON object
+  -h, --help          print this
+
+Example:
+  vitrine proxy rules test rules.yaml --user ann --database shop \\
+    --sql 'SELECT number FROM shop.cards'
+`,
+  "proxy rotate-key": `Makes the key that is to follow the proxy's, in a file beside it, and prints its
+verifier key.
+
+Usage: vitrine proxy rotate-key --config FILE
+
+Options:
+  --config FILE  the proxy's configuration, which names the key
+  -h, --help     print this
+
+The proxy takes the next key up at SIGHUP, or when it starts, and writes that
+down in the log, signed with the old key and the new one. The log needs to be
+told nothing, and auditors who know the old key may go on with it.
 `,
   key: `Makes an Ed25519 key pair for a log or a source.
 

@@ -8,7 +8,7 @@ import { Interrupted } from "./interrupt.ts";
 async function run(invocation: Invocation): Promise<number> {
   switch (invocation.do) {
     case "help":
-      process.stdout.write(invocation.command === undefined ? GENERAL_HELP : COMMAND_HELP[invocation.command]);
+      process.stdout.write(invocation.topic === undefined ? GENERAL_HELP : COMMAND_HELP[invocation.topic]);
       return 0;
     case "version":
       process.stdout.write(`vitrine ${packageVersion()}\n`);

@@ -46,6 +46,19 @@ t.test("the proxy's example is valid, has every key, and shows the defaults", as
   for (const { path: key } of CONFIG_KEYS) t.match(stdout, new RegExp(`^ *#? *${key.split(".").at(-1)}:`, "m"), key);
 });
 
+t.test("what the proxy's example gives as examples is valid", async (t) => {
+  const { stdout } = await vitrine(["proxy", "--example"]);
+  // Items of lists, which stand in the comment before the key that takes them.
+  const example = stdout.replace(/((?:^#.*\n)+)#(auth|identity): \[\]$/gm, (_, comment: string, key: string) => {
+    const items = [...comment.matchAll(/^# {3}(- \{.*\})/gm)].map(([, item]) => `  ${item}`);
+    t.ok(items.length > 0, key);
+    return `${key}:\n${items.join("\n")}`;
+  });
+  const dir = t.testdir({ "proxy.yaml": `${example}\nusers: ./users\n` });
+  const { auth } = await readProxyConfig(path.join(dir, "proxy.yaml"));
+  t.match(auth.rules, [{ method: "terminate" }]);
+});
+
 t.test("a part that cannot start is one line with its code", async (t) => {
   const dir = t.testdir();
   for (const part of ["log-server", "proxy"]) {

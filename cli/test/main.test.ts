@@ -7,13 +7,16 @@ t.test("every help is printed to standard output, and names every option of its 
     "": ["--help", "--version", "up", "log-server", "proxy", "key", "log", "search"],
     up: ["--data", "--proxy", "--log", "--upstream", "--help"],
     "log-server": ["--config", "--example", "--help"],
-    proxy: ["--config", "--example", "rules check", "rules test", "--user", "--sql", "--search-path", "--at", "--help"],
+    proxy: ["--config", "--example", "proxy user", "proxy rules", "proxy rotate-key", "--help"],
+    "proxy user": ["add", "list", "remove", "--file", "--identity", "--no-password", "--keep-password", "--json"],
+    "proxy rules": ["rules check", "rules test", "--user", "--sql", "--search-path", "--at", "--json", "--help"],
+    "proxy rotate-key": ["--config", "--help"],
     key: ["--output", "--help"],
     search: ["--log", "--token-file", "--user", "--table", "--since", "--until", "--limit", "--json", "--help"],
     log: ["token", "--config", "--name", "--role", "--expires", "--help"],
   };
   for (const [command, names] of Object.entries(options)) {
-    const { status, stdout, stderr } = await vitrine([command, "--help"].filter(Boolean));
+    const { status, stdout, stderr } = await vitrine([...command.split(" "), "--help"].filter(Boolean));
     t.equal(status, 0, command);
     t.equal(stderr, "", command);
     for (const name of names) t.ok(stdout.includes(name), `${command} --help names ${name}`);
@@ -23,6 +26,7 @@ t.test("every help is printed to standard output, and names every option of its 
     );
   }
   t.equal((await vitrine(["help", "up"])).stdout, (await vitrine(["up", "--help"])).stdout);
+  t.equal((await vitrine(["help", "proxy", "user"])).stdout, (await vitrine(["proxy", "user", "--help"])).stdout);
 });
 
 t.test("the version is the package's", async (t) => {

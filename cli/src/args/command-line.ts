@@ -1,6 +1,6 @@
 import { type Address, parseAddress } from "../address.ts";
 import { CliError } from "../errors.ts";
-import { COMMANDS, type Command } from "../help.ts";
+import { COMMANDS, type Command, type Topic } from "../help.ts";
 import { parseUpstream, type Upstream } from "../upstream-url.ts";
 import { type LogInvocation, readLogCommand } from "./log.ts";
 import { HELP, type HelpInvocation, parse } from "./parse.ts";
@@ -51,12 +51,11 @@ export function readCommandLine(argv: readonly string[]): Invocation {
       "name a command: up, log-server, proxy, key, log, search or reconcile; see vitrine --help",
     );
   if (first === "help") {
-    const [command] = rest;
-    return { do: "help", command: command === undefined ? undefined : asCommand(command) };
+    return { do: "help", topic: rest.length === 0 ? undefined : asTopic(rest) };
   }
   if (first.startsWith("-")) {
     const { values } = parse([...argv], { ...HELP, version: { type: "boolean", short: "V" } }, undefined);
-    return values.help ? { do: "help", command: undefined } : { do: "version" };
+    return values.help ? { do: "help", topic: undefined } : { do: "version" };
   }
   const command = asCommand(first);
   switch (command) {
@@ -81,7 +80,7 @@ export function readCommandLine(argv: readonly string[]): Invocation {
 function readUp(argv: string[]): Invocation {
   const text = { type: "string" } as const;
   const { values } = parse(argv, { ...HELP, data: text, proxy: text, log: text, upstream: text }, "up");
-  if (values.help) return { do: "help", command: "up" };
+  if (values.help) return { do: "help", topic: "up" };
   if (values.data === "") throw new CliError("usage", "--data is empty; name a folder");
   const proxy = parseAddress(values.proxy ?? "127.0.0.1:6432", "--proxy");
   const log = parseAddress(values.log ?? "127.0.0.1:6962", "--log");
@@ -94,23 +93,23 @@ function readUp(argv: string[]): Invocation {
 
 function readPart(part: "log-server" | "proxy", argv: string[]): Invocation {
   const { values } = parse(argv, { ...HELP, config: { type: "string" }, example: { type: "boolean" } }, part);
-  if (values.help) return { do: "help", command: part };
+  if (values.help) return { do: "help", topic: part };
   if (values.example) return { do: "example", part };
   if (!values.config) throw new CliError("usage", `--config FILE is missing; see vitrine ${part} --help`);
   return { do: "part", part, config: values.config };
 }
 
 function readRotateKey(argv: string[]): Invocation {
-  const { values } = parse(argv, { ...HELP, config: { type: "string" } }, "proxy");
-  if (values.help) return { do: "help", command: "proxy" };
-  if (!values.config) throw new CliError("usage", "--config FILE is missing; see vitrine proxy --help");
+  const { values } = parse(argv, { ...HELP, config: { type: "string" } }, "proxy rotate-key");
+  if (values.help) return { do: "help", topic: "proxy rotate-key" };
+  if (!values.config) throw new CliError("usage", "--config FILE is missing; see vitrine proxy rotate-key --help");
   return { do: "rotate-key", config: values.config };
 }
 
 function readKey(argv: string[]): Invocation {
   const options = { ...HELP, output: { type: "string", short: "o" }, workers: { type: "string" } } as const;
   const { values, positionals } = parse(argv, options, "key", true);
-  if (values.help) return { do: "help", command: "key" };
+  if (values.help) return { do: "help", topic: "key" };
   const [name, ...more] = positionals;
   if (name === undefined || more.length > 0) {
     throw new CliError("usage", "name one key, such as example.org/audit; see vitrine key --help");
@@ -123,6 +122,15 @@ function readKey(argv: string[]): Invocation {
   }
   const workers = values.workers === undefined ? undefined : Number(values.workers);
   return { do: "key", name, output: values.output, workers };
+}
+
+/** What stands behind `vitrine help`: a command, or a subcommand that has a help of its own. */
+function asTopic(words: readonly string[]): Topic {
+  const [first, second] = words;
+  const command = asCommand(first ?? "");
+  if (command === "proxy" && (second === "user" || second === "rules" || second === "rotate-key"))
+    return `${command} ${second}`;
+  return command;
 }
 
 function asCommand(name: string): Command {

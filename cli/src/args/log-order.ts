@@ -31,7 +31,7 @@ const WHO = { ...HELP, log: text, "token-file": text, reason: text } as const;
 /** @throws CliError `usage` */
 export function readSource(argv: string[]): OrderInvocation | HelpInvocation {
   const { values, positionals } = parse(argv, WHO, "log", true);
-  if (values.help) return { do: "help", command: "log" };
+  if (values.help) return { do: "help", topic: "log" };
   const [action, what, ...more] = positionals;
   if ((action !== "register" && action !== "retire") || what === undefined || what === "" || more.length > 0) {
     throw new CliError("usage", `expected vitrine log source register VKEY, or retire NAME; ${SEE}`);
@@ -46,7 +46,7 @@ export function readSource(argv: string[]): OrderInvocation | HelpInvocation {
 /** @throws CliError `usage` */
 export function readErase(argv: string[]): OrderInvocation | HelpInvocation {
   const { values } = parse(argv, { ...WHO, index: text, login: text, before: text }, "log");
-  if (values.help) return { do: "help", command: "log" };
+  if (values.help) return { do: "help", topic: "log" };
   const { index, login, before } = values;
   if ([index, login, before].filter((each) => each !== undefined).length !== 1) {
     throw new CliError("usage", `give exactly one of --index, --login and --before; ${SEE}`);

@@ -39,7 +39,7 @@ export function readTool(tool: ToolCommand["tool"], argv: string[]): ToolInvocat
   switch (tool) {
     case "fsck": {
       const { values } = parse(argv, { ...HELP, config: text, json: flag }, "log");
-      if (values.help) return { do: "help", command: "log" };
+      if (values.help) return { do: "help", topic: "log" };
       const config = required(values.config, "--config FILE");
       return { do: "tool", command: { tool, config, json: values.json ?? false } };
     }
@@ -49,7 +49,7 @@ export function readTool(tool: ToolCommand["tool"], argv: string[]): ToolInvocat
         { ...HELP, config: text, json: flag, out: text, resume: flag, checkpoint: text },
         "log",
       );
-      if (values.help) return { do: "help", command: "log" };
+      if (values.help) return { do: "help", topic: "log" };
       const config = required(values.config, "--config FILE");
       const out = required(values.out, "--out DIR");
       return {
@@ -72,7 +72,7 @@ export function readTool(tool: ToolCommand["tool"], argv: string[]): ToolInvocat
 function readInspect(argv: string[]): ToolInvocation | HelpInvocation {
   const options = { ...HELP, config: text, log: text, "token-file": text, reason: text, json: flag } as const;
   const { values, positionals } = parse(argv, options, "log", true);
-  if (values.help) return { do: "help", command: "log" };
+  if (values.help) return { do: "help", topic: "log" };
   const question = readQuestion(positionals);
   const { config, log, "token-file": token, reason, json = false } = values;
   if ((config === undefined) === (log === undefined)) {

@@ -36,7 +36,7 @@ const SEE = "see vitrine log --help";
  */
 export function readLogCommand(argv: readonly string[]): LogInvocation {
   const [first, ...rest] = argv;
-  if (first === "--help" || first === "-h") return { do: "help", command: "log" };
+  if (first === "--help" || first === "-h") return { do: "help", topic: "log" };
   switch (first) {
     case "token":
       return readToken(rest);
@@ -58,7 +58,7 @@ export function readLogCommand(argv: readonly string[]): LogInvocation {
 function readToken(argv: string[]): LogInvocation {
   const options = { ...HELP, config: text, name: text, role: text, expires: text } as const;
   const { values, positionals } = parse(argv, options, "log", true);
-  if (values.help) return { do: "help", command: "log" };
+  if (values.help) return { do: "help", topic: "log" };
   const action = TOKEN_ACTIONS.find((known) => known === positionals[0]);
   if (action === undefined || positionals.length > 1) {
     throw new CliError("usage", `vitrine log token takes one of ${TOKEN_ACTIONS.join(", ")}; ${SEE}`);

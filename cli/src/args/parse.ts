@@ -1,11 +1,11 @@
 import { type ParseArgsConfig, parseArgs } from "node:util";
 import { CliError, codeOf } from "../errors.ts";
-import type { Command } from "../help.ts";
+import type { Topic } from "../help.ts";
 
 /** Somebody wants to read how a command is called; undefined: all of them. */
 export interface HelpInvocation {
   readonly do: "help";
-  readonly command: Command | undefined;
+  readonly topic: Topic | undefined;
 }
 
 export const HELP = { help: { type: "boolean", short: "h" } } as const;
@@ -17,10 +17,10 @@ type Parsed<O extends Options> = ReturnType<typeof parseArgs<{ options: O; stric
 export function parse<O extends Options>(
   args: string[],
   options: O,
-  command: Command | undefined,
+  topic: Topic | undefined,
   positionals = false,
 ): Parsed<O> {
-  const help = command === undefined ? "vitrine --help" : `vitrine ${command} --help`;
+  const help = topic === undefined ? "vitrine --help" : `vitrine ${topic} --help`;
   try {
     return parseArgs({ args, options, strict: true, allowPositionals: positionals });
   } catch (error) {

@@ -60,7 +60,7 @@ export function readReconcileCommand(argv: readonly string[]): ReconcileInvocati
     json: { type: "boolean" },
   } as const;
   const { values } = parse([...argv], options, "reconcile");
-  if (values.help) return { do: "help", command: "reconcile" };
+  if (values.help) return { do: "help", topic: "reconcile" };
   const { log, database, vkey = [] } = values;
   if (!log) throw new CliError("usage", `--log URL is missing; ${SEE}`);
   if (!database) throw new CliError("usage", `--database URL is missing; ${SEE}`);

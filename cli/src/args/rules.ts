@@ -25,7 +25,7 @@ export interface RulesInvocation {
   readonly command: RulesCommand;
 }
 
-const SEE = "see vitrine proxy --help";
+const SEE = "see vitrine proxy rules --help";
 const text = { type: "string" } as const;
 const flag = { type: "boolean" } as const;
 
@@ -37,13 +37,13 @@ export function readRulesCommand(argv: readonly string[]): RulesInvocation | Hel
   const [first, ...rest] = argv;
   if (first === "check") return readCheck(rest);
   if (first === "test") return readTest(rest);
-  if (first === "--help" || first === "-h") return { do: "help", command: "proxy" };
+  if (first === "--help" || first === "-h") return { do: "help", topic: "proxy rules" };
   throw new CliError("usage", `name what to do with rules: check FILE, or test FILE; ${SEE}`);
 }
 
 function readCheck(argv: string[]): RulesInvocation | HelpInvocation {
-  const { values, positionals } = parse(argv, { ...HELP, json: flag }, "proxy", true);
-  if (values.help) return { do: "help", command: "proxy" };
+  const { values, positionals } = parse(argv, { ...HELP, json: flag }, "proxy rules", true);
+  if (values.help) return { do: "help", topic: "proxy rules" };
   if (positionals.length === 0) throw new CliError("usage", `name a file of rules; ${SEE}`);
   return { do: "rules", command: { rules: "check", files: positionals, json: values.json ?? false } };
 }
@@ -62,8 +62,8 @@ function readTest(argv: string[]): RulesInvocation | HelpInvocation {
     at: text,
     json: flag,
   } as const;
-  const { values, positionals } = parse(argv, options, "proxy", true);
-  if (values.help) return { do: "help", command: "proxy" };
+  const { values, positionals } = parse(argv, options, "proxy rules", true);
+  if (values.help) return { do: "help", topic: "proxy rules" };
   const [file, ...more] = positionals;
   if (file === undefined || more.length > 0) throw new CliError("usage", `name one file of rules; ${SEE}`);
   const { sql, user } = values;

@@ -53,7 +53,7 @@ export function readSearchCommand(argv: string[]): SearchInvocation | HelpInvoca
   const fieldOptions = Object.fromEntries(Object.keys(FIELD_OPTIONS).map((name) => [name, many]));
   const others = { log: text, "token-file": text, since: text, until: text, limit: text } as const;
   const { values } = parse(argv, { ...HELP, ...others, json: { type: "boolean" }, ...fieldOptions }, "search");
-  if (values.help === true) return { do: "help", command: "search" };
+  if (values.help === true) return { do: "help", topic: "search" };
   const single = values as Record<keyof typeof others, string | undefined>;
   const fields = new Map<FieldOption, readonly string[]>();
   for (const name of Object.keys(FIELD_OPTIONS) as FieldOption[]) {

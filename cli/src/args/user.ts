@@ -30,7 +30,7 @@ export interface UsersPlace {
   readonly config: string | undefined;
 }
 
-const SEE = "see vitrine proxy --help";
+const SEE = "see vitrine proxy user --help";
 const text = { type: "string" } as const;
 const flag = { type: "boolean" } as const;
 const PLACE = { ...HELP, file: text, config: text } as const;
@@ -47,18 +47,18 @@ export function readUserCommand(argv: readonly string[]): UserInvocation | HelpI
     case "add":
       return readAdd(rest);
     case "list": {
-      const { values } = parse(rest, { ...PLACE, json: flag }, "proxy");
-      if (values.help) return { do: "help", command: "proxy" };
+      const { values } = parse(rest, { ...PLACE, json: flag }, "proxy user");
+      if (values.help) return { do: "help", topic: "proxy user" };
       return { do: "user", command: { action: "list", where: placeOf(values), json: values.json ?? false } };
     }
     case "remove": {
-      const { values, positionals } = parse(rest, PLACE, "proxy", true);
-      if (values.help) return { do: "help", command: "proxy" };
+      const { values, positionals } = parse(rest, PLACE, "proxy user", true);
+      if (values.help) return { do: "help", topic: "proxy user" };
       return { do: "user", command: { action: "remove", name: oneName(positionals), where: placeOf(values) } };
     }
     case "--help":
     case "-h":
-      return { do: "help", command: "proxy" };
+      return { do: "help", topic: "proxy user" };
     default:
       throw new CliError("usage", `vitrine proxy user takes one of add, list, remove; ${SEE}`);
   }
@@ -76,8 +76,8 @@ function readAdd(argv: string[]): UserInvocation | HelpInvocation {
     "no-password": flag,
     "keep-password": flag,
   } as const;
-  const { values, positionals } = parse(argv, options, "proxy", true);
-  if (values.help) return { do: "help", command: "proxy" };
+  const { values, positionals } = parse(argv, options, "proxy user", true);
+  if (values.help) return { do: "help", topic: "proxy user" };
   const { "no-password": none, "keep-password": keep, iterations, identity, expires, role, certificate } = values;
   if (none && keep) throw new CliError("usage", `--no-password and --keep-password exclude each other; ${SEE}`);
   const count = iterations === undefined ? undefined : Number(iterations);

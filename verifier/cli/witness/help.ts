@@ -42,5 +42,6 @@ It speaks HTTP. For HTTPS put a server in front that does, and hand on the path.
 
 Example:
   vitrine-verifier witness --name witness.example/w1 --listen 0.0.0.0:7380 \\
-    --state /var/lib/witness --logs /etc/witness/logs --url https://witness.example
+    --state /var/lib/witness --logs /etc/witness/logs \\
+    --url https://witness.example
 `;

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import t from "tap";
 import { acknowledgedStatus, faultStatus, internalStatus, verdictStatus } from "../../cli/exit-status.ts";
-import { commandHelp, commandNames } from "../../cli/help.ts";
+import { commandHelp, commandNames, generalHelp } from "../../cli/help.ts";
 
 const manual = readFileSync(new URL("../../../README.md", import.meta.url), "utf8");
 
@@ -27,5 +27,14 @@ t.test("the manual has every exit status", (t) => {
     ...faultStatus,
     internal: internalStatus,
   });
+  t.end();
+});
+
+t.test("every help fits a terminal", (t) => {
+  for (const text of [generalHelp, ...Object.values(commandHelp)])
+    t.same(
+      text.split("\n").filter((line) => line.length > 80),
+      [],
+    );
   t.end();
 });
