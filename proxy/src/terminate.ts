@@ -18,7 +18,7 @@ import {
 import type { ClientEnd, OpenBackend } from "./backend.ts";
 import { ProxyError } from "./errors.ts";
 import { type Door, type OpenedServer, type OpenServer, type PoolSettings, Pools, pooled } from "./pool/index.ts";
-import { hostOf } from "./session/session.ts";
+import { hostOf } from "./session/actor.ts";
 import type { Analyzer } from "./statements/index.ts";
 import { endPointOfServer } from "./tls/index.ts";
 import { cancelUpstream, type Upstreams } from "./upstream/index.ts";

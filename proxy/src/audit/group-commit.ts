@@ -40,6 +40,9 @@ export class GroupCommit {
   #timer: NodeJS.Timeout | undefined;
   #position = 0;
   #durable = 0;
+  #commits = 0;
+  #commitMs = 0;
+  #slowestCommitMs = 0;
 
   /**
    * @param head the state as it is now
@@ -59,6 +62,11 @@ export class GroupCommit {
     this.#lingerMs = lingerMs;
     this.#onDurable = onDurable;
     this.#onError = onError;
+  }
+
+  /** How many batches became durable, and the milliseconds they took together and at most. */
+  get stats(): { readonly commits: number; readonly commitMs: number; readonly slowestCommitMs: number } {
+    return { commits: this.#commits, commitMs: this.#commitMs, slowestCommitMs: this.#slowestCommitMs };
   }
 
   /** The position of the last record. */
@@ -162,7 +170,11 @@ export class GroupCommit {
     batch.before = undefined;
     batch.buffer.clear();
     callInOrder(waiting);
-    this.#onDurable(performance.now() - began, records);
+    const ms = performance.now() - began;
+    this.#commits += 1;
+    this.#commitMs += ms;
+    if (ms > this.#slowestCommitMs) this.#slowestCommitMs = ms;
+    this.#onDurable(ms, records);
     if (this.#gathering.waiting.length > 0) this.flushSoon();
     else if (!this.#gathering.buffer.isEmpty && this.#timer === undefined) this.#arm();
   }

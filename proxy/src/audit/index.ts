@@ -9,6 +9,7 @@ export {
   type SealIntervals,
   type SpoolState,
 } from "./options.ts";
-export { Recorder, type RecorderStats } from "./recorder.ts";
+export { Recorder } from "./recorder.ts";
 export { type Sealed, sealValue } from "./sealed.ts";
+export type { RecorderStats } from "./stats.ts";
 export type { SubmitterStats } from "./submitter.ts";

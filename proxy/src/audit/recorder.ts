@@ -1,47 +1,25 @@
 /** The recorder: intents and entries of one epoch of one source, durable in the spool, sealed, and on to the log. */
 import { ProxyError } from "../errors.ts";
 import { Acknowledged } from "./acknowledged.ts";
-import { Bounds } from "./bounds.ts";
-import { nowMicros } from "./clock.ts";
+import { backlogOf } from "./backlog.ts";
+import { Condition } from "./condition.ts";
 import { Epoch, startMembers } from "./epoch.ts";
 import { GroupCommit } from "./group-commit.ts";
 import { type Intent, Intents, type OpenIntent } from "./intents.ts";
-import { parseSigningKey, type SigningKey } from "./keys.ts";
+import { KeyChange } from "./key-change.ts";
+import type { SigningKey } from "./keys.ts";
 import { type CrashPoint, isRelaxed, type RecorderOptions, type SpoolState, sealsOf } from "./options.ts";
 import { Pruner } from "./pruner.ts";
 import { SpoolReader } from "./reader.ts";
 import { receipt } from "./receipt.ts";
-import type { ChainPlace } from "./record-file.ts";
 import { Sealer } from "./sealer.ts";
-import { SEGMENT_HEAD } from "./segment.ts";
 import { type Ground, prepare, spoolError } from "./start.ts";
 import { comparePlaces, type Place } from "./state.ts";
-import { Submitter, type SubmitterStats } from "./submitter.ts";
+import type { RecorderStats } from "./stats.ts";
+import { Submitter } from "./submitter.ts";
 
 /** How long records for which nobody waits stay in memory at most. */
 const LINGER_MS = 20;
-
-export interface RecorderStats {
-  readonly state: SpoolState;
-  /** In the spool and not dealt with yet, with what open intents may still need. */
-  readonly bytes: number;
-  readonly maxBytes: number;
-  /** Of the oldest entry that the log has not acknowledged; 0 without one. */
-  readonly oldestAgeMs: number;
-  /** Entries of this epoch. */
-  readonly entries: number;
-  readonly seals: number;
-  readonly openIntents: number;
-  /** Entries that the log has not acknowledged, those of earlier epochs included. */
-  readonly unsubmitted: number;
-  readonly acknowledged: Place;
-  readonly segments: number;
-  /** Group commits, and the milliseconds they took together and at most. */
-  readonly commits: number;
-  readonly commitMs: number;
-  readonly slowestCommitMs: number;
-  readonly submitter: SubmitterStats;
-}
 
 export class Recorder {
   /** The source's name. */
@@ -52,25 +30,19 @@ export class Recorder {
   readonly #entries: Epoch;
   readonly #intents: Intents;
   readonly #commit: GroupCommit;
-  readonly #bounds: Bounds;
+  readonly #condition: Condition;
   readonly #sealer: Sealer;
   readonly #pruner: Pruner;
   readonly #submitter: Submitter;
-  readonly #watch: NodeJS.Timeout;
+  readonly #keyChange: KeyChange;
   #begun = false;
   #stopping = false;
   #acknowledged: Place;
   #unsubmitted: number;
   #seals = 0;
-  /** Why nothing goes on any more; if #broken, nothing can be written any more. */
-  #failure: ProxyError | undefined;
+  /** Nothing can be written any more. */
   #broken = false;
-  #forgetting = false;
-  #keyChange: Promise<unknown> = Promise.resolve();
   readonly #onBroken = new Set<() => void>();
-  #commits = 0;
-  #commitMs = 0;
-  #slowestCommitMs = 0;
 
   /**
    * Recovers the spool, holds it against the log, and begins an epoch: when this resolves, its `source.start` and an
@@ -87,10 +59,10 @@ export class Recorder {
 
   private constructor(options: RecorderOptions, ground: Ground) {
     const { keys, head, segments, scan, client, origin, record, unchecked } = ground;
-    const { spool, durability, hooks = {}, lingerMs = 50 } = options;
+    const { durability, hooks = {}, lingerMs = 50 } = options;
     // A lazy intent waits for half a window at most to be written, and what is written for half a window to be synced.
     const halfWindow = Math.max(1, Math.floor(durability.windowMs / 2));
-    const start = backlog(ground);
+    const start = backlogOf(ground);
     this.#options = options;
     this.#ground = ground;
     this.source = keys.name;
@@ -98,8 +70,7 @@ export class Recorder {
     this.#acknowledged = head.acknowledged;
     this.#unsubmitted = scan?.unacknowledgedEntries ?? 0;
     this.#entries = new Epoch(keys.inForce, this.epoch);
-    this.#bounds = new Bounds(spool.maxBytes, spool.maxAgeMs);
-    for (const { through, since } of start.waiting) this.#bounds.wrote(through, since);
+    this.#condition = new Condition(options, () => this.#depth(), start.waiting);
     this.#commit = new GroupCommit(
       segments,
       () =>
@@ -134,13 +105,17 @@ export class Recorder {
       hooks,
       onAcknowledged: (place, entries) => this.#acknowledge(place, entries),
       onThrough: (address) => this.#dealtWith(address),
-      onError: (error) => this.#fail(error),
+      onError: (error) => this.#condition.fail(error),
     });
-    this.#watch = setInterval(() => this.#update(), 1000);
+    this.#keyChange = new KeyChange(options, ground, {
+      end: (next) => this.#endKey(next),
+      settled: () => this.#settled(),
+      broken: () => (this.#broken ? this.#condition.failure : undefined),
+    });
   }
 
   get state(): SpoolState {
-    return this.#failure === undefined ? this.#bounds.state : "failed";
+    return this.#condition.state;
   }
 
   /**
@@ -154,10 +129,7 @@ export class Recorder {
    */
   intend(kind: string, members: string, disclosures: readonly Uint8Array[], lazy = false): Intent {
     if (this.#stopping) throw new ProxyError("shutting_down", "the proxy is being stopped");
-    if (this.#failure !== undefined) throw this.#failure;
-    // The state follows from batch to batch only: whatever a session does in between must stay within the bound as well.
-    if (this.#bounds.state === "closed" || this.#depth() >= this.#options.spool.maxBytes)
-      throw new ProxyError("spool_full", "the spool is full: the log has been unreachable too long");
+    this.#condition.admit();
     return this.#intents.open(kind, members, disclosures, lazy);
   }
 
@@ -232,60 +204,7 @@ export class Recorder {
    * @throws ProxyError `bad_key`, `shutting_down`, and the failure in `failed`; the key in force is good in any case
    */
   changeKey(): Promise<string | undefined> {
-    const change = this.#keyChange.then(() => this.#changeKey());
-    this.#keyChange = change.catch(() => undefined);
-    return change;
-  }
-
-  async #changeKey(): Promise<string | undefined> {
-    const { key: store, hooks = {} } = this.#options;
-    if (typeof store === "string") return undefined;
-    const { keys, ahead } = this.#ground;
-    const { current, next } = await store.read();
-    const inPlace = parseSigningKey(current);
-    // Only where a lost spool had announced it: it has its place already.
-    const waits = ahead !== undefined && ahead.vkey === inPlace.vkey && ahead.vkey !== keys.inForce.vkey;
-    if (!waits && next === undefined) return undefined;
-    const key = waits ? ahead : parseNext(next!, store.path, keys.name);
-    if (key.vkey !== keys.inForce.vkey) {
-      if (inPlace.vkey !== keys.inForce.vkey && !waits)
-        throw new ProxyError("bad_key", `${store.path} is not the key in force, ${keys.inForce.vkey}; restore it`);
-      if (keys.isChanging)
-        throw new ProxyError(
-          "bad_key",
-          "the log has not acknowledged the last change of the key yet; try again when it has",
-        );
-      if (this.#stopping) throw new ProxyError("shutting_down", "the proxy is being stopped");
-      if (this.#failure !== undefined) throw this.#failure;
-      this.#entry("source.key", this.#entries.keyMembers(key), [], 0);
-      keys.change(key, { epoch: this.epoch, next: this.#entries.next });
-    } else if (inPlace.vkey === key.vkey)
-      throw new ProxyError("bad_key", `${store.path}.next is the key in force already; remove it`);
-    await this.#settled();
-    if (this.#broken) throw this.#failure!;
-    // CRASH: the new key is in force and still stands in the file of the next one; the start switches the files.
-    this.#at("key.durable");
-    if (!waits) await store.advance(hooks);
-    // CRASH: the files are switched; the old key signs what is not submitted yet, up to the entry.
-    this.#at("key.switched");
-    // Acknowledged meanwhile, in a change whose files could not be switched at once.
-    if (!keys.isChanging) await store.forget();
-    return key.vkey;
-  }
-
-  /** The log has the entry: the key that it ended has nothing left to sign. */
-  async #forgetKey(): Promise<void> {
-    const { key: store } = this.#options;
-    if (typeof store === "string") return;
-    // Until the mark of it is durable, a start would submit the entry again, signed by that key.
-    await this.#settled();
-    if (this.#broken) return;
-    // CRASH: the old key is there and nothing needs it; the start removes it.
-    this.#at("key.acknowledged");
-    this.#ground.keys.forget();
-    await store.forget();
-    // CRASH: as after any other change of the spool.
-    this.#at("key.forgotten");
+    return this.#keyChange.change();
   }
 
   /**
@@ -296,9 +215,8 @@ export class Recorder {
   async stop(reason: "shutdown", timeoutMs: number): Promise<{ unsubmitted: number }> {
     if (this.#stopping) throw new Error("the recorder was already stopped");
     this.#stopping = true;
-    const { key } = this.#options;
     // The files of a change that was begun are switched before the process goes.
-    if (typeof key !== "string") await this.#keyChange;
+    await this.#keyChange.idle();
     if (!this.#broken) this.#intents.writeLazy();
     this.#seals += 1;
     this.#entry("source.stop", `"reason":"${reason}",${this.#entries.seal()}`, [], 0);
@@ -308,7 +226,7 @@ export class Recorder {
     this.#at("stop.stopped");
     await this.#submitter.stop(timeoutMs);
     await this.#pruner.idle();
-    await this.#keyChange;
+    await this.#keyChange.idle();
     await this.#settled();
     // CRASH: as above; the mark of what was acknowledged is durable.
     this.#at("stop.submitted");
@@ -321,16 +239,14 @@ export class Recorder {
       state: this.state,
       bytes: this.#depth(),
       maxBytes: this.#options.spool.maxBytes,
-      oldestAgeMs: this.#bounds.age(performance.now()),
+      oldestAgeMs: this.#condition.oldestAgeMs,
       entries: this.#entries.next,
       seals: this.#seals,
       openIntents: this.#intents.count,
       unsubmitted: this.#unsubmitted,
       acknowledged: this.#acknowledged,
       segments: this.#ground.segments.count,
-      commits: this.#commits,
-      commitMs: this.#commitMs,
-      slowestCommitMs: this.#slowestCommitMs,
+      ...this.#commit.stats,
       submitter: this.#submitter.stats,
     };
   }
@@ -354,12 +270,13 @@ export class Recorder {
     } catch (error) {
       this.#break(error);
     }
-    if (this.#failure !== undefined) {
+    const { failure } = this.#condition;
+    if (failure !== undefined) {
       await this.#end();
-      throw this.#failure;
+      throw failure;
     }
     this.#submitter.start();
-    this.#update();
+    this.#condition.update();
   }
 
   #entry(kind: string, members: string, disclosures: readonly Uint8Array[], intent: number): number {
@@ -378,6 +295,13 @@ export class Recorder {
     this.#sealer.sealed();
   }
 
+  #endKey(next: SigningKey): Place {
+    if (this.#stopping) throw new ProxyError("shutting_down", "the proxy is being stopped");
+    if (this.#condition.failure !== undefined) throw this.#condition.failure;
+    this.#entry("source.key", this.#entries.keyMembers(next), [], 0);
+    return { epoch: this.epoch, next: this.#entries.next };
+  }
+
   #writeIntent(intent: OpenIntent): number {
     this.#commit.begin().intent(intent.id, this.epoch, intent.kind, intent.members, intent.disclosures);
     return this.#commit.end(intent);
@@ -393,12 +317,9 @@ export class Recorder {
 
   #durable(ms: number, records: number): void {
     this.#options.onCommit?.(ms, records);
-    this.#commits += 1;
-    this.#commitMs += ms;
-    if (ms > this.#slowestCommitMs) this.#slowestCommitMs = ms;
-    if (this.#unsubmitted > 0) this.#bounds.wrote(this.#ground.segments.address, performance.now() - ms);
+    if (this.#unsubmitted > 0) this.#condition.wrote(this.#ground.segments.address, performance.now() - ms);
     this.#submitter.wake();
-    this.#update();
+    this.#condition.update();
   }
 
   #acknowledge(place: Place, entries: number): void {
@@ -408,37 +329,18 @@ export class Recorder {
     this.#commit.begin().acknowledged(place.epoch, place.next);
     // If the mark is lost, the entries are submitted once more. It is not worth a sync of its own.
     this.#commit.end(undefined, false);
-    const { keys } = this.#ground;
-    if (!keys.acknowledges(place) || this.#forgetting) return;
-    this.#forgetting = true;
-    const forgotten = this.#keyChange.then(() => this.#forgetKey());
-    this.#keyChange = forgotten.then(
-      () => {
-        this.#forgetting = false;
-        this.#options.onKey?.(`the log knows the source by the key ${keys.inForce.vkey}; the one before is removed`);
-      },
-      (error: unknown) => {
-        this.#forgetting = false;
-        if (!(error instanceof ProxyError)) throw error;
-        this.#options.onKey?.(`the key before is still there: ${error.code}: ${error.message}`);
-      },
-    );
+    this.#keyChange.acknowledged(place);
   }
 
   #dealtWith(address: number): void {
     if (address <= this.#pruner.through) return;
-    this.#bounds.acknowledged(address);
+    this.#condition.dealtWith(address);
     this.#pruner.advance(address);
-    this.#update();
+    this.#condition.update();
   }
 
   #depth(): number {
     return this.#ground.segments.address + this.#commit.pendingBytes - this.#pruner.through + this.#intents.reserved;
-  }
-
-  #update(): void {
-    if (this.#bounds.update(this.#depth(), performance.now()) && this.#failure === undefined)
-      this.#options.onState?.(this.#bounds.state);
   }
 
   /** Resolves when everything so far is durable, or never will be. */
@@ -461,18 +363,12 @@ export class Recorder {
     this.#commit.fail();
     this.#sealer.stop();
     this.#intents.stop();
-    this.#fail(error instanceof ProxyError ? error : spoolError(error));
+    this.#condition.fail(error instanceof ProxyError ? error : spoolError(error));
     for (const settle of this.#onBroken) settle();
   }
 
-  #fail(error: ProxyError): void {
-    const first = this.#failure === undefined;
-    this.#failure ??= error;
-    if (first) this.#options.onState?.("failed", error);
-  }
-
   async #end(): Promise<void> {
-    clearInterval(this.#watch);
+    this.#condition.stop();
     this.#intents.stop();
     this.#sealer.stop();
     await this.#ground.close();
@@ -481,44 +377,4 @@ export class Recorder {
   #at(point: CrashPoint): void {
     this.#options.hooks?.at?.(point);
   }
-}
-
-function parseNext(line: string, path: string, name: string): SigningKey {
-  const key = parseSigningKey(line);
-  if (key.name === name) return key;
-  throw new ProxyError("bad_key", `${path}.next is a key of ${key.name}, not of ${name}; make one with rotate-key`);
-}
-
-interface Backlog {
-  readonly segment: number;
-  readonly offset: number;
-  /** Of the first batch with an entry that the log has not acknowledged. */
-  readonly address: number;
-  /** In front of the first entry that is read. */
-  readonly before: ChainPlace;
-  /** Up to which address entries wait, and since when by the monotonic clock. */
-  readonly waiting: readonly { readonly through: number; readonly since: number }[];
-}
-
-/** What an earlier run left to be submitted. */
-function backlog({ segments, scan, head }: Ground): Backlog {
-  const batches = scan?.unacknowledged ?? [];
-  const addressOf = (segment: number, offset: number): number => segments.get(segment)!.base + offset - SEGMENT_HEAD;
-  const now = performance.now();
-  const wall = nowMicros();
-  const waiting = batches.map(({ segment, end, micros }) => ({
-    through: addressOf(segment, end),
-    since: now - Math.max(0, wall - micros) / 1000,
-  }));
-  const first = batches[0];
-  if (first === undefined)
-    return {
-      segment: segments.current.number,
-      offset: SEGMENT_HEAD,
-      address: segments.address,
-      before: head,
-      waiting,
-    };
-  const { segment, offset, before } = first;
-  return { segment, offset, address: addressOf(segment, offset), before, waiting };
 }

@@ -4,6 +4,7 @@ import { SQLSTATE } from "../errors.ts";
 import type { Shown } from "../receipts/index.ts";
 import type { Analyzer } from "../statements/index.ts";
 import { rowsOf } from "../wire/backend.ts";
+import type { Members } from "./actor.ts";
 import {
   type Execution,
   intentMembers,
@@ -27,7 +28,7 @@ export interface Surroundings {
   /** RFC 3339 timestamp of now. */
   readonly clock: () => string;
   /** The members that say who and from where, and the disclosures that belong to them. */
-  who(): { readonly members: string; readonly disclosures: readonly Uint8Array[] };
+  actor(): Members;
   /** The member that says whom the client claims to work for, behind a comma; empty without such. */
   claimed(sql: Buffer | undefined): string;
   /** Whether text in this session is UTF-8 (client_encoding UTF8 or SQL_ASCII). */
@@ -125,8 +126,8 @@ export class Ledger {
 
   #intentText(execution: Execution): { readonly members: string; readonly disclosures: Uint8Array[] } {
     const { subject, parameters } = execution;
-    const who = this.#around.who();
-    const disclosures = [...who.disclosures];
+    const actor = this.#around.actor();
+    const disclosures = [...actor.disclosures];
     let sql: Member | undefined;
     if (subject.sql !== undefined) {
       sql = this.#around.values.bytesMember("sql", subject.sql, subject.sql.length, (raw) =>
@@ -135,7 +136,7 @@ export class Ledger {
       if (sql.disclosure !== undefined) disclosures.push(sql.disclosure);
     }
     if (parameters?.member.disclosure !== undefined) disclosures.push(parameters.member.disclosure);
-    const members = intentMembers(`${who.members}${this.#around.claimed(subject.commented)}`, execution, sql);
+    const members = intentMembers(`${actor.members}${this.#around.claimed(subject.commented)}`, execution, sql);
     return { members, disclosures };
   }
 

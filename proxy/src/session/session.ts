@@ -16,14 +16,15 @@ import {
   parseParameterStatus,
   parseSaslMechanism,
 } from "../wire/backend.ts";
-import { MAX_NAME_BYTES, type Startup } from "../wire/startup.ts";
+import type { Startup } from "../wire/startup.ts";
+import { Actor, type Authenticated, hostOf, type Seen, shortEnough } from "./actor.ts";
 import type { Execution } from "./execution.ts";
 import { Gate } from "./gate.ts";
 import type { Written } from "./ledger.ts";
 import type { Policy } from "./policy.ts";
 import type { Phase } from "./table.ts";
 import { Tracker } from "./tracker.ts";
-import type { Member, Values } from "./values.ts";
+import type { Values } from "./values.ts";
 import type { Watch } from "./watch.ts";
 
 export type EndReason =
@@ -58,9 +59,7 @@ export interface Shared {
 
 /** What a session is told by, and tells to, whoever stands for its server. */
 export interface ServerEnd {
-  readonly who?:
-    | { readonly auth: string; readonly identity: string | undefined; readonly groups: readonly string[] }
-    | undefined;
+  readonly who?: Authenticated | undefined;
   readonly tls?: boolean;
   readonly unbound?: boolean;
   readonly attempts?: number;
@@ -94,18 +93,13 @@ export class Session {
   #key: { readonly pid: number; readonly key: Buffer } | undefined;
   readonly #shared: Shared;
   readonly #nextId: () => string;
-  readonly #address: Member;
-  readonly #disclosures: readonly Uint8Array[];
-  #auth = "trust";
+  readonly #actor: Actor;
   /** What the server asked the client for last. */
   #asked: AuthenticationRequest["kind"] | undefined;
   #protocol: string;
   #serverVersion: string | undefined;
-  #application: string | undefined;
-  #role: string;
   #utf8 = true;
   #standardStrings = true;
-  #who: { readonly members: string; readonly disclosures: readonly Uint8Array[] } | undefined;
   #start = "";
   #startedAt = 0;
   #refused = false;
@@ -117,21 +111,20 @@ export class Session {
     this.startup = startup;
     this.address = address;
     this.#protocol = startup.protocol;
-    this.#role = startup.user;
-    this.#application = shortEnough(startup.parameters.get("application_name"));
     this.#nextId = nextId;
-    this.#address = shared.values.member("client.address", address, Buffer.byteLength(address));
-    this.#disclosures = this.#address.disclosure === undefined ? [] : [this.#address.disclosure];
+    const seen = (): Seen => ({ authenticated: this.backend.who, encryption: this.encryption });
+    const actor = new Actor(startup, address, shared.values, seen, shared.identity);
+    this.#actor = actor;
     const host = hostOf(address);
     this.access =
       shared.access === undefined
         ? undefined
         : new SessionAccess(shared.access, () => ({
             user: startup.user,
-            groups: this.backend.who?.groups ?? [],
-            auth: this.backend.who?.auth ?? this.#auth,
+            groups: actor.groups,
+            auth: actor.method,
             host,
-            application: this.#application ?? "",
+            application: actor.application ?? "",
             database: startup.database,
           }));
     this.tracker = new Tracker({
@@ -140,8 +133,8 @@ export class Session {
       values: shared.values,
       policy: shared.policy,
       clock: shared.clock,
-      who: () => this.#identity(),
-      claimed: (sql) => shared.identity?.claimed(this.#application, this.#utf8 ? sql : undefined) ?? "",
+      actor: () => actor.ofStatements(this.id),
+      claimed: (sql) => actor.claimed(this.#utf8 ? sql : undefined),
       utf8: () => this.#utf8,
       standardStrings: () => this.#standardStrings,
       gate: this.access === undefined ? undefined : new Gate(this.access),
@@ -160,7 +153,7 @@ export class Session {
 
   /** The name the client gave its application, as last reported. */
   get application(): string | undefined {
-    return this.#application;
+    return this.#actor.application;
   }
 
   /** The server's key for cancel requests, once it is known. */
@@ -181,7 +174,7 @@ export class Session {
   authentication(message: Buffer): void {
     const request = parseAuthentication(message);
     if (request.kind === "ok") this.phase = "starting";
-    else if (request.kind === "method") this.#auth = request.name;
+    else if (request.kind === "method") this.#actor.auth = request.name;
     this.#asked = request.kind;
   }
 
@@ -194,7 +187,7 @@ export class Session {
     if (this.#asked !== "sasl") return;
     const mechanism = parseSaslMechanism(message).toLowerCase();
     if (this.backend.unbound === true && expectsNoBinding(message)) throw new ProxyError("channel_binding", UNBOUND);
-    this.#auth = mechanism === "scram-sha-256" || mechanism === "scram-sha-256-plus" ? mechanism : "other:10";
+    this.#actor.auth = mechanism === "scram-sha-256" || mechanism === "scram-sha-256-plus" ? mechanism : "other:10";
     this.#asked = "step";
   }
 
@@ -214,16 +207,14 @@ export class Session {
         this.#serverVersion = shortEnough(value);
         break;
       case "application_name":
-        this.#application = value === "" ? undefined : shortEnough(value);
-        this.#who = undefined;
+        this.#actor.application = value;
         this.access?.changed();
         break;
       case "session_authorization":
         if (shortEnough(value) === undefined) {
           throw new ProxyError("protocol_violation", "the server reported a role name that cannot be one");
         }
-        this.#role = value;
-        this.#who = undefined;
+        this.#actor.role = value;
         break;
       case "search_path":
         this.access?.searchPath(value);
@@ -254,8 +245,8 @@ export class Session {
     const server = `"server":${JSON.stringify({ version: this.#serverVersion, pid, host, tls })}`;
     const tries = attempts > 1 ? `,"attempts":${attempts}` : "";
     const settings = settingsOf(this.startup);
-    const members = `${this.#subject()},${this.#client()},${server},"protocol":"${this.#protocol}"${settings}${tries}`;
-    this.#gate = this.#shared.recorder.record("session.start", members, this.#disclosures);
+    const members = `${this.#actor.subject(this.id)},${this.#actor.client()},${server},"protocol":"${this.#protocol}"${settings}${tries}`;
+    this.#gate = this.#shared.recorder.record("session.start", members, this.#actor.disclosures);
     this.#shared.watch?.started(this);
   }
 
@@ -289,10 +280,11 @@ export class Session {
     const error = values.member("error", text, Buffer.byteLength(text));
     const { user, database } = this.startup;
     const members =
-      `"actor":{"login":${JSON.stringify(user)}},"database":${JSON.stringify(database)},${this.#client()}` +
+      `"actor":{"login":${JSON.stringify(user)}},"database":${JSON.stringify(database)},${this.#actor.client()}` +
       `,"by":"${by}","sqlstate":"${sqlstate}","error":${error.json}`;
-    const disclosures = error.disclosure === undefined ? this.#disclosures : [...this.#disclosures, error.disclosure];
-    this.#gate = recorder.record("access.refused", members, disclosures);
+    const { disclosures } = this.#actor;
+    const all = error.disclosure === undefined ? disclosures : [...disclosures, error.disclosure];
+    this.#gate = recorder.record("access.refused", members, all);
     this.#shared.watch?.refused(this, by, sqlstate, code);
     return this.#gate;
   }
@@ -309,7 +301,7 @@ export class Session {
     const { pins = [] } = this.backend;
     this.#shared.recorder.record(
       "session.end",
-      `${this.#subject()},"start":"${this.#start}","duration_us":${duration},"statements":${statements},"failed":${failed}` +
+      `${this.#actor.subject(this.id)},"start":"${this.#start}","duration_us":${duration},"statements":${statements},"failed":${failed}` +
         `,"rows":${rows},"bytes_in":${bytesIn},"bytes_out":${bytesOut}` +
         `${pins.length === 0 ? "" : `,"pins":${JSON.stringify(pins)}`},"reason":"${reason}"`,
       [],
@@ -322,46 +314,7 @@ export class Session {
     if (what === "vitrine.receipt") return last === undefined ? undefined : recorder.receipt(last.seq, last.leaf);
     const { user, database } = this.startup;
     const { source, epoch } = recorder;
-    return JSON.stringify({ session: this.id, source, epoch, login: user, identity: this.#person(), database });
-  }
-
-  #subject(): string {
-    const { user, database } = this.startup;
-    const { who } = this.backend;
-    const { auth, by, groups } = who === undefined ? { auth: this.#auth } : { ...who, by: "proxy" };
-    const some = groups === undefined || groups.length === 0 ? undefined : groups;
-    const actor = `"actor":${JSON.stringify({ login: user, auth, by, identity: this.#person(), groups: some })}`;
-    return `"session":"${this.id}",${actor},"database":${JSON.stringify(database)}`;
-  }
-
-  /** Who stands behind the login, as far as that was authenticated. */
-  #person(): string | undefined {
-    const known = this.backend.who?.identity;
-    if (known !== undefined) return known;
-    const names = this.encryption?.certificate?.names;
-    const certificate = [
-      ...(names?.commonName === undefined ? [] : [names.commonName]),
-      ...(names?.alternatives ?? []),
-    ];
-    return this.#shared.identity?.authenticated({ login: this.startup.user, certificate });
-  }
-
-  #client(): string {
-    const application = this.#application === undefined ? "" : `,"application":${JSON.stringify(this.#application)}`;
-    const digest = this.encryption?.certificate?.digest;
-    const shown = digest === undefined ? "" : `,"certificate":"${digest}"`;
-    return `"client":{"address":${this.#address.json}${application},"tls":${this.encryption !== undefined}${shown}}`;
-  }
-
-  /** The same for every statement until a reported parameter changes, so made once. */
-  #identity(): { readonly members: string; readonly disclosures: readonly Uint8Array[] } {
-    if (this.#who === undefined) {
-      const role = this.#role === this.startup.user || this.#role === "" ? "" : `,"role":${JSON.stringify(this.#role)}`;
-      const application = this.#application === undefined ? "" : `,"application":${JSON.stringify(this.#application)}`;
-      const members = `${this.#subject()}${role},"client":{"address":${this.#address.json}${application}}`;
-      this.#who = { members, disclosures: this.#disclosures };
-    }
-    return this.#who;
+    return JSON.stringify({ session: this.id, source, epoch, login: user, identity: this.#actor.person(), database });
   }
 }
 
@@ -377,15 +330,4 @@ function settingsOf({ parameters }: Startup): string {
   if (json.length <= MAX_SETTINGS) return `,"settings":${json}`;
   const sha256 = createHash("sha256").update(json).digest("hex");
   return `,"settings":${JSON.stringify({ bytes: Buffer.byteLength(json), sha256 })}`;
-}
-
-/** @returns the IP address in `host:port`; undefined where there is none */
-export function hostOf(address: string): string | undefined {
-  const host = /^(?:\[(.*)\]|([^:]*)):\d+$/.exec(address);
-  return host?.[1] ?? host?.[2];
-}
-
-/** The server's own names have 63 bytes. One that is much longer would not fit an entry, and means nothing to it. */
-function shortEnough(name: string | undefined): string | undefined {
-  return name === undefined || Buffer.byteLength(name) > MAX_NAME_BYTES ? undefined : name;
 }
