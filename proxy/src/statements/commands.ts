@@ -1,6 +1,5 @@
 /** Every command of PostgreSQL's grammar: its tag, its class, and where in its tree relations and functions stand. */
 import { modify, modifyWhere, select } from "./query.ts";
-import type { Scope } from "./scope.ts";
 import { CLASSES, type StatementClass } from "./statement.ts";
 import { ADMIN_TYPES, objectTag } from "./tags.ts";
 import { constant, type Nodes, strings } from "./tree.ts";
@@ -18,14 +17,7 @@ import {
   truncate,
   unnamed,
 } from "./visits.ts";
-import type { Walk } from "./walk.ts";
-
-export interface Command<T> {
-  readonly tag: string | ((node: T) => string);
-  readonly class: StatementClass | ((node: T) => StatementClass);
-  /** Left out: all children are visited. A RangeVar that is a field of its own is a target. */
-  readonly visit?: (walk: Walk, node: T, scope: Scope | undefined) => void;
-}
+import type { Command } from "./walk.ts";
 
 type Commands = { readonly [K in keyof Nodes as K extends `${string}Stmt` ? K : never]?: Command<Nodes[K]> };
 
@@ -76,7 +68,7 @@ function alterTableClass(node: Nodes["AlterTableStmt"]): StatementClass {
     : "ddl";
 }
 
-export const COMMANDS: Commands = {
+const COMMANDS: Commands = {
   SelectStmt: { tag: "SELECT", class: "read", visit: select },
   InsertStmt: { tag: "INSERT", class: "write", visit: modify },
   UpdateStmt: { tag: "UPDATE", class: "write", visit: modifyWhere },
@@ -364,4 +356,9 @@ function transactionTag(node: Nodes["TransactionStmt"]): string {
     default:
       return (node.kind ?? "UNKNOWN").replace("TRANS_STMT_", "").replace("_", " ");
   }
+}
+
+/** @param type of a node, such as `SelectStmt` @returns undefined for what is no statement, or none that is known */
+export function commandOf(type: string): Command<object> | undefined {
+  return Object.hasOwn(COMMANDS, type) ? (COMMANDS[type as keyof Commands] as Command<object>) : undefined;
 }

@@ -1,5 +1,5 @@
 /** The facts of one parsed statement. */
-import { COMMANDS, type Command } from "./commands.ts";
+import { commandOf } from "./commands.ts";
 import { sessionEffect } from "./session-effect.ts";
 import type { Facts } from "./statement.ts";
 import type { Nodes } from "./tree.ts";
@@ -12,9 +12,9 @@ import { Walk } from "./walk.ts";
 export function factsOf(statement: unknown): Facts {
   const node = statement as Partial<Nodes>;
   const type = Object.keys(node)[0] ?? "";
-  const command = COMMANDS[type as keyof typeof COMMANDS] as Command<object> | undefined;
+  const command = commandOf(type);
   const content = (statement as Record<string, object>)[type] ?? {};
-  const walk = new Walk();
+  const walk = new Walk(commandOf);
   walk.node(type, content, undefined);
 
   let inner: Facts | undefined;

@@ -1,6 +1,5 @@
 /** One walk over a statement's tree, in which its relations, functions and effects are collected. */
 import { OPERATORS, TYPES } from "./builtins.ts";
-import { COMMANDS, type Command } from "./commands.ts";
 import { callEffect } from "./function-effects.ts";
 import { isCte, type Scope } from "./scope.ts";
 import { qualifiedName, SEQUENCE_FUNCTIONS, writtenArgument } from "./sequence-calls.ts";
@@ -13,6 +12,14 @@ import { type Nodes, PLAIN_NODES, strings, written } from "./tree.ts";
  */
 export type Mode = "run" | "define" | "plan";
 
+/** What is said of a statement of one type, a node of shape T, and how it is walked over. */
+export interface Command<T> {
+  readonly tag: string | ((node: T) => string);
+  readonly class: StatementClass | ((node: T) => StatementClass);
+  /** Left out: all children are visited. A RangeVar that is a field of its own is a target. */
+  readonly visit?: (walk: Walk, node: T, scope: Scope | undefined) => void;
+}
+
 type Handler = (walk: Walk, node: never, scope: Scope | undefined) => void;
 
 const RANK: Readonly<Record<StatementClass, number>> = Object.fromEntries(
@@ -21,6 +28,7 @@ const RANK: Readonly<Record<StatementClass, number>> = Object.fromEntries(
 
 export class Walk {
   mode: Mode = "run";
+  readonly #commandOf: (type: string) => Command<object> | undefined;
   #rank = 0;
   #partial = false;
   #unseen = false;
@@ -32,6 +40,11 @@ export class Walk {
   readonly #relations: Map<string, Relation> = new Map();
   readonly #functions: Set<string> = new Set();
   readonly #effectful: Set<string> = new Set();
+
+  /** @param commandOf what is known of a type of statement */
+  constructor(commandOf: (type: string) => Command<object> | undefined) {
+    this.#commandOf = commandOf;
+  }
 
   raise(effect: StatementClass): void {
     if (RANK[effect] > this.#rank) this.#rank = RANK[effect];
@@ -87,7 +100,7 @@ export class Walk {
       expression(this, node as never, scope);
       return;
     }
-    const command = COMMANDS[type as keyof typeof COMMANDS] as Command<object> | undefined;
+    const command = this.#commandOf(type);
     if (command !== undefined) {
       if (this.mode !== "plan") this.raise(typeof command.class === "function" ? command.class(node) : command.class);
       if (command.visit === undefined) this.visit(node, scope);
