@@ -1,6 +1,6 @@
 import type { Facts, StatementClass } from "../statements/index.ts";
 import { fits, type Name } from "./patterns.ts";
-import { type SearchPath, schemasOf, splitFunction } from "./resolve.ts";
+import { factsUnder, type SearchPath, schemasOf, splitFunction } from "./resolve.ts";
 import type { Action, Rule, RuleSet, What, Who } from "./rules.ts";
 
 /** Whom rules are asked about. */
@@ -52,7 +52,8 @@ export function matchSubject(rule: Rule, set: RuleSet, subject: Subject): Match 
 }
 
 /** An allow rule must cover all that a statement does; a deny or observe rule matches if any of it is named. */
-export function matchStatement(action: Action, what: What, facts: Facts, path: SearchPath): Match {
+export function matchStatement(action: Action, what: What, read: Facts, path: SearchPath): Match {
+  const facts = factsUnder(path, read);
   const { classes } = what;
   if (classes !== undefined ? !classes.has(facts.class) : action === "allow" && facts.class === "unknown") {
     return not(`not for class ${facts.class}`);

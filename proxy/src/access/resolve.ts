@@ -1,3 +1,4 @@
+import { CLASSES, type Facts } from "../statements/index.ts";
 import { splitName } from "./patterns.ts";
 
 /** Which schemas a name without one may be in. */
@@ -42,4 +43,19 @@ export function schemasOf(
 export function splitFunction(text: string): { readonly schema: string | undefined; readonly name: string } {
   const parts = splitName(text) ?? [text];
   return { schema: parts.at(-2), name: parts.at(-1)! };
+}
+
+/**
+ * What a statement does under a path. Where another schema is searched before pg_catalog, a function without a schema may
+ * be one of that schema's under a name of PostgreSQL's.
+ */
+export function factsUnder(path: SearchPath, facts: Facts): Facts {
+  if (path === undefined || path.indexOf("pg_catalog") < 1) return facts;
+  const hidden = facts.functions.filter((call) => splitFunction(call).schema === undefined);
+  if (hidden.length === 0) return facts;
+  return {
+    ...facts,
+    class: CLASSES.indexOf(facts.class) < CLASSES.indexOf("function") ? "function" : facts.class,
+    effectful: [...new Set([...facts.effectful, ...hidden])].sort(),
+  };
 }

@@ -39,6 +39,15 @@ const objectClass = (type: string | undefined): StatementClass => {
 const isRoleSetting = (name: string | undefined): boolean =>
   ["role", "session_authorization"].includes((name ?? "").toLowerCase());
 
+/** With a schema before pg_catalog, PostgreSQL's own names may be somebody's: the text no longer says what is called. */
+const shadows = ({ name, args = [] }: Nodes["VariableSetStmt"]): boolean =>
+  (name ?? "").toLowerCase() === "search_path" && args.map(constant).indexOf("pg_catalog") > 0;
+
+function settingClass(node: Nodes["VariableSetStmt"]): StatementClass {
+  if (isRoleSetting(node.name)) return "role";
+  return shadows(node) ? "admin" : "session";
+}
+
 /** Whatever is not surely off counts as on; the server takes the last of several. */
 function isAnalyze(options: readonly unknown[] | undefined): boolean {
   return option(options, "analyze").some(({ arg }) => {
@@ -131,7 +140,7 @@ const COMMANDS: Commands = {
   TransactionStmt: { tag: transactionTag, class: "session" },
   VariableSetStmt: {
     tag: (node) => (node.kind?.startsWith("VAR_RESET") ? "RESET" : "SET"),
-    class: (node) => (isRoleSetting(node.name) ? "role" : "session"),
+    class: settingClass,
     visit: nothing,
   },
   VariableShowStmt: session("SHOW"),

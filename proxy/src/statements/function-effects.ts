@@ -73,3 +73,13 @@ export function callEffect(name: readonly string[]): CallEffect {
   if (EXTENSION_ADMIN.test(last)) return ADMIN;
   return SOMEBODYS;
 }
+
+/** A name that is a function's without effect, if it is a function's in pg_catalog. */
+export function hasNoEffect(name: string): boolean {
+  return EFFECTLESS_FUNCTIONS.has(name);
+}
+
+/** A name that, as a function's, would do something known: one of PostgreSQL's, or of an extension's. */
+export function isEffectful(name: string): boolean {
+  return EFFECTFUL_FUNCTIONS.has(name) || EXTENSION_RUNS_STRINGS.test(name) || EXTENSION_ADMIN.test(name);
+}

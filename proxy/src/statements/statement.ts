@@ -94,8 +94,8 @@ export interface Facts {
   readonly unseen: boolean;
   /**
    * The text is a query of class `read` without a locking clause, and every function, operator and type in it is one of
-   * PostgreSQL's own, by name. What cannot be seen in a text: views, row security, a function called in the notation of
-   * a column (`t.f`), and functions behind PostgreSQL's names (a search_path that puts another schema before pg_catalog,
+   * PostgreSQL's own, by name. What cannot be seen in a text: views, row security, a function of somebody's called in the
+   * notation of a column (`t.f`), and functions behind PostgreSQL's names (a search_path that puts another schema before pg_catalog,
    * an overload for a type of one's own).
    */
   readonly provenRead: boolean;

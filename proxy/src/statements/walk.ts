@@ -1,6 +1,7 @@
 /** One walk over a statement's tree, in which its relations, functions and effects are collected. */
+import { type Attribute, attributeOf } from "./attributes.ts";
 import { OPERATORS, TYPES } from "./builtins.ts";
-import { callEffect } from "./function-effects.ts";
+import { callEffect, hasNoEffect, isEffectful } from "./function-effects.ts";
 import { isCte, type Scope } from "./scope.ts";
 import { qualifiedName, SEQUENCE_FUNCTIONS, writtenArgument } from "./sequence-calls.ts";
 import { type Access, CLASSES, type Facts, type Relation, type StatementClass } from "./statement.ts";
@@ -150,6 +151,18 @@ export class Walk {
     this.#effectOf(effect);
   }
 
+  /** `x.f` is a column of `x`, or a call `f(x)`; of PostgreSQL's own functions it is known which do something. */
+  attribute(name: string | undefined, possible: Attribute): void {
+    if (name === undefined) return;
+    if (hasNoEffect(name)) {
+      // `count` and `name` are columns everywhere; nobody calls a column so.
+      if (possible === "function" || /^(?:pg|lo)_/.test(name)) this.mention([name]);
+    } else if (possible === "function" || isEffectful(name)) {
+      this.call([name]);
+      this.partial();
+    } else if (possible === "either") this.partial();
+  }
+
   /** A function that is named, but not called by this statement. */
   mention(name: readonly string[]): void {
     if (name.length > 0) this.#functions.add(written(name));
@@ -242,7 +255,16 @@ function sequence(walk: Walk, name: string, call: Nodes["FuncCall"]): void {
 
 const EXPRESSIONS: Readonly<Record<string, Handler>> = {
   A_Const: nothing,
-  ColumnRef: nothing,
+  ColumnRef: (walk, node: Nodes["ColumnRef"]) => {
+    // A name alone is a column; the last of several may be a function of what stands before it.
+    if ((node.fields?.length ?? 0) > 1) walk.attribute(strings(node.fields?.slice(-1))[0], "column");
+  },
+  A_Indirection: (walk, node: Nodes["A_Indirection"], scope) => {
+    const possible = attributeOf(node.arg);
+    for (const item of node.indirection ?? []) walk.attribute(strings([item])[0], possible);
+    walk.visit(node.arg, scope);
+    walk.visit(node.indirection, scope);
+  },
   ParamRef: nothing,
   String: nothing,
   RangeVar: (walk, node: Nodes["RangeVar"], scope) => {
