@@ -1,23 +1,18 @@
 import { createHash } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
-import { isMap, isScalar, LineCounter, parseDocument, type YAMLMap } from "yaml";
-import { AUTH_KEYS, type AuthSettings, authSettings, parseAuthRules, parseUpstreamAuth } from "./auth/index.ts";
-import { CONSOLE_KEYS, type ConsoleSettings, consoleSettings } from "./console/index.ts";
+import { type AuthSettings, authSettings } from "./auth/index.ts";
+import { parseValues } from "./config-file.ts";
+import { bad, CONFIG_KEYS } from "./config-keys.ts";
+import { type ConsoleSettings, consoleSettings } from "./console/index.ts";
 import { ProxyError } from "./errors.ts";
-import { type IdentityRule, parseIdentityRules } from "./identity/index.ts";
-import { FORMATS, type Format, LEVELS, type Level } from "./lines/index.ts";
-import { POOL_KEYS, type PoolSettings, poolSettings } from "./pool/index.ts";
-import { DURABILITIES, type Durability } from "./session/policy.ts";
-import { SEALABLE, type SealableName } from "./session/values.ts";
-import {
-  type ClientTlsSettings,
-  clientTlsSettings,
-  type ServerTlsSettings,
-  serverTlsSettings,
-  TLS_KEYS,
-} from "./tls/index.ts";
-import { type BreakerSettings, parseUpstreamUrl, type RetrySettings, type Upstream } from "./upstream/index.ts";
+import type { IdentityRule } from "./identity/index.ts";
+import type { Format, Level } from "./lines/index.ts";
+import { type PoolSettings, poolSettings } from "./pool/index.ts";
+import type { Durability } from "./session/policy.ts";
+import type { SealableName } from "./session/values.ts";
+import { type ClientTlsSettings, clientTlsSettings, type ServerTlsSettings, serverTlsSettings } from "./tls/index.ts";
+import type { BreakerSettings, RetrySettings, Upstream } from "./upstream/index.ts";
 
 export interface ProxyConfig {
   /** Where it was read from. */
@@ -66,80 +61,6 @@ export interface ProxyConfig {
   readonly digest: string;
 }
 
-type Kind =
-  | "string"
-  | "integer"
-  | "address"
-  | "url"
-  | "upstream"
-  | "durability"
-  | "sealed"
-  | "choice"
-  | "boolean"
-  | "names"
-  | "identity"
-  | "auth"
-  | "upstream_auth";
-
-export interface ConfigKey {
-  readonly path: string;
-  readonly kind: Kind;
-  readonly default: string | number | boolean | readonly string[] | undefined;
-  readonly required?: true;
-  readonly minimum?: number;
-  readonly choices?: readonly string[];
-}
-
-/** What Node's timers can count. */
-const MAX_TIMER_MS = 2_147_483_647;
-
-/** Every key of the configuration file: the manual's table is held against this list by a test. */
-export const CONFIG_KEYS: readonly ConfigKey[] = [
-  { path: "listen", kind: "address", default: "127.0.0.1:6432" },
-  { path: "status", kind: "address", default: undefined },
-  { path: "upstream", kind: "upstream", default: undefined, required: true },
-  { path: "log.url", kind: "url", default: undefined, required: true },
-  { path: "log.vkey", kind: "string", default: undefined, required: true },
-  { path: "log.level", kind: "choice", choices: LEVELS, default: "info" },
-  { path: "log.format", kind: "choice", choices: FORMATS, default: "text" },
-  { path: "source.key", kind: "string", default: undefined, required: true },
-  { path: "spool.dir", kind: "string", default: undefined, required: true },
-  { path: "record", kind: "string", default: undefined },
-  { path: "rules", kind: "string", default: undefined },
-  { path: "spool.max_bytes", kind: "integer", default: 268_435_456, minimum: 16_777_216 },
-  { path: "spool.max_age_s", kind: "integer", default: 900, minimum: 1 },
-  { path: "durability.reads", kind: "durability", default: "before-result" },
-  { path: "durability.others", kind: "durability", default: "before-execute" },
-  { path: "durability.window_ms", kind: "integer", default: 200, minimum: 1 },
-  { path: "sealed", kind: "sealed", default: [...SEALABLE] },
-  { path: "identity", kind: "identity", default: undefined },
-  { path: "limits.clients", kind: "integer", default: 1000, minimum: 1 },
-  { path: "limits.statement_bytes", kind: "integer", default: 67_108_864, minimum: 1024 },
-  { path: "limits.disclosure_bytes", kind: "integer", default: 8_388_608, minimum: 1024 },
-  { path: "limits.login_timeout_ms", kind: "integer", default: 60_000, minimum: 1 },
-  { path: "limits.connect_timeout_ms", kind: "integer", default: 10_000, minimum: 1 },
-  { path: "limits.drain_timeout_ms", kind: "integer", default: 10_000, minimum: 0 },
-  { path: "limits.logins", kind: "integer", default: 1000, minimum: 1 },
-  { path: "limits.idle_timeout_ms", kind: "integer", default: 0, minimum: 0 },
-  { path: "limits.idle_in_transaction_ms", kind: "integer", default: 0, minimum: 0 },
-  { path: "limits.statement_timeout_ms", kind: "integer", default: 0, minimum: 0 },
-  { path: "workers", kind: "integer", default: 1, minimum: 1 },
-  { path: "retry.attempts", kind: "integer", default: 3, minimum: 1 },
-  { path: "retry.backoff_ms", kind: "integer", default: 50, minimum: 1 },
-  { path: "retry.max_backoff_ms", kind: "integer", default: 1000, minimum: 1 },
-  { path: "retry.deadline_ms", kind: "integer", default: 10_000, minimum: 1 },
-  { path: "retry.budget_percent", kind: "integer", default: 20, minimum: 0 },
-  { path: "retry.reserve", kind: "integer", default: 10, minimum: 0 },
-  { path: "retry.read_bytes", kind: "integer", default: 65_536, minimum: 0 },
-  { path: "breaker.failures", kind: "integer", default: 5, minimum: 1 },
-  { path: "breaker.open_ms", kind: "integer", default: 1000, minimum: 1 },
-  { path: "breaker.avoid_ms", kind: "integer", default: 10_000, minimum: 0 },
-  ...AUTH_KEYS,
-  ...POOL_KEYS,
-  ...CONSOLE_KEYS,
-  ...TLS_KEYS,
-];
-
 /**
  * Reads and checks a configuration file (YAML). Paths in it are relative to the file.
  * @throws ProxyError `bad_config`, with the line and column of what is wrong
@@ -155,26 +76,7 @@ export async function readProxyConfig(path: string): Promise<ProxyConfig> {
 }
 
 export async function parseProxyConfig(text: string, path: string): Promise<ProxyConfig> {
-  const lines = new LineCounter();
-  const document = parseDocument(text, { lineCounter: lines, uniqueKeys: true });
-  const at = (offset: number): string => {
-    const { line, col } = lines.linePos(offset);
-    return `${path}:${line}:${col}`;
-  };
-  const problem = document.errors[0];
-  if (problem !== undefined) throw bad(at(problem.pos[0]), problem.message.split("\n")[0] ?? "not YAML");
-  if (!isMap(document.contents)) throw bad(at(0), "the file must be a map of keys");
-  const given = new Map<string, { value: unknown; where: string }>();
-  flatten(document.contents, "", at, given);
-  const values = new Map<string, unknown>();
-  for (const key of CONFIG_KEYS) {
-    const entry = given.get(key.path);
-    given.delete(key.path);
-    if (entry === undefined && key.required) throw bad(path, `the key "${key.path}" is missing`);
-    values.set(key.path, entry === undefined ? convertDefault(key) : convert(key, entry.value, entry.where));
-  }
-  for (const [name, { where }] of given) throw bad(where, `there is no key "${name}"`);
-  return build(values, path);
+  return build(parseValues(text, path), path);
 }
 
 /** What one configuration becomes when another is read while it is in force. */
@@ -293,91 +195,10 @@ function plain(_: string, value: unknown): unknown {
   return value instanceof Map ? [...value] : value;
 }
 
-function flatten(
-  map: YAMLMap,
-  prefix: string,
-  at: (offset: number) => string,
-  into: Map<string, { value: unknown; where: string }>,
-): void {
-  for (const { key, value } of map.items) {
-    const where = at((isScalar(key) ? key.range?.[0] : undefined) ?? 0);
-    if (!isScalar(key) || typeof key.value !== "string") throw bad(where, "a key must be a name");
-    const name = `${prefix}${key.value}`;
-    if (isMap(value) && CONFIG_KEYS.some(({ path }) => path.startsWith(`${name}.`)))
-      flatten(value, `${name}.`, at, into);
-    else into.set(name, { value: (value as { toJSON?(): unknown } | null)?.toJSON?.() ?? null, where });
-  }
-}
-
-function convertDefault(key: ConfigKey): unknown {
-  return key.default === undefined ? undefined : convert(key, key.default, "default");
-}
-
-function convert(key: ConfigKey, value: unknown, where: string): unknown {
-  const wrong = (wanted: string): ProxyError => bad(where, `"${key.path}" must be ${wanted}`);
-  switch (key.kind) {
-    case "string":
-      if (typeof value !== "string" || value === "") throw wrong("a text");
-      return value;
-    case "integer":
-      if (typeof value !== "number" || !Number.isSafeInteger(value) || value < (key.minimum ?? 0)) {
-        throw wrong(`a whole number of at least ${key.minimum ?? 0}`);
-      }
-      if (key.path.endsWith("_ms") && value > MAX_TIMER_MS) throw wrong(`at most ${MAX_TIMER_MS}, which is 24 days`);
-      return value;
-    case "address": {
-      const match = typeof value === "string" ? /^(\[[0-9a-f:.]+\]|[^\s:[\]]+):([0-9]{1,5})$/i.exec(value) : null;
-      if (match === null || Number(match[2]) > 65_535) throw wrong("HOST:PORT, such as 127.0.0.1:6432");
-      return { host: match[1]!.replace(/^\[|\]$/g, ""), port: Number(match[2]) };
-    }
-    case "url":
-      if (typeof value !== "string" || !/^https?:\/\/[^\s/]+/.test(value)) throw wrong("an http:// or https:// URL");
-      return value.replace(/\/+$/, "");
-    case "upstream":
-      return upstream(value, wrong);
-    case "durability":
-      if (!DURABILITIES.includes(value as Durability)) throw wrong(`one of ${DURABILITIES.join(", ")}`);
-      return value;
-    case "choice":
-      if (!key.choices!.includes(value as string)) throw wrong(`one of ${key.choices!.join(", ")}`);
-      return value;
-    case "boolean":
-      if (typeof value !== "boolean") throw wrong("true or false");
-      return value;
-    case "names":
-      if (!Array.isArray(value) || !value.every((name) => typeof name === "string" && name !== "")) {
-        throw wrong("a list of names");
-      }
-      return value;
-    case "sealed":
-      if (!Array.isArray(value) || !value.every((name) => SEALABLE.includes(name))) {
-        throw wrong(`a list of ${SEALABLE.join(", ")}`);
-      }
-      return value;
-    case "auth":
-      return parseAuthRules(value, wrong);
-    case "upstream_auth":
-      return parseUpstreamAuth(value, wrong);
-    case "identity":
-      return parseIdentityRules(value, wrong);
-  }
-}
-
-function upstream(value: unknown, wrong: (wanted: string) => ProxyError): Upstream {
-  const url = parseUpstreamUrl(value, wrong);
-  // Said here, where the line is known; done in build, where the folder is.
-  serverTlsSettings(url.parameters, "", wrong);
-  return url;
-}
-
 async function readLine(path: string, key: string): Promise<string> {
   try {
     return (await readFile(path, "utf8")).trim();
   } catch (error) {
     throw new ProxyError("bad_config", `"${key}" names ${path}, which cannot be read: ${(error as Error).message}`);
   }
-}
-
-function bad(where: string, what: string): ProxyError {
-  return new ProxyError("bad_config", `${where}: ${what}`);
 }

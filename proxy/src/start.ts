@@ -1,7 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { Access, readRules } from "./access/index.ts";
 import { formatTimestamp, KeyFiles, Recorder } from "./audit/index.ts";
-import type { BackendKey } from "./backend.ts";
 import { CancelKeys } from "./cancel.ts";
 import type { ProxyConfig } from "./config.ts";
 import { ConfigInForce } from "./config-in-force.ts";
@@ -19,6 +18,7 @@ import { watchServers } from "./pool-metrics.ts";
 import { Reach } from "./reach.ts";
 import { relayTo } from "./relay.ts";
 import { RulesInForce } from "./rules-in-force.ts";
+import type { Among, ProxyHooks, RunningProxy } from "./running.ts";
 import { ProxyServer } from "./server.ts";
 import { Policy } from "./session/policy.ts";
 import { Values } from "./session/values.ts";
@@ -29,46 +29,6 @@ import { Terminating } from "./terminate.ts";
 import { ClientTls, ServerTls, TlsInForce } from "./tls/index.ts";
 import { connectUpstream, Retries, type UpstreamAddress, UpstreamMetrics, Upstreams } from "./upstream/index.ts";
 import type { Startup } from "./wire/startup.ts";
-import type { Counts, Places } from "./workers/places.ts";
-
-export interface RunningProxy {
-  readonly address: { readonly host: string; readonly port: number };
-  readonly source: string;
-  readonly epoch: number;
-  /** Ends the sessions, seals, and submits what is left. `unsubmitted` entries stay in the spool for the next start. */
-  close(): Promise<{ unsubmitted: number }>;
-  /**
-   * Reads the configuration again, and the access rules where there are any, and brings the source's next key into force,
-   * if there is one. What became of the key is a notice, so that one does not hang on the other. Lines say it as well.
-   * @returns a sentence that says what is in force now
-   * @throws ProxyError `bad_config`; everything stays as it was
-   */
-  reload(): Promise<string>;
-  health(): Promise<Health>;
-  /** prom-client's, as JSON. */
-  metrics(): Promise<readonly unknown[]>;
-  /** Cancels what runs under this key here, if it is one of a session here. */
-  cancel(key: BackendKey): Promise<void>;
-  /** Fulfilled with the error when it cannot go on; one that only cannot record stays, to tell its clients so. */
-  readonly failed?: Promise<Error>;
-}
-
-/** What a proxy shares with others that serve the same clients. */
-export interface Among {
-  /** How many clients may be logged in here, given how many there are. */
-  places(counts: () => Counts): Places;
-  /** A cancel request for a key that is not known here. */
-  cancel(key: BackendKey): void;
-}
-
-export interface ProxyHooks {
-  /** Told of what a person should know: the spool's state, the log's refusal. One sentence each. */
-  readonly notice?: (line: string) => void;
-  /** Given each line that the operator is told, without its end (`log.level`, `log.format`). */
-  readonly line?: (line: string) => void;
-  /** Called when an operator asks at the console that the proxy stop: `close` is to follow. */
-  readonly stop?: () => void;
-}
 
 /** Sessions of the console beyond the limit of clients. */
 const CONSOLES = 5;

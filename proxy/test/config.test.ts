@@ -1,7 +1,8 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import t from "tap";
-import { CONFIG_KEYS, parseProxyConfig, readProxyConfig } from "../src/config.ts";
+import { parseProxyConfig, readProxyConfig } from "../src/config.ts";
+import { CONFIG_KEYS } from "../src/config-keys.ts";
 import { SQLSTATE, STARTUP_CODES } from "../src/errors.ts";
 
 const MINIMAL = `

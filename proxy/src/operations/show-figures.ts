@@ -1,5 +1,6 @@
-import { CONFIG_KEYS, type ConfigKey, valueText } from "../config.ts";
+import { valueText } from "../config.ts";
 import { RELOADED } from "../config-in-force.ts";
+import { CONFIG_KEYS, type ConfigKey } from "../config-keys.ts";
 import type { Row } from "../console/index.ts";
 import type { View } from "./view.ts";
 

@@ -1,6 +1,7 @@
 import { readProxyConfig } from "../config.ts";
 import { ProxyError } from "../errors.ts";
-import { type RunningProxy, startProxy } from "../start.ts";
+import type { RunningProxy } from "../running.ts";
+import { startProxy } from "../start.ts";
 import type { Answer, FromWorker, Task, ToWorker } from "./messages.ts";
 import { workerConfig } from "./names.ts";
 import { Places } from "./places.ts";

@@ -1,0 +1,47 @@
+import { isMap, isScalar, LineCounter, parseDocument, type YAMLMap } from "yaml";
+import { bad, CONFIG_KEYS, convert, convertDefault } from "./config-keys.ts";
+
+/**
+ * Reads the text of a configuration file, key by key.
+ * @param path of the file, for errors
+ * @returns each key's value, by path
+ * @throws ProxyError `bad_config`, with the line and column of what is wrong
+ */
+export function parseValues(text: string, path: string): ReadonlyMap<string, unknown> {
+  const lines = new LineCounter();
+  const document = parseDocument(text, { lineCounter: lines, uniqueKeys: true });
+  const at = (offset: number): string => {
+    const { line, col } = lines.linePos(offset);
+    return `${path}:${line}:${col}`;
+  };
+  const problem = document.errors[0];
+  if (problem !== undefined) throw bad(at(problem.pos[0]), problem.message.split("\n")[0] ?? "not YAML");
+  if (!isMap(document.contents)) throw bad(at(0), "the file must be a map of keys");
+  const given = new Map<string, { value: unknown; where: string }>();
+  flatten(document.contents, "", at, given);
+  const values = new Map<string, unknown>();
+  for (const key of CONFIG_KEYS) {
+    const entry = given.get(key.path);
+    given.delete(key.path);
+    if (entry === undefined && key.required) throw bad(path, `the key "${key.path}" is missing`);
+    values.set(key.path, entry === undefined ? convertDefault(key) : convert(key, entry.value, entry.where));
+  }
+  for (const [name, { where }] of given) throw bad(where, `there is no key "${name}"`);
+  return values;
+}
+
+function flatten(
+  map: YAMLMap,
+  prefix: string,
+  at: (offset: number) => string,
+  into: Map<string, { value: unknown; where: string }>,
+): void {
+  for (const { key, value } of map.items) {
+    const where = at((isScalar(key) ? key.range?.[0] : undefined) ?? 0);
+    if (!isScalar(key) || typeof key.value !== "string") throw bad(where, "a key must be a name");
+    const name = `${prefix}${key.value}`;
+    if (isMap(value) && CONFIG_KEYS.some(({ path }) => path.startsWith(`${name}.`)))
+      flatten(value, `${name}.`, at, into);
+    else into.set(name, { value: (value as { toJSON?(): unknown } | null)?.toJSON?.() ?? null, where });
+  }
+}
