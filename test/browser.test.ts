@@ -116,9 +116,9 @@ t.test("the page", { skip }, async (t) => {
 
   const good = cases.find(({ desc }) => desc.startsWith("with everything"))!;
   await drop(page, [{ name: "evidence.json", bytes: bytesOf(good.bundle) }]);
-  t.match((await shown(page)).text, /verification key/, "without a key it asks for one");
+  t.match((await shown(page)).text, /verifier key/, "without a key it asks for one");
   await page.fill("#vkey", "nonsense");
-  t.match((await shown(page)).text, /^The verification key: /, "a key that is none is said to be none");
+  t.match((await shown(page)).text, /^The verifier key: /, "a key that is none is said to be none");
   await drop(page, [
     { name: "evidence.json", bytes: bytesOf(good.bundle) },
     { name: "log.vkey", bytes: Buffer.from(`${vkey}\n`) },
@@ -173,11 +173,20 @@ t.test("the page", { skip }, async (t) => {
   const alone = await shown(page);
   t.same(
     [alone.verdict, alone.steps],
-    ["NOT PROVEN", ["C passed", "W failed"]],
+    ["NOT PROVEN", ["C passed", "W lacking"]],
     "the witness that is wanted did not sign",
   );
   await page.click("#forget");
   t.equal((await shown(page)).verdict, "PASS", "without a policy witnesses are not looked at");
+  await drop(page, [{ name: "evidence.json", bytes: bytesOf(good.bundle) }]);
+  await page.setViewportSize({ width: 320, height: 640 });
+  const widths = await page.evaluate(() => [
+    document.documentElement.scrollWidth,
+    document.documentElement.clientWidth,
+  ]);
+  t.equal(widths[0], widths[1], "nothing of it is wider than a telephone");
+  await page.setViewportSize({ width: 1280, height: 720 });
+
   await drop(page, [{ name: "policy.txt", bytes: Buffer.from("quorum W9\n") }]);
   t.match((await shown(page)).text, /^The file cannot be used: .*line 1/, "a policy that is none says where");
 

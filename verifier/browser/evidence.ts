@@ -6,6 +6,7 @@ export {
   type Checkpoint,
   type EvidenceDemand,
   type EvidenceReport,
+  findingVerdicts,
   type Policy,
   parsePolicy,
   parseVerifierKey,

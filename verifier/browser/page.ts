@@ -37,12 +37,12 @@ function show(...children: HTMLElement[]): void {
 function readKey(): VerifierKey | string {
   const text = vkey.value.trim();
   if (text === "") {
-    return "Now the log's verification key: paste it above, or drop its file here as well. Have it from somebody you trust.";
+    return "Now the log's verifier key: paste it above, or drop its file here as well. Have it from somebody you trust.";
   }
   try {
     return parseVerifierKey(text);
   } catch (error) {
-    return `The verification key: ${(error as Error).message}`;
+    return `The verifier key: ${(error as Error).message}`;
   }
 }
 

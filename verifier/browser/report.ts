@@ -1,4 +1,4 @@
-import { type EvidenceReport, type Step, timeText } from "./evidence.ts";
+import { type EvidenceReport, findingVerdicts, type Step, timeText } from "./evidence.ts";
 import { visible } from "./visible.ts";
 
 // Every text goes in as text: nothing that a file says becomes markup.
@@ -12,10 +12,13 @@ function element(name: string, attributes: Record<string, string>, ...children: 
   return made;
 }
 
-const words = { passed: "passed", failed: "FAILED", unreached: "—" } as const;
+const words = { passed: "passed", failed: "FAILED", lacking: "lacks", unreached: "—" } as const;
 
-function stepState({ passed }: Step): keyof typeof words {
-  return passed === undefined ? "unreached" : passed ? "passed" : "failed";
+function stepState({ passed, code }: Step): keyof typeof words {
+  if (passed === undefined) return "unreached";
+  if (passed) return "passed";
+  // What is missing contradicts nothing: cosignatures that a policy demands, say.
+  return code !== undefined && findingVerdicts[code] === "NOT PROVEN" ? "lacking" : "failed";
 }
 
 function stepItem(step: Step): HTMLElement {
