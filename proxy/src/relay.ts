@@ -13,6 +13,7 @@ import {
   unfit,
 } from "./upstream/index.ts";
 import { spokenStartup, withNegotiated } from "./wire/negotiate.ts";
+import { refusedName } from "./wire/startup.ts";
 
 /**
  * Each client gets a server connection of its own, and both authenticate each other through it. What the server is, is
@@ -21,6 +22,8 @@ import { spokenStartup, withNegotiated } from "./wire/negotiate.ts";
 export function relayTo(upstreams: Upstreams): OpenBackend {
   const { connectTimeoutMs, hosts, tls } = upstreams;
   return async ({ raw, startup, encryption }) => {
+    const refusal = refusedName("user", startup.user);
+    if (refusal !== undefined) throw refusal;
     const spoken = spokenStartup(startup);
     const enter: Enter<Socket> = async (stream) => {
       stream.write(spoken ?? raw);

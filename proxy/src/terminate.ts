@@ -22,6 +22,7 @@ import { hostOf } from "./session/actor.ts";
 import type { Analyzer } from "./statements/index.ts";
 import { endPointOfServer } from "./tls/index.ts";
 import { cancelUpstream, type Upstreams } from "./upstream/index.ts";
+import { refusedName } from "./wire/startup.ts";
 
 /** Clients that the proxy authenticates itself, and the server connections that it opens for them. */
 export class Terminating {
@@ -126,6 +127,8 @@ function openServer(
 ): OpenServer<Accepted> {
   const { connectTimeoutMs } = upstreams;
   return async ({ user: role, database, parameters }, visitor) => {
+    const refusal = refusedName("user", role);
+    if (refusal !== undefined) throw refusal;
     const { value: opened } = await upstreams.open<OpenedServer | RefusedLogin>(async (stream, address) => {
       const credential: Credential = {
         password: passwords()?.find(address.host, address.port, database, role),

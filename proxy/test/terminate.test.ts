@@ -15,10 +15,12 @@ import { SETTINGS } from "./pool/help.ts";
 import { B } from "./session/stage.ts";
 
 const analyzer = await Analyzer.load();
+/** Of whose role PostgreSQL would read 63 bytes. */
+const LONG = `"lee" "${PENCIL}" role=${"r".repeat(64)}`;
 
 async function setUp(t: Test, settings: Partial<AuthSettings> = {}): Promise<{ rig: Rig; terminating: Terminating }> {
   const users = join(t.testdir({}), "users");
-  const lines = [`secret=${SECRET}`, `"ann" "${PENCIL}" identity=ann@example.org groups=b,a role=app`, ""];
+  const lines = [`secret=${SECRET}`, `"ann" "${PENCIL}" identity=ann@example.org groups=b,a role=app`, LONG, ""];
   writeFileSync(users, lines.join("\n"), { mode: 0o600 });
   const auth: AuthSettings = {
     rules: [
@@ -132,6 +134,15 @@ t.test("a server's refusal is told as the server tells it, but for what concerns
     await login(client, "ann", "pencil");
     t.equal(client.refusal, told);
   }
+});
+
+t.test("a role whose name PostgreSQL would cut is nobody's", async (t) => {
+  const { rig: all } = await setUp(t);
+  const client = await all.client();
+  await login(client, "lee", "pencil");
+  t.equal(client.refusal, "08P01");
+  t.equal(all.upstream.backends.length, 0);
+  client.socket.destroy();
 });
 
 t.test("a server that may not be trusted", async (t) => {

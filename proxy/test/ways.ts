@@ -2,11 +2,13 @@
 import { connect, createServer } from "node:net";
 import { Access, parseRules } from "../src/access/index.ts";
 import type { OpenBackend } from "../src/backend.ts";
+import type { ConnectionSettings } from "../src/connection-context.ts";
 import { Metrics } from "../src/metrics.ts";
-import { type LetIn, type PoolSettings, Pools, pooled } from "../src/pool/index.ts";
+import { type LetIn, type OpenServer, type PoolSettings, Pools, pooled } from "../src/pool/index.ts";
 import { relayTo } from "../src/relay.ts";
+import { FakePostgres } from "./fake-postgres.ts";
 import { type Rig, rig, startup, upstreamsAt } from "./help.ts";
-import { analyzer, type Message, OpenDoor, type Postgres, SETTINGS, Wire } from "./pool/help.ts";
+import { analyzer, loginTo, type Message, OpenDoor, type Postgres, SETTINGS, Wire } from "./pool/help.ts";
 
 type T = { teardown(f: () => unknown): unknown };
 
@@ -24,10 +26,19 @@ export interface Way {
   readonly port: number;
 }
 
-export type WayName = "direct" | "relayed" | "under rules" | "pooled by session" | "pooled by transaction";
+export const WAYS = ["relayed", "under rules", "pooled by session", "pooled by transaction"] as const;
+export type WayName = "direct" | (typeof WAYS)[number];
 
-/** The server's Unix socket, as a port of this machine. @returns the port */
-export async function bridged(t: T, database: Postgres): Promise<number> {
+/** A server that does what the test tells it. */
+export async function played(t: T): Promise<Destination & { readonly fake: FakePostgres }> {
+  const fake = await new FakePostgres().listen();
+  t.teardown(() => fake.close());
+  const { port } = fake;
+  return { fake, port, server: loginTo(() => connect({ host: "127.0.0.1", port, noDelay: true })) };
+}
+
+/** The server's Unix socket, as a port of this machine. */
+export async function bridged(t: T, database: Postgres): Promise<Destination> {
   const sockets = new Set<{ destroy(): unknown }>();
   const server = createServer({ allowHalfOpen: true, noDelay: true }, (client) => {
     const upstream = database.open();
@@ -41,7 +52,7 @@ export async function bridged(t: T, database: Postgres): Promise<number> {
     for (const socket of sockets) socket.destroy();
     server.close();
   });
-  return (server.address() as { port: number }).port;
+  return { port: (server.address() as { port: number }).port, server: database.server };
 }
 
 function access(): Access {
@@ -50,23 +61,29 @@ function access(): Access {
   return new Access(read.set);
 }
 
-/** One way to the server that listens at this port. */
+/** A server: its port, and a login there for a pool. */
+export interface Destination {
+  readonly port: number;
+  readonly server: OpenServer;
+}
+
+/** One way to a server. */
 export async function way(
   t: T,
   name: WayName,
-  database: Postgres,
-  port: number,
+  { port, server }: Destination,
   settings: Partial<PoolSettings> = {},
+  limits: Partial<ConnectionSettings> = {},
 ): Promise<Way> {
   if (name === "direct") return { name, rig: undefined, pools: undefined, port };
   let pools: Pools<LetIn> | undefined;
   const mode = name === "pooled by session" ? "session" : "transaction";
   const open = async (): Promise<OpenBackend> => {
     if (!name.startsWith("pooled")) return relayTo(upstreamsAt([port], new Metrics()));
-    pools = new Pools<LetIn>({ ...SETTINGS, mode, ...settings }, database.server, analyzer);
+    pools = new Pools<LetIn>({ ...SETTINGS, mode, ...settings }, server, analyzer);
     return pooled(pools, ({ startup: { user } }) => new OpenDoor(user));
   };
-  const one = await rig(t, { open, ...(name === "under rules" ? { access: access() } : {}) });
+  const one = await rig(t, { open, limits, ...(name === "under rules" ? { access: access() } : {}) });
   t.teardown(() => pools?.close());
   return { name, rig: one, pools, port: one.port };
 }

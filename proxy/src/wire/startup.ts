@@ -3,8 +3,11 @@ import { ProxyError } from "../errors.ts";
 /** MAX_STARTUP_PACKET_LENGTH in PostgreSQL. */
 export const MAX_STARTUP_BYTES = 10_000;
 
-/** Of a login or database name, in UTF-8. PostgreSQL's own names end after 63. */
+/** Of a login or database name, in UTF-8: longer ones are not even recorded. */
 export const MAX_NAME_BYTES = 256;
+
+/** NAMEDATALEN - 1 in PostgreSQL. */
+const SERVER_NAME_BYTES = 63;
 
 const SSL_REQUEST = 80877103;
 const GSSENC_REQUEST = 80877104;
@@ -92,8 +95,20 @@ function parseStartup(packet: Buffer, version: number): FirstPacket {
     const bytes = Buffer.byteLength(name);
     if (bytes > MAX_NAME_BYTES) throw violation(`a name of ${bytes} bytes, where ${MAX_NAME_BYTES} are the limit`);
   }
-  if (error !== undefined) return { kind: "refused", startup, error };
+  const refusal = error ?? refusedName("database", startup.database);
+  if (refusal !== undefined) return { kind: "refused", startup, error: refusal };
   return { kind: "startup", raw: Buffer.from(packet), startup };
+}
+
+/**
+ * PostgreSQL cuts a name that is too long, and lets in whom the rest of it names: somebody else than the access rules were
+ * asked about, and the log tells of.
+ * @returns why a server must not be given this name; undefined when it may
+ */
+export function refusedName(what: "user" | "database", name: string): ProxyError | undefined {
+  const bytes = Buffer.byteLength(name);
+  if (bytes <= SERVER_NAME_BYTES) return undefined;
+  return violation(`a ${what} name of ${bytes} bytes, of which PostgreSQL would read ${SERVER_NAME_BYTES}`);
 }
 
 /** @returns what is wrong with them, if anything is; what stands before it was read */

@@ -4,7 +4,7 @@ import t from "tap";
 import { until } from "../audit/help.ts";
 import { type Postgres, postgres, Q, type Wire } from "../pool/help.ts";
 import { F } from "../session/stage.ts";
-import { bridged, enter, shown, type Way, type WayName, way } from "../ways.ts";
+import { bridged, enter, shown, WAYS, type Way, way } from "../ways.ts";
 
 const started = await postgres();
 if (typeof started === "string") {
@@ -334,20 +334,18 @@ async function play(wire: Wire, { rounds, name }: Script): Promise<string[]> {
   return heard;
 }
 
-const WAYS: readonly WayName[] = ["relayed", "under rules", "pooled by session", "pooled by transaction"];
-
 t.test("by every way the same answers, and the same entries", async (t) => {
-  const port = await bridged(t, database);
+  const destination = await bridged(t, database);
   const setUp = await database.direct();
   setUp.socket.write(Q("CREATE TABLE copied (a int)"));
   await setUp.ready();
   await setUp.end();
   const expected = new Map<Script, string[]>();
-  const direct = await enter(await way(t, "direct", database, port));
+  const direct = await enter(await way(t, "direct", destination));
   for (const script of SCRIPTS) expected.set(script, await play(direct, script));
   await direct.end();
   for (const name of WAYS) {
-    const one: Way = await way(t, name, database, port, { size: 1 });
+    const one: Way = await way(t, name, destination, { size: 1 });
     const client = await enter(one);
     for (const script of SCRIPTS) t.same(await play(client, script), expected.get(script), `${name}: ${script.name}`);
     await client.end();
