@@ -5,10 +5,10 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { type Postgres, startPostgres } from "@vitrine/cli";
 import t from "tap";
-import { CountingClient } from "../support/counting-client.ts";
+import { CountingClient, tell } from "../support/counting-client.ts";
 import { FaultRelay, PLACES } from "../support/fault-relay.ts";
 import { login, RAW, trust } from "../support/sessions.ts";
-import { DATABASE, type Entry, runNode, Stack, startDatabase, temporaryFolder, VITRINE } from "../support/stack.ts";
+import { DATABASE, runNode, Stack, startDatabase, temporaryFolder, VITRINE } from "../support/stack.ts";
 
 /** Of each way. On two busy cores a thousand take about a second: COUNTER_OPERATIONS=500000 for more. */
 const OPERATIONS = Number(process.env.COUNTER_OPERATIONS ?? 15_000);
@@ -32,42 +32,6 @@ t.after(async () => {
   await database?.stop();
   rmSync(folder, { recursive: true, force: true });
 });
-
-/** What the log tells of one client's increments. */
-interface Told {
-  certain: number;
-  possible: number;
-  /**
-   * Whether a transaction is open where the next statement without an outcome was to run, by session. An entry's own
-   * `tx` is what the server reported last, and of a pipeline without answers that is from before all of it.
-   */
-  readonly open: Map<unknown, boolean>;
-}
-
-function tell(told: Map<string, Told>, entry: Entry): void {
-  if (entry.kind !== "statement") return;
-  const name = (entry.client as { application?: string }).application;
-  const one = name === undefined ? undefined : told.get(name);
-  if (one === undefined) return;
-  const { operation, outcome, session, tx } = entry;
-  if (operation === "COMMIT" && entry.sql === undefined) {
-    // Of the increment before it in the extended protocol, which was answered.
-    if (outcome !== "completed") one.certain -= 1;
-    if (outcome === "unknown") one.possible += 1;
-    return;
-  }
-  if (outcome === "unknown") {
-    const open = one.open.get(session) ?? tx === "T";
-    if (operation === "BEGIN") one.open.set(session, true);
-    else if (operation === "COMMIT") one.open.set(session, false);
-    // Inside of a transaction its COMMIT decides.
-    if (operation === (open ? "COMMIT" : "UPDATE")) one.possible += 1;
-    return;
-  }
-  // One without a BEGIN, which was refused, ends nothing.
-  const commits = operation === "COMMIT" && entry.tag !== "ROLLBACK" && tx === "T";
-  if (outcome === "completed" && (commits || (operation === "UPDATE" && tx !== "T"))) one.certain += 1;
-}
 
 t.before(async () => {
   database = await startDatabase(folder);

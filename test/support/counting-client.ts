@@ -1,6 +1,7 @@
 /** A client that counts in a row of its own, and knows of each increment whether it was told that it happened. */
 import { setTimeout as sleep } from "node:timers/promises";
 import { errorField, type Message, type RawClient, send } from "./raw-client.ts";
+import type { Entry } from "./stack.ts";
 
 const KINDS = ["autocommit", "transaction", "extended", "read"] as const;
 type Kind = (typeof KINDS)[number];
@@ -23,6 +24,8 @@ export class CountingClient {
   /** How often it had to connect again. */
   losses = 0;
   readonly violations: string[] = [];
+  /** SQLSTATEs of the errors that it was told, each with how often. */
+  readonly errors: Map<string, number> = new Map();
   readonly #login: (name: string) => Promise<RawClient>;
   readonly #random: () => number;
   /** The value that must be there at least, and how many increments more may have happened or may still. */
@@ -72,6 +75,10 @@ export class CountingClient {
     client.write(...kinds.flatMap((kind) => this.#messages(kind)));
     const wanted = kinds.reduce((sum, kind) => sum + ENDS[kind], 0);
     const messages = await client.ready(wanted);
+    for (const message of messages.filter(({ type }) => type === "E")) {
+      const code = errorField(message, "C") ?? "none";
+      this.errors.set(code, (this.errors.get(code) ?? 0) + 1);
+    }
     let at = 0;
     for (const kind of kinds) {
       const own: Message[] = [];
@@ -149,4 +156,41 @@ export class CountingClient {
     this.#pending -= value - this.#least;
     this.#least = value;
   }
+}
+
+/** What the log tells of one client's increments. */
+export interface Told {
+  certain: number;
+  possible: number;
+  /**
+   * Whether a transaction is open where the next statement without an outcome was to run, by session. An entry's own
+   * `tx` is what the server reported last, and of a pipeline without answers that is from before all of it.
+   */
+  readonly open: Map<unknown, boolean>;
+}
+
+/** Takes note of what an entry says of a client's increments. */
+export function tell(told: Map<string, Told>, entry: Entry): void {
+  if (entry.kind !== "statement") return;
+  const name = (entry.client as { application?: string }).application;
+  const one = name === undefined ? undefined : told.get(name);
+  if (one === undefined) return;
+  const { operation, outcome, session, tx } = entry;
+  if (operation === "COMMIT" && entry.sql === undefined) {
+    // Of the increment before it in the extended protocol, which was answered.
+    if (outcome !== "completed") one.certain -= 1;
+    if (outcome === "unknown") one.possible += 1;
+    return;
+  }
+  if (outcome === "unknown") {
+    const open = one.open.get(session) ?? tx === "T";
+    if (operation === "BEGIN") one.open.set(session, true);
+    else if (operation === "COMMIT") one.open.set(session, false);
+    // Inside of a transaction its COMMIT decides.
+    if (operation === (open ? "COMMIT" : "UPDATE")) one.possible += 1;
+    return;
+  }
+  // One without a BEGIN, which was refused, ends nothing.
+  const commits = operation === "COMMIT" && entry.tag !== "ROLLBACK" && tx === "T";
+  if (outcome === "completed" && (commits || (operation === "UPDATE" && tx !== "T"))) one.certain += 1;
 }

@@ -23,17 +23,17 @@ export class Pieces {
     this.#only = piece;
   }
 
-  /** What was added since the last flush goes nowhere. */
-  clear(): void {
-    this.#chunk = undefined;
-    this.#only = undefined;
+  flush(): void {
+    const bytes = this.take();
+    if (bytes !== undefined) this.#to(bytes);
   }
 
-  flush(): void {
-    if (this.#chunk === undefined) return;
+  /** @returns what was added since the last flush, which does not go on; undefined when that is nothing */
+  take(): Buffer | undefined {
+    if (this.#chunk === undefined) return undefined;
     const bytes = this.#only ?? Buffer.from(this.#chunk as ArrayBuffer, this.#start, this.#end - this.#start);
     this.#chunk = undefined;
     this.#only = undefined;
-    this.#to(bytes);
+    return bytes;
   }
 }

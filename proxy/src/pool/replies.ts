@@ -6,7 +6,7 @@ import { type Effects, PLAIN } from "./effects.ts";
 import { isMissingStatement, isStalePlan, renamed } from "./rewrite.ts";
 import type { TransactionLane } from "./transaction-lane.ts";
 
-/** An ErrorResponse above this passes by unread. */
+/** An ErrorResponse or NoticeResponse above this passes by unread. */
 const ERROR_BYTES = 65_536;
 
 /**
@@ -22,6 +22,7 @@ export class Replies {
 
   /** @returns `size` for a message that `end` is to have, and pass on; 0 for one that passes by */
   begin(type: number, size: number): number {
+    if (type !== BACKEND.errorResponse && type !== BACKEND.noticeResponse) this.#lane.stays();
     switch (type) {
       case BACKEND.dataRow:
       case BACKEND.copyData:
@@ -34,6 +35,8 @@ export class Replies {
         return isPlain(this.#lane.answers.head) ? 0 : size;
       case BACKEND.errorResponse:
         return size <= ERROR_BYTES ? size : 0;
+      case BACKEND.noticeResponse:
+        return size <= ERROR_BYTES && this.#lane.mayWithhold ? size : 0;
       default:
         return 0;
     }
@@ -82,6 +85,9 @@ export class Replies {
         return;
       case BACKEND.errorResponse:
         this.#failed(asked, head);
+        return;
+      case BACKEND.noticeResponse:
+        if (head.length > 0 && !lane.withholds(head)) lane.tell(head);
         return;
       case BACKEND.readyForQuery:
         if (asked?.kind !== "query" && asked?.kind !== "sync" && asked?.kind !== "function") {

@@ -2,6 +2,7 @@ import { type ClientErrorCode, ProxyError, toldAs } from "../errors.ts";
 import type { Analyzer } from "../statements/index.ts";
 import { type Again, isGoingAway, type ReadRetry } from "../upstream/index.ts";
 import { parseError } from "../wire/backend.ts";
+import { BACKEND } from "../wire/messages.ts";
 import { errorResponse } from "../wire/write.ts";
 import { Answers } from "./answers.ts";
 import { Asking } from "./asking.ts";
@@ -74,8 +75,8 @@ export class TransactionLane implements Lane, Holder {
   #reports = 0;
   /** Runs while a read waits to be asked again. */
   #pause: NodeJS.Timeout | undefined;
-  /** What the server said when it went away, as long as the client may not have to hear it. */
-  #farewell: Buffer | undefined;
+  /** What the server said before it goes away, as long as the client may not have to hear it. */
+  #farewell: Buffer[] = [];
   #noted: ReadonlySet<string> = new Set();
   status = "I";
 
@@ -216,17 +217,32 @@ export class TransactionLane implements Lane, Holder {
     this.#tellDone();
   }
 
+  /** Whether the server's next words may be its last, and another one asked instead. */
+  get mayWithhold(): boolean {
+    return this.#options.reads?.possible === true && this.#restores;
+  }
+
   /**
-   * The server says that it goes away, instead of an answer.
-   * @returns whether the client is not told, because another server may be asked
+   * The server says something instead of an answer, or beside it.
+   * @param said an ErrorResponse or a NoticeResponse. With the former a server ends the connection that is told to stop,
+   *   with the latter one that was stopped at once, or that ends because another of its processes died
+   * @returns whether the client is not told, because the server goes away and another one may be asked
    */
-  withholds(error: Buffer): boolean {
-    if (this.#options.reads?.possible !== true || !this.#restores) return false;
-    if (!isGoingAway(parseError(error).sqlstate)) return false;
-    this.#farewell = error;
+  withholds(said: Buffer): boolean {
+    if (!this.mayWithhold) return false;
+    const { sqlstate, severity } = parseError(said);
+    // Only the end of a session is certain to be behind its last word.
+    const isLast = said[0] === BACKEND.noticeResponse || severity === "FATAL" || severity === "PANIC";
+    if (!isLast || !isGoingAway(sqlstate)) return false;
     // What it had said of the answer just before went nowhere yet.
-    this.#pieces.clear();
+    const before = this.#pieces.take();
+    this.#farewell.push(...(before === undefined ? [] : [before]), said);
     return true;
+  }
+
+  /** The server goes on, whatever it said. */
+  stays(): void {
+    if (this.#farewell.length > 0) this.#retire();
   }
 
   // --- what Asking and Replies ask for -----------------------------------------------------------------------------
@@ -329,8 +345,8 @@ export class TransactionLane implements Lane, Holder {
 
   /** The server is lost, and what it was asked can be asked elsewhere, as if it came from the client once more. */
   #askAgain({ request, afterMs }: Again): void {
-    this.#farewell = undefined;
-    this.#pieces.clear();
+    this.#farewell = [];
+    this.#pieces.take();
     this.#choked = false;
     this.#waitsForAnswers = false;
     this.#out.length = 0;
@@ -350,8 +366,7 @@ export class TransactionLane implements Lane, Holder {
 
   /** No other server is asked: the client hears what this one said. */
   #retire(): void {
-    if (this.#farewell !== undefined) this.#pieces.add(this.#farewell);
-    this.#farewell = undefined;
+    for (const said of this.#farewell.splice(0)) this.#pieces.add(said);
   }
 
   #tellDone(): void {
