@@ -17,7 +17,7 @@ export const RULE_KEYS = {
   where: ["database"],
   what: ["class", "reads", "writes", "functions", "without_where"],
   when: ["hours", "days", "from", "until"],
-  limits: ["statements_per_minute", "rows"],
+  limits: ["statements_per_minute", "rows", "bytes"],
 } as const;
 
 /** A rule's name stands in every entry that it decides. */
@@ -187,7 +187,7 @@ function readLimits(yaml: YamlReader, fields: Fields): Limits {
     const field = limits.get(key);
     return field === undefined ? undefined : yaml.count(field.node, field.at, `"${key}"`);
   };
-  return { statementsPerMinute: count("statements_per_minute"), rows: count("rows") };
+  return { statementsPerMinute: count("statements_per_minute"), rows: count("rows"), bytes: count("bytes") };
 }
 
 function sub(yaml: YamlReader, fields: Fields, key: "who" | "where" | "what" | "when" | "limits"): Fields {

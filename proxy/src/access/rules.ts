@@ -31,6 +31,8 @@ export interface Limits {
   readonly statementsPerMinute: number | undefined;
   /** Rows that one statement may return. */
   readonly rows: number | undefined;
+  /** Bytes that one statement may return, counted as in its entry (`bytes_out`). */
+  readonly bytes: number | undefined;
 }
 
 export interface Rule {

@@ -41,9 +41,9 @@ export class Answers {
     return shown;
   }
 
-  /** Whether the row, or the piece of COPY, that comes now is one more than its statement may return. */
-  isBeyond(kind: "row" | "copy"): boolean {
-    return this.#failures.isBeyond(kind);
+  /** Whether what comes now is more than its statement may return. @param size of its message, header included */
+  isBeyond(kind: "row" | "copy" | "result", size: number): boolean {
+    return this.#failures.isBeyond(kind, size);
   }
 
   dataRow(size: number): void {
@@ -126,8 +126,7 @@ export class Answers {
         return;
       case "functionCallResponse":
         if (head?.kind !== "function" || head.answered) break;
-        head.execution.bytesOut += size;
-        ledger.finish(head.execution, { outcome: "completed" });
+        this.#returned(head.execution, size);
         head.answered = true;
         this.#leavesOpen(head.execution);
         return;
@@ -215,7 +214,8 @@ export class Answers {
     if (head === undefined || execution === undefined || head.kind === "function") {
       throw outOfStep("commandComplete", head);
     }
-    if (execution.quota?.exceeded) this.#failures.refuse(execution, execution.quota.beyond);
+    const beyond = execution.quota?.beyond;
+    if (beyond !== undefined) this.#failures.refuse(execution, beyond);
     else ledger.finish(execution, { outcome: "completed", tag });
     this.#exchange.copyIn = false;
     this.#applyEffect(execution.subject);
@@ -234,11 +234,23 @@ export class Answers {
     }
   }
 
+  /** A FunctionCall has its result. @param size of the message that brought it */
+  #returned(execution: Execution, size: number): void {
+    const beyond = execution.quota?.beyond;
+    if (beyond !== undefined) {
+      this.#failures.refuse(execution, beyond);
+      return;
+    }
+    execution.bytesOut += size;
+    this.#exchange.ledger.finish(execution, { outcome: "completed" });
+  }
+
   #suspended(head: Pending & { kind: "execute" }): void {
     this.#exchange.resolve(head);
     const { execution } = head;
-    this.#portalOf(head).suspended = execution.quota?.exceeded ? undefined : execution;
-    if (execution.quota?.exceeded) this.#failures.refuse(execution, execution.quota.beyond);
+    const beyond = execution.quota?.beyond;
+    this.#portalOf(head).suspended = beyond === undefined ? execution : undefined;
+    if (beyond !== undefined) this.#failures.refuse(execution, beyond);
     this.#exchange.queue.shift();
   }
 

@@ -50,15 +50,16 @@ export interface Portal {
   readonly shown?: { readonly what: Shown; readonly format: number; done: boolean };
 }
 
-/** Rows that one execution may return (spec/access.md, `limits.rows`). */
+/** What one execution may return (spec/access.md, `limits.rows` and `limits.bytes`). */
 export interface Quota {
+  /** Infinity: as many as there are. */
   readonly rows: number;
-  /** The decision that one row more becomes. */
-  readonly beyond: Decision;
+  readonly bytes: number;
+  readonly allowed: Decision;
   /** COPY TO has no rows of its own: its messages are counted. */
   copied: number;
-  /** There was one row more. */
-  exceeded: boolean;
+  /** There was a row, or a byte, more: what the decision has become. */
+  beyond: Decision | undefined;
 }
 
 /** One execution on its way: what its entry will say. */

@@ -2,6 +2,7 @@ import type { Decision } from "../access/index.ts";
 import type { ServerError } from "../wire/backend.ts";
 import type { Exchange } from "./exchange.ts";
 import { COMMIT_AT_SYNC, type Execution, NOT_SEEN, type Result } from "./execution.ts";
+import { exceeded } from "./gate.ts";
 import type { Pending } from "./queue.ts";
 
 /** What an ErrorResponse, a denial or a limit makes of the message that it answers. */
@@ -20,19 +21,24 @@ export class Failures {
     return refusal;
   }
 
-  /** Whether the row, or the piece of COPY, that comes now is one more than its statement may return. */
-  isBeyond(kind: "row" | "copy"): boolean {
+  /**
+   * Whether what comes now is more than its statement may return.
+   * @param kind a row, a piece of COPY, or the result of a FunctionCall, which is there before it could be cancelled
+   * @param size of its message, header included
+   */
+  isBeyond(kind: "row" | "copy" | "result", size: number): boolean {
     const execution = this.#exchange.current();
     const quota = execution?.quota;
     if (execution === undefined || quota === undefined) return false;
-    if ((kind === "row" ? execution.rows : quota.copied) < quota.rows) {
+    if (quota.beyond !== undefined) return true;
+    const returned = { row: execution.rows, copy: quota.copied, result: 0 }[kind];
+    const limit = returned >= quota.rows ? "rows" : execution.bytesOut + size > quota.bytes ? "bytes" : undefined;
+    if (limit === undefined) {
       if (kind === "copy") quota.copied += 1;
       return false;
     }
-    if (!quota.exceeded) {
-      quota.exceeded = true;
-      this.#exchange.around.cancel(execution);
-    }
+    quota.beyond = exceeded(quota, limit);
+    if (kind !== "result") this.#exchange.around.cancel(execution);
     return true;
   }
 
@@ -155,7 +161,6 @@ export class Failures {
   #exceeded(head: Pending | undefined): Decision | undefined {
     if (head?.kind !== "query" && head?.kind !== "execute") return undefined;
     if (head.kind === "query" && (head.failed || head.next >= head.executions.length)) return undefined;
-    const quota = this.#exchange.current()?.quota;
-    return quota?.exceeded ? quota.beyond : undefined;
+    return this.#exchange.current()?.quota?.beyond;
   }
 }

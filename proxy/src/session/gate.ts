@@ -10,12 +10,18 @@ import {
 import { type Facts, type Statement, UNKNOWN_FACTS } from "../statements/index.ts";
 import type { Execution, Quota } from "./execution.ts";
 
-/** The rows that a decision leaves its execution; undefined: as many as there are. */
-function quotaOf({ rule, observed }: Decision): Quota | undefined {
-  const rows = rule?.limits.rows;
-  if (rule === undefined || rows === undefined) return undefined;
-  const beyond = decision(false, rule, observed, `rule "${rule.name}": more than ${rows} rows`);
-  return { rows, beyond, copied: 0, exceeded: false };
+/** What a decision lets its execution return; undefined: as much as there is. */
+function quotaOf(allowed: Decision): Quota | undefined {
+  const limits = allowed.rule?.limits;
+  if (limits === undefined || (limits.rows === undefined && limits.bytes === undefined)) return undefined;
+  const { rows = Number.POSITIVE_INFINITY, bytes = Number.POSITIVE_INFINITY } = limits;
+  return { rows, bytes, allowed, copied: 0, beyond: undefined };
+}
+
+/** @param limit which one would be exceeded by what comes now */
+export function exceeded(quota: Quota, limit: "rows" | "bytes"): Decision {
+  const { rule, observed } = quota.allowed;
+  return decision(false, rule, observed, `rule "${rule?.name}": more than ${quota[limit]} ${limit}`);
 }
 
 /** The rules allow it: the execution says so, and is held to what they leave it. */

@@ -28,6 +28,13 @@ const REPLACED: ReadonlySet<number> = new Set([
   BACKEND.noData,
 ]);
 
+/** What statements return. */
+const RETURNED: ReadonlyMap<number, "row" | "copy" | "result"> = new Map([
+  [BACKEND.dataRow, "row"],
+  [BACKEND.copyData, "copy"],
+  [BACKEND.functionCallResponse, "result"],
+]);
+
 /**
  * Stands before the backend side of a session with access rules, or of one that has asked the proxy itself: puts the proxy's own ErrorResponse in the place of the
  * server's where a statement was denied, its own answers where it was asked itself, and keeps back the rows beyond what a statement may return. A message is passed
@@ -56,10 +63,8 @@ export class Splice implements FrameSink {
     this.#whole = keep >= size || REPLACED.has(type);
     const { phase, tracker } = this.#session;
     const { answers } = tracker;
-    const beyond =
-      phase === "ready" &&
-      ((type === BACKEND.dataRow && answers.isBeyond("row")) ||
-        (type === BACKEND.copyData && answers.isBeyond("copy")));
+    const kind = RETURNED.get(type);
+    const beyond = phase === "ready" && kind !== undefined && answers.isBeyond(kind, size);
     this.#keptBack = beyond || (this.#muted && !ASYNCHRONOUS.has(type));
     return this.#whole ? size : keep;
   }

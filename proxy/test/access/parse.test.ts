@@ -57,6 +57,7 @@ t.test("what is wrong, and where", async (t) => {
     [rule("when: {from: 2027-02-02T00:00:00Z, until: 2027-02-01T00:00:00Z}"), '5:40 "until" is not after "from"'],
     [rule("limits: {statements_per_minute: 0}"), '5:37 "statements_per_minute" must be a whole number'],
     [rule("limits: {rows: 1.5}"), '5:20 "rows" must be a whole number'],
+    [rule("limits: {bytes: 1 MB}"), '5:21 "bytes" must be a whole number'],
     [rule('hint: "a\\nb"'), '5:11 "hint" must be one line'],
     [rule("what: {reads: *.orders}"), "5:19 "],
     ["version: 1\nrules: [", "2:9 "],
@@ -86,7 +87,7 @@ rules:
     where: {database: shop}
     what: {class: [read, write], reads: ["*.a*"], writes: ['"od.d".t'], functions: pg_catalog.*, without_where: false}
     when: {hours: [08:00-12:00, 22:00-24:00], days: [sat-mon, wed], from: 2026-01-01T00:00Z, until: 2027-01-01T00:00:00+01:00}
-    limits: {statements_per_minute: 10, rows: 5}
+    limits: {statements_per_minute: 10, rows: 5, bytes: 4096}
     hint: ask
 `);
   t.equal(set.digest.length, 64);
@@ -106,7 +107,7 @@ rules:
   ]);
   t.equal(one?.when?.until, Date.UTC(2026, 11, 31, 23));
   t.equal(one?.what.writes?.[0]?.schema.text, "od.d");
-  t.same(one?.limits, { statementsPerMinute: 10, rows: 5 });
+  t.same(one?.limits, { statementsPerMinute: 10, rows: 5, bytes: 4096 });
 });
 
 t.test("whatever is read, it ends, and what is wrong has a place in the text", async () => {

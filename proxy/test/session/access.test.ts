@@ -101,6 +101,56 @@ t.test("rows beyond the limit are kept back, and what follows up to ReadyForQuer
   t.same(stage.end(), ["SELECT denied 42501", "SELECT denied 42501", "SELECT completed", "SELECT denied 42501"]);
 });
 
+t.test(
+  "bytes beyond the limit, of rows, of COPY and of a FunctionCall; counted as the entry counts them",
+  async (t) => {
+    const stage = new Stage({
+      rules: `version: 1
+rules:
+  - {name: small, action: allow, what: {class: [read, copy, function]}, limits: {bytes: 60}}
+`,
+    });
+    let cancelled = 0;
+    stage.session.onExceeded = () => {
+      cancelled += 1;
+    };
+    stage.splice!.take();
+    const wide = "x".repeat(9);
+    const row = B.row(wide);
+    const head = B.rowDescription();
+    t.equal(head.length + 2 * row.length, 47);
+    stage.client(F.query("TABLE many"));
+    stage.server(head, row, row, B.row("xx"), B.complete("SELECT 3"), B.ready());
+    t.equal(sent(stage), "TDDDCZ", "60 bytes are not too many");
+    stage.client(F.query("TABLE many"));
+    stage.server(head, row, row, B.row("xxx"), B.row(""), B.error("57014"), B.ready());
+    t.equal(sent(stage), "TDDEZ", "61 are, and what would fit behind it is kept back as well");
+    t.equal(cancelled, 1);
+    stage.client(F.parse("TABLE many"), F.bind(), F.execute("", 1), F.execute("", 9), F.sync());
+    stage.server(B.parsed(), B.bound(), B.row("x".repeat(40)), B.suspended());
+    stage.server(B.row("x".repeat(10)), B.error("57014"), B.ready());
+    t.equal(sent(stage), "12DsEZ", "one execution, over all its pieces");
+    stage.client(F.query("COPY many TO STDOUT"));
+    stage.server(B.copyOut(), B.copyData("x".repeat(50)), B.copyData("x".repeat(50)), B.error("57014"), B.ready());
+    t.equal(sent(stage), "HdEZ");
+    stage.client(F.functionCall(1), F.functionCall(1));
+    stage.server(B.functionResult("x".repeat(51)), B.ready(), B.functionResult("x".repeat(52)), B.ready());
+    t.equal(sent(stage), "VZEZ");
+    t.equal(cancelled, 3, "a function that has returned is not cancelled");
+    t.same(stage.end(), [
+      "SELECT completed",
+      ...Array(2).fill("SELECT denied 42501"),
+      "COPY denied 42501",
+      "FUNCTION CALL completed",
+      "FUNCTION CALL denied 42501",
+    ]);
+    t.same(
+      stage.spool.statements().map(({ bytes_out }) => bytes_out),
+      [60, 47, 51, 55, 60, 0],
+    );
+  },
+);
+
 t.test("a server that goes away says so itself, and the denial stays one", async (t) => {
   const stage = new Stage({ rules: RULES });
   stage.splice!.take();
