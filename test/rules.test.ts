@@ -15,6 +15,8 @@ rules:
   - {name: trial, action: observe, what: {reads: [public.watched]}}
   - {name: few, action: allow, what: {class: read, reads: [public.many]}, limits: {rows: 5}}
   - {name: rare, action: allow, what: {class: read, reads: [public.seldom]}, limits: {statements_per_minute: 2}}
+  - {name: thin, action: allow, what: {class: read, reads: [public.wide]}, limits: {bytes: 250}}
+  - {name: often, action: allow, what: {class: read, reads: [public.often]}, limits: {statements_per_minute: 2}}
   - {name: path, action: allow, what: {class: read, reads: [public.*, pg_catalog.*]}}
   - {name: rest, action: allow, what: {class: [session, write, copy, ddl], writes: [public.*], reads: [public.*]}}
 `;
@@ -31,6 +33,7 @@ t.before(async () => {
   await owner.query(`
     CREATE TABLE cards (number text); INSERT INTO cards VALUES ('4111');
     CREATE TABLE kept (a int); CREATE TABLE watched (a int); CREATE TABLE seldom (a int);
+    CREATE TABLE often (a int); CREATE TABLE wide AS SELECT repeat('x', 83) a FROM generate_series(1, 100000);
     CREATE TABLE many AS SELECT generate_series(1, 100000) a;
     CREATE TABLE five AS SELECT 1 a; CREATE TABLE noise (a int);
     CREATE SCHEMA hr; CREATE TABLE hr.kept (a int); INSERT INTO hr.kept VALUES (7);
@@ -292,6 +295,50 @@ t.test("limits: statements a minute, and rows", async (t) => {
   );
 });
 
+t.test("limits: bytes, and statements a minute in one pipeline", async (t) => {
+  const client = await login(stack.proxyPort, "bytes");
+  const query = (sql: string): Promise<string> => ask(client, 1, send.query(sql));
+  const extended = (sql: string): Buffer[] => [send.parse(sql), send.bind(), send.execute()];
+  t.equal(await query("SELECT a FROM wide LIMIT 2"), "T D D C ZI");
+  t.equal(await query("SELECT a FROM wide LIMIT 3"), "T D D E42501 ZI");
+  t.equal(await ask(client, 1, ...extended("SELECT a FROM wide"), send.sync()), "1 2 D D E42501 ZI");
+  const often = extended("SELECT * FROM often");
+  t.equal(await ask(client, 1, ...often, ...often, ...often, ...often, send.sync()), "1 2 C 1 2 C 1 2 E42501 ZI");
+  t.equal(await query("SELECT 1"), "T D C ZI");
+  await client.end();
+  const { all } = await recorded(stack, "bytes");
+  t.same(
+    statements(all).map(({ rule, outcome, rows }) => `${rule} ${outcome} ${rows}`),
+    [
+      ...["thin completed 2", "thin denied 2", "thin denied 2"],
+      ...["often completed 0", "often completed 0", "often denied 0", "few completed 1"],
+    ],
+  );
+});
+
+t.test("traps 43 and 50: a function as a column, and what tells without rows, before a real server", async (t) => {
+  const file = "SELECT ('PG_VERSION'::text).pg_read_file AS version";
+  t.match((await owner.query(file)).rows[0].version, /^\d+/, "PostgreSQL takes it for a call");
+  const client = await login(stack.proxyPort, "covert");
+  t.equal(await ask(client, 1, send.query(file)), "E42501 ZI");
+  const told: [string, string, string, string[]][] = [
+    ["EXPLAIN SELECT * FROM kept", "EXPLAIN", "read", []],
+    ["NOTIFY a, 'x'", "NOTIFY", "write", []],
+    ["SELECT pg_try_advisory_lock(4111)", "SELECT", "session", ["pg_try_advisory_lock"]],
+    ["SELECT lo_create(0)", "SELECT", "write", ["lo_create"]],
+  ];
+  for (const [sql] of told) t.match(await ask(client, 1, send.query(sql)), /C ZI$/, sql);
+  await client.end();
+  const { all } = await recorded(stack, "covert");
+  t.same(
+    statements(all).map(({ operation, class: kind, functions, outcome }) => [operation, kind, functions, outcome]),
+    [
+      ["SELECT", "admin", ["pg_read_file"], "denied"],
+      ...told.map(([, operation, kind, functions]) => [operation, kind, functions, "completed"]),
+    ],
+  );
+});
+
 t.test("what is allowed says by which rule, and what a trial rule would have done", async (t) => {
   const client = await login(stack.proxyPort, "allowed");
   for (const sql of ["SELECT * FROM watched", "BEGIN", "COMMIT", "SELECT 1"]) await ask(client, 1, send.query(sql));
@@ -318,7 +365,7 @@ t.test("a change counts for sessions that are there, once the log has it; a bad 
   t.equal(await ask(client, 1, ...run), "2 D C ZI");
   writeFileSync(file, RULES.replace("reads: [public.cards]", "reads: [public.five]"));
   process.kill(stack.proxy.pid!, "SIGHUP");
-  await until("it is told", () => /access rules [0-9a-f]{16}: 6 in force/.test(stack.proxy.output));
+  await until("it is told", () => /access rules [0-9a-f]{16}: 8 in force/.test(stack.proxy.output));
   t.equal(await ask(client, 1, ...run), "2 E42501 ZI", "prepared before");
   t.equal(await ask(client, 1, send.query("SELECT number FROM cards")), "T D C ZI");
   await client.end();

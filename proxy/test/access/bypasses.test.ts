@@ -470,12 +470,20 @@ rules:
 
 t.test("trap 48: a rule that ends denies the sessions that are there", async (t) => {
   const until = Date.parse("2026-11-23T06:00:00Z");
-  const set = rules(
-    "version: 1\nrules:\n  - {name: r, action: allow, when: {until: 2026-11-23T06:00:00Z}, what: {class: read}}\n",
-  );
-  const [before] = await ask(set, "SELECT 1", { at: new Date(until - 1).toISOString() });
-  const [after] = await ask(set, "SELECT 1", { at: new Date(until).toISOString() });
-  t.same([before?.allowed, after?.allowed], [true, false]);
+  let now = until - 1;
+  const clock = t.intercept(Date, "now", { value: () => now });
+  const stage = new Stage({
+    rules:
+      "version: 1\nrules:\n  - {name: r, action: allow, when: {until: 2026-11-23T06:00:00Z}, what: {class: read}}\n",
+  });
+  stage.client(F.parse("SELECT 1", "p"), F.bind("p"), F.execute(), F.sync());
+  stage.server(B.parsed(), B.bound(), B.complete("SELECT 1"), B.ready());
+  now = until;
+  stage.client(F.bind("p"), F.execute(), F.sync(), F.query("SELECT 2"));
+  t.notMatch(stage.forwarded.map(({ bytes }) => bytes.toString("latin1")).join(""), /SELECT 2/);
+  stage.server(B.bound(), B.error("42601"), B.ready(), B.error("42601"), B.ready());
+  t.same(stage.end(), ["SELECT completed", "SELECT denied 42501", "SELECT denied 42501"]);
+  clock.restore();
 });
 
 t.test("trap 49: what stands in Bind is recorded sealed, not decided by", async (t) => {
