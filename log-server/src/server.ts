@@ -7,6 +7,7 @@ import { ADD, addRoutes } from "./routes/add.ts";
 import { ctRoutes } from "./routes/ct.ts";
 import { entryRoutes } from "./routes/entries.ts";
 import { erasureRoutes } from "./routes/erasures.ts";
+import { frontPageRoute } from "./routes/front-page.ts";
 import { acceptJson } from "./routes/json-body.ts";
 import { countRefusal, limitRequests } from "./routes/limits.ts";
 import { operationRoutes } from "./routes/operations.ts";
@@ -120,6 +121,7 @@ export function buildServer(context: ServerContext): FastifyInstance {
   erasureRoutes(app, context);
   searchRoutes(app, context);
   operationRoutes(app, context);
+  frontPageRoute(app, context);
   return app;
 }
 

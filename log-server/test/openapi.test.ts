@@ -212,6 +212,7 @@ const requests: Record<string, Request[]> = {
     ["/api/v1/search?user=x", 400, TOKEN],
   ],
   getHealth: [["/healthz", 200]],
+  getFrontPage: [["/", 200]],
   getMetrics: [["/metrics", 200]],
 };
 // Signed by the registered source's key, with other entries than those logged.

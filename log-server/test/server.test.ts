@@ -325,6 +325,14 @@ t.test("sources are listed by name, those that never submitted too", async (t) =
   ]);
 });
 
+t.test("the front page tells a person what this is, and no key", async (t) => {
+  const page = (await get(log.url, "/")).body.toString();
+  t.ok(page.startsWith(`The log ${ORIGIN}, with ${SIZE} signed entries.\n`), page);
+  for (const [, path] of page.matchAll(/^GET (\S+)/gm))
+    t.not((await get(log.url, path!.replace("/tile/...", "/tile/0/000").replace("...", "get-sth"))).status, 404, path!);
+  t.notMatch(page, log.vkey.split("+").at(-1)!);
+});
+
 t.test("health and metrics", async (t) => {
   const health = await get(log.url, "/healthz");
   t.equal(health.status, 200);

@@ -33,7 +33,13 @@ export async function runMonitor(options: MonitorInvocation): Promise<number> {
   const stop = (): void => monitor.stop();
   for (const signal of ["SIGTERM", "SIGINT"] as const) process.once(signal, stop);
   try {
-    await (options.once ? monitor.once() : monitor.run());
+    if (options.once) await monitor.once();
+    else {
+      // On standard error: standard output has what goes wrong, and is silent while nothing does.
+      for (const { log, intervalMs } of settings.logs)
+        process.stderr.write(`following ${printable(log)}, every ${intervalMs / 1000} s; a line for what goes wrong\n`);
+      await monitor.run();
+    }
     return monitor.status;
   } finally {
     await monitor.close();

@@ -41,7 +41,7 @@ function greeting({ witness, settings, created, port }: RunningWitness): string[
     `witness  ${printable(vkey.name)}${created ? `, whose key was made just now: ${printable(settings.key)}` : ""}`,
     `vkey     ${printable(vkey.text)}`,
     `policy   ${printable(policyLine(witness, settings.url))}`,
-    `logs     ${witness.logs.size}; of ${cosigned.length} of them a checkpoint was cosigned before`,
+    `logs     ${witness.logs.size}, ${cosigned.length} of them cosigned before`,
     `state    ${printable(settings.state)}`,
     `ready at http://${printable(host)}:${port}${settings.prefix}/`,
   ];

@@ -65,7 +65,7 @@ t.test("from its first start to its stop", async (t) => {
   const policy = `witness witness.example/w1 ${vkey.text} https://witness.example`;
   t.match(first.stdout(), `\npolicy   ${policy}\n`);
   t.match(first.stdout(), /^witness {2}witness.example\/w1, whose key was made just now: .*witness.key\n/);
-  t.match(first.stdout(), /\nlogs {5}1; of 0 of them a checkpoint/);
+  t.match(first.stdout(), /\nlogs {5}1, 0 of them cosigned before/);
   t.match(await submit(first.url, log.request(0, 3)), { status: 200 });
   t.match((await ask(`${first.url}/`)).body, policy);
 
@@ -99,7 +99,7 @@ t.test("from its first start to its stop", async (t) => {
   const again = await startCommand(t, args);
   t.match(again.stdout(), `\nvkey     ${vkey.text}\n`);
   t.match(again.stdout(), /^witness {2}witness.example\/w1\n/);
-  t.match(again.stdout(), /\nlogs {5}1; of 1 of them a checkpoint/);
+  t.match(again.stdout(), /\nlogs {5}1, 1 of them cosigned before/);
   t.match(await submit(again.url, log.request(3, 4)), { status: 200 });
   again.child.kill("SIGINT");
   t.equal(await again.ended, 0);
