@@ -223,7 +223,7 @@ const script: Line[] = [
   },
 
   // What is not there.
-  { ask: "GET /", status: 404, error: { code: "not_found" } },
+  { ask: "GET /nothing", status: 404, error: { code: "not_found" } },
   { ask: "GET /checkpoint/", status: 404, error: { code: "not_found" } },
   { ask: "GET /api/v1/entries/1", status: 404, error: { code: "not_found" } },
   { ask: "POST /nowhere", headers: { "content-type": "text/plain" }, status: 404, error: { code: "not_found" } },
