@@ -368,13 +368,20 @@ t.test("a change counts for sessions that are there, once the log has it; a bad 
   await until("it is told", () => /access rules [0-9a-f]{16}: 8 in force/.test(stack.proxy.output));
   t.equal(await ask(client, 1, ...run), "2 E42501 ZI", "prepared before");
   t.equal(await ask(client, 1, send.query("SELECT number FROM cards")), "T D C ZI");
+  writeFileSync(file, RULES);
+  await until("it is seen without a signal", async () => (await ask(client, 1, ...run)) === "2 D C ZI");
   await client.end();
   const { all } = await recorded(stack, "reload");
-  t.same(statements(all).map(told), ["SELECT completed", "SELECT denied 42501", "SELECT completed"]);
+  const [first, second, third, ...later] = statements(all).map(told);
+  t.same(
+    [first, second, third, later.at(-1)],
+    [...["SELECT completed", "SELECT denied 42501", "SELECT completed"], "SELECT completed"],
+  );
   const entries = await stack.entries();
   const changes = entries.filter(({ kind }) => kind === "rules.change");
-  t.equal(changes.length, 2);
+  t.equal(changes.length, 3);
   t.equal(changes[1]?.previous_rules, changes[0]?.rules);
+  t.same([changes[2]?.previous_rules, changes[2]?.rules], [changes[1]?.rules, changes[0]?.rules]);
 });
 
 t.test("an auditor accepts all of it", async (t) => {

@@ -153,6 +153,7 @@ const table: Readonly<Record<string, Members>> = {
   },
   "config.change": { config: sha256Hex, previous_config: sha256Hex },
   "rules.change": { rules: sha256Hex, "previous_rules?": sha256Hex },
+  "users.change": { users: sha256Hex, "previous_users?": sha256Hex },
   "source.registered": { registered: nameAndKey, by: text, reason: sealable("reason") },
   "source.retired": { retired: nameAndKey, by: text, reason: sealable("reason") },
   "disclosure.read": { reader: text, index: count, names: listOf(text), reason: sealable("reason") },

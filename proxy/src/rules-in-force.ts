@@ -1,7 +1,7 @@
 import { unwatchFile, watchFile } from "node:fs";
 import { type Access, readRules } from "./access/index.ts";
-import type { Recorder } from "./audit/index.ts";
 import { ProxyError } from "./errors.ts";
+import { type Announcer, announceFile } from "./file-change.ts";
 
 /** Polled, because a file that is replaced by another, or by a link to another, is not seen by every way of watching. */
 const POLL_MS = 1000;
@@ -10,17 +10,12 @@ const POLL_MS = 1000;
 export class RulesInForce {
   readonly #access: Access;
   readonly #path: string;
-  readonly #recorder: Pick<Recorder, "record" | "whenDurable">;
+  readonly #recorder: Announcer;
   readonly #notice: (line: string) => void;
   #last: Promise<unknown> = Promise.resolve();
   #closed = false;
 
-  constructor(
-    access: Access,
-    path: string,
-    recorder: Pick<Recorder, "record" | "whenDurable">,
-    notice: (line: string) => void,
-  ) {
+  constructor(access: Access, path: string, recorder: Announcer, notice: (line: string) => void) {
     this.#access = access;
     this.#path = path;
     this.#recorder = recorder;
@@ -29,7 +24,7 @@ export class RulesInForce {
 
   /** Says in the log which rules this run begins with. @returns when that is durable */
   announce(): Promise<void> {
-    return this.#record(`"rules":"${this.#access.set.digest}"`);
+    return announceFile(this.#recorder, "rules", this.#access.set.digest);
   }
 
   /**
@@ -66,14 +61,10 @@ export class RulesInForce {
     const set = await readRules(this.#path);
     const previous = this.#access.set.digest;
     if (set.digest !== previous && !this.#closed) {
-      await this.#record(`"rules":"${set.digest}","previous_rules":"${previous}"`);
+      await announceFile(this.#recorder, "rules", set.digest, previous);
+      // CRASH: the log has the change, and nothing was decided by it; the next start says what it begins with.
       this.#access.replace(set);
     }
     return `access rules ${set.digest.slice(0, 16)}: ${set.rules.length} in force`;
-  }
-
-  #record(members: string): Promise<void> {
-    const position = this.#recorder.record("rules.change", members, []);
-    return new Promise((resolve) => this.#recorder.whenDurable(position, resolve));
   }
 }

@@ -186,6 +186,7 @@ export async function startProxy(config: ProxyConfig, hooks: ProxyHooks = {}, am
   try {
     await nextKey.takeUp();
     await rules?.announce();
+    await terminating.announce(recorder);
     if (status !== undefined && config.status !== undefined) {
       await listenStatus(status, config.status);
     }
@@ -203,6 +204,7 @@ export async function startProxy(config: ProxyConfig, hooks: ProxyHooks = {}, am
   const close = async (): Promise<{ unsubmitted: number }> => {
     rules?.close();
     tls.close();
+    terminating.unwatch();
     await running.close(limits.drainTimeoutMs);
     terminating.close();
     const result = await recorder.stop("shutdown", SUBMIT_TIMEOUT_MS);

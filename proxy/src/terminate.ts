@@ -17,6 +17,7 @@ import {
 } from "./auth/index.ts";
 import type { ClientEnd, OpenBackend } from "./backend.ts";
 import { ProxyError } from "./errors.ts";
+import { type Announcer, announceFile } from "./file-change.ts";
 import { type Door, type OpenedServer, type OpenServer, type PoolSettings, Pools, pooled } from "./pool/index.ts";
 import { hostOf } from "./session/actor.ts";
 import type { Analyzer } from "./statements/index.ts";
@@ -30,7 +31,8 @@ export class Terminating {
   #settings: AuthSettings;
   readonly #tls: boolean | undefined;
   readonly #authentication: Authentication;
-  readonly #files: readonly InForce<unknown>[];
+  readonly #files: readonly Pick<InForce<unknown>, "reload" | "watch" | "close">[];
+  readonly #users: InForce<Users> | undefined;
 
   private constructor(
     settings: AuthSettings,
@@ -42,6 +44,7 @@ export class Terminating {
   ) {
     this.#settings = settings;
     this.#tls = upstreams.tls?.always;
+    this.#users = users;
     this.#files = [users, passwords].filter((file) => file !== undefined);
     this.#authentication = new Authentication(settings.rules, () => users?.value ?? NOBODY, settings.failuresPerMinute);
     this.pools = new Pools(
@@ -91,6 +94,19 @@ export class Terminating {
     this.#authentication.change(settings.rules, settings.failuresPerMinute);
   }
 
+  /**
+   * Says in the log who may log in, and from here on each change of it before it counts.
+   * @returns when the first is durable
+   */
+  async announce(recorder: Announcer): Promise<void> {
+    const users = this.#users;
+    if (users === undefined) return;
+    await announceFile(recorder, "users", users.value.digest);
+    users.announce = async (next, { digest }) => {
+      if (next.digest !== digest) await announceFile(recorder, "users", next.digest, digest);
+    };
+  }
+
   /** Reads the files again; what came of it is a notice. */
   async reload(): Promise<void> {
     for (const file of this.#files) await file.reload();
@@ -100,8 +116,13 @@ export class Terminating {
     for (const file of this.#files) file.watch();
   }
 
-  close(): void {
+  /** What the files say now stays. */
+  unwatch(): void {
     for (const file of this.#files) file.close();
+  }
+
+  close(): void {
+    this.unwatch();
     this.pools.close();
   }
 }

@@ -8,6 +8,7 @@ import pg from "pg";
 import postgres from "postgres";
 import t from "tap";
 import { errorField, message, RawClient, startupPacket } from "../support/raw-client.ts";
+import { until } from "../support/sessions.ts";
 import { DATABASE, type Entry, PASSWORD, Stack, startDatabase, temporaryFolder, USER } from "../support/stack.ts";
 
 const folder = temporaryFolder("authentication");
@@ -217,6 +218,13 @@ t.test("the users file is read again while the proxy runs; one with an error cha
   process.kill(stack.proxy.pid!, "SIGHUP");
   t.match(await refusal(as("bea", "new here")), /^08004/);
   t.equal(await refusal(as(USER, PASSWORD)), "in");
+  await until("it is told", () => stack.proxy.output.includes("the users stay as they were"));
+  let changes: Entry[] = [];
+  await until("the log has those at the start, and those with bea", async () => {
+    changes = (await stack.entries()).filter(({ kind }) => kind === "users.change");
+    return changes.length === 2;
+  });
+  t.equal(changes[1]?.previous_users, changes[0]?.users);
 });
 
 t.test("a client that says nothing true: every refusal is the protocol's", async (t) => {

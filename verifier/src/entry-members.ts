@@ -277,6 +277,7 @@ const kinds: ReadonlyMap<string, readonly Member[]> = new Map<string, readonly M
   ],
   ["config.change", [must("config", "a hex SHA-256", isDigest), must("previous_config", "a hex SHA-256", isDigest)]],
   ["rules.change", [must("rules", "a hex SHA-256", isDigest), may("previous_rules", "a hex SHA-256", isDigest)]],
+  ["users.change", [must("users", "a hex SHA-256", isDigest), may("previous_users", "a hex SHA-256", isDigest)]],
   ...logActs,
 ]);
 

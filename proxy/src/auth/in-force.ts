@@ -12,6 +12,8 @@ export class InForce<T> {
   readonly #notice: (line: string) => void;
   #value: T;
   #last: Promise<void> = Promise.resolve();
+  #announce: ((next: T, previous: T) => Promise<void>) | undefined;
+  #closed = false;
 
   private constructor(
     path: string,
@@ -44,11 +46,20 @@ export class InForce<T> {
     return this.#value;
   }
 
+  /** From here on this is waited for before what was read comes into force. */
+  set announce(announce: (next: T, previous: T) => Promise<void>) {
+    this.#announce = announce;
+  }
+
   /** Reads the file again, one time after the other, and tells in a notice what came of it. */
   reload(): Promise<void> {
     this.#last = this.#last.then(async () => {
       try {
-        this.#value = await this.#read(this.#path);
+        const next = await this.#read(this.#path);
+        if (this.#closed) return;
+        await this.#announce?.(next, this.#value);
+        // CRASH: what was announced let nobody in; the next start says what it begins with.
+        this.#value = next;
         this.#notice(`${this.#what} read again`);
       } catch (error) {
         if (!(error instanceof ProxyError)) throw error;
@@ -62,7 +73,9 @@ export class InForce<T> {
     watchFile(this.#path, { persistent: false, interval: POLL_MS }, this.#onChange);
   }
 
+  /** What is read from here on comes into force no more. */
   close(): void {
+    this.#closed = true;
     unwatchFile(this.#path, this.#onChange);
   }
 

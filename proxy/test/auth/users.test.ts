@@ -1,4 +1,4 @@
-import { existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import fc from "fast-check";
 import t from "tap";
@@ -166,6 +166,40 @@ t.test("a file in force is read again, and stays in force when the new one is wr
   await file.reload();
   t.same([...file.value.byName.keys()], ["ann", "bea"]);
   t.match(lines, ["the users read again", /^the users stay as they were: bad_config: .*:1: the line is not/]);
+});
+
+t.test("changed users are announced, and let in only when that is done; not after the close", async (t) => {
+  const path = join(t.testdir({}), "users");
+  await putUser(path, change({}));
+  const lines: string[] = [];
+  const file = await InForce.load(path, "the users", readUsers, (line) => lines.push(line));
+  const announced: string[][] = [];
+  let durable = (): void => undefined;
+  const asked = new Promise<void>((resolve) => {
+    file.announce = (next, previous) => {
+      announced.push([...previous.byName.keys(), "then", ...next.byName.keys()]);
+      resolve();
+      return new Promise((then) => {
+        durable = then;
+      });
+    };
+  });
+  await putUser(path, change({ name: "bea" }));
+  const reloaded = file.reload();
+  await asked;
+  t.same(announced, [["ann", "then", "ann", "bea"]]);
+  t.same([...file.value.byName.keys()], ["ann"], "not durable yet");
+  durable();
+  await reloaded;
+  t.same([...file.value.byName.keys()], ["ann", "bea"]);
+  writeFileSync(path, "nonsense");
+  await file.reload();
+  t.equal(announced.length, 1, "a wrong file is no change");
+  rmSync(path);
+  await putUser(path, change({ name: "eve" }));
+  file.close();
+  await file.reload();
+  t.same([announced.length, [...file.value.byName.keys()]], [1, ["ann", "bea"]]);
 });
 
 t.test("passwords for servers, in libpq's form", async (t) => {

@@ -31,6 +31,7 @@ func kinds() map[string]M {
 	with("erasure.done", 14, o("ordered", 13, "entries", 7, "values", 15))
 	with("log.keys", 15, o("keys", []string{testKey(origin).vkey}))
 	with("rules.change", 16, o("rules", hexOf(sum([]byte("new rules"))), "previous_rules", hexOf(sum([]byte("rules")))))
+	with("users.change", 17, o("users", hexOf(sum([]byte("new users"))), "previous_users", hexOf(sum([]byte("users")))))
 	with("config.change", 9, o("config", hexOf(sum([]byte("new"))), "previous_config", hexOf(sum([]byte("config")))))
 	return r
 }
@@ -54,7 +55,7 @@ func entryVectors() M {
 		cases = append(cases, m)
 	}
 	st, sess, start := e["statement"], e["session.start"], e["source.start"]
-	for _, k := range []string{"source.start", "source.seal", "source.stop", "session.start", "session.end", "access.refused", "statement", "config.change", "source.key", "source.registered", "source.retired", "disclosure.read", "erasure.ordered", "erasure.done", "log.keys", "rules.change"} {
+	for _, k := range []string{"source.start", "source.seal", "source.stop", "session.start", "session.end", "access.refused", "statement", "config.change", "source.key", "source.registered", "source.retired", "disclosure.read", "erasure.ordered", "erasure.done", "log.keys", "rules.change", "users.change"} {
 		good(k, e[k])
 	}
 	good("source.start of epoch 1", start.with("epoch", 1, "previous", nil))
@@ -108,6 +109,7 @@ func entryVectors() M {
 	good("session.end, pinned for a reason nobody knows", e["session.end"].with("pins", []string{"future"}))
 	good("session.start, one of several hosts, after eleven attempts", sess.with("server", sess.get("server").(M).with("host", "[2001:db8::5]:5433"), "attempts", 11))
 	good("rules.change, the first of an epoch", e["rules.change"].without("previous_rules"))
+	good("users.change, the first of an epoch", e["users.change"].without("previous_users"))
 	good("statement, denied, without sql", failed.without("sql").with("outcome", "denied", "sqlstate", "54000"))
 	good("statement, unknown outcome, with a duration", st.without("tag").with("outcome", "unknown"))
 	recovered := st.without("n", "tx", "duration_us", "tag", "rows", "bytes_in", "bytes_out").with("outcome", "unknown", "recovered", o("epoch", 1), "session", "1.7")
@@ -223,6 +225,7 @@ func entryVectors() M {
 		{"statement: attempts 1", st, []any{"attempts", 1}}, {"statement: attempts a string", st, []any{"attempts", "2"}}, {"session.start: attempts 0", sess, []any{"attempts", 0}}, {"session.start: attempts null", sess, []any{"attempts", nil}}, {"session.start: host a number", sess, []any{"server", o("host", 5432)}},
 		{"session.end: pins a string", e["session.end"], []any{"pins", "listen"}}, {"session.end: pins null", e["session.end"], []any{"pins", nil}}, {"session.end: pins with a number", e["session.end"], []any{"pins", []any{"listen", 1}}},
 		{"rules.change: rules of 63 digits", e["rules.change"], []any{"rules", hexOf(sum())[1:]}}, {"rules.change: previous_rules null", e["rules.change"], []any{"previous_rules", nil}},
+		{"users.change: users in capitals", e["users.change"], []any{"users", strings.ToUpper(hexOf(sum()))}}, {"users.change: previous_users null", e["users.change"], []any{"previous_users", nil}},
 		{"log.keys: none", keys, []any{"keys", []any{}}}, {"log.keys: a string", keys, []any{"keys", "x"}}, {"log.keys: a number in it", keys, []any{"keys", []any{1}}},
 		{"source.seal: seal null", e["source.seal"], []any{"seal", nil}}, {"source.stop: reason not in the list", e["source.stop"], []any{"reason", "crash"}}, {"session.start: tls a string", sess, []any{"client", client.with("tls", "no")}}, {"session.start: pid a string", sess, []any{"server", o("pid", "1")}}, {"session.start: tls of the server a string", sess, []any{"server", o("tls", "yes")}}, {"session.start: certificate in upper case", sess, []any{"client", client.with("certificate", strings.ToUpper(hexOf(sum([]byte("a certificate")))))}}, {"session.start: certificate of 31 bytes", sess, []any{"client", client.with("certificate", hexOf(sum()[:31]))}}, {"session.start: certificate null", sess, []any{"client", client.with("certificate", nil)}}, {"session.start: version null", sess, []any{"server", o("version", nil)}}, {"session.start: protocol a number", sess, []any{"protocol", 3}}, {"session.end: reason not in the list", e["session.end"], []any{"reason", "bored"}}, {"access.refused: by not in the list", e["access.refused"], []any{"by", "firewall"}}, {"access.refused: error an array", e["access.refused"], []any{"error", []any{}}}, {"config.change: previous_config null", e["config.change"], []any{"previous_config", nil}},
 	} {
@@ -237,11 +240,11 @@ func entryVectors() M {
 	required := map[string]string{
 		"source.start": "vkey software config durability seals previous", "source.seal": "seal", "source.stop": "reason seal",
 		"session.start": "session actor database client server protocol", "session.end": "session actor database start duration_us statements failed rows bytes_in bytes_out reason",
-		"source.key": "vkey proof", "source.registered": "registered by reason", "source.retired": "retired by reason", "disclosure.read": "reader index names reason", "erasure.ordered": "scope by reason", "erasure.done": "ordered entries values", "log.keys": "keys", "rules.change": "rules",
+		"source.key": "vkey proof", "source.registered": "registered by reason", "source.retired": "retired by reason", "disclosure.read": "reader index names reason", "erasure.ordered": "scope by reason", "erasure.done": "ordered entries values", "log.keys": "keys", "rules.change": "rules", "users.change": "users",
 		"access.refused": "actor database client by sqlstate error", "config.change": "config previous_config",
 		"statement": "session actor database n client protocol operation class relations functions complete tx start duration_us outcome rows bytes_in bytes_out",
 	}
-	for _, kind := range []string{"source.start", "source.seal", "source.stop", "session.start", "session.end", "access.refused", "statement", "config.change", "source.key", "source.registered", "source.retired", "disclosure.read", "erasure.ordered", "erasure.done", "log.keys", "rules.change"} {
+	for _, kind := range []string{"source.start", "source.seal", "source.stop", "session.start", "session.end", "access.refused", "statement", "config.change", "source.key", "source.registered", "source.retired", "disclosure.read", "erasure.ordered", "erasure.done", "log.keys", "rules.change", "users.change"} {
 		for _, name := range strings.Fields(required[kind]) {
 			bad("E2", kind+" without "+name, compact(e[kind].without(name)))
 		}
