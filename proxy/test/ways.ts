@@ -6,8 +6,9 @@ import type { ConnectionSettings } from "../src/connection-context.ts";
 import { Metrics } from "../src/metrics.ts";
 import { type LetIn, type OpenServer, type PoolSettings, Pools, pooled } from "../src/pool/index.ts";
 import { relayTo } from "../src/relay.ts";
+import { until } from "./audit/help.ts";
 import { FakePostgres } from "./fake-postgres.ts";
-import { type Rig, rig, startup, upstreamsAt } from "./help.ts";
+import { Client, type Rig, rig, startup, upstreamsAt } from "./help.ts";
 import { analyzer, loginTo, type Message, OpenDoor, type Postgres, SETTINGS, Wire } from "./pool/help.ts";
 
 type T = { teardown(f: () => unknown): unknown };
@@ -102,4 +103,34 @@ export function shown(messages: readonly Message[]): string[] {
   return messages
     .filter(({ type }) => type !== "S")
     .map(({ type, body }) => `${type} ${(type === "A" ? body.subarray(4) : body).toString("latin1")}`);
+}
+
+/** Keeps every byte, from behind the login on. */
+export interface Connected extends Client {
+  /** What came with the login. */
+  readonly greeting: Buffer;
+}
+
+/** Logs in that way, and keeps bytes and not messages. */
+export async function connected({ port }: Way, parameters: Record<string, string>): Promise<Connected> {
+  const client = new Client(connect({ host: "127.0.0.1", port, noDelay: true, allowHalfOpen: true }));
+  client.socket.write(startup(parameters));
+  await until("the login is through", () => client.ended || client.received.includes("Z\0\0\0\u0005I"));
+  if (client.ended) throw new Error(`no login: ${client.received.toString("latin1")}`);
+  const greeting = client.received;
+  client.received = Buffer.alloc(0);
+  return Object.assign(client, { greeting });
+}
+
+/** Bytes as messages, a text each; what is left behind the last whole one as it is. */
+export function frames(bytes: Buffer): string[] {
+  const texts: string[] = [];
+  let at = 0;
+  while (bytes.length - at >= 5 && bytes.length - at > bytes.readUInt32BE(at + 1)) {
+    const size = 1 + bytes.readUInt32BE(at + 1);
+    texts.push(`${String.fromCharCode(bytes[at]!)} ${bytes.toString("latin1", at + 5, at + size)}`);
+    at += size;
+  }
+  if (at < bytes.length) texts.push(`... ${bytes.toString("latin1", at)}`);
+  return texts;
 }

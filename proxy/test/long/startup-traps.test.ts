@@ -2,11 +2,11 @@
 
 import { connect } from "node:net";
 import t from "tap";
-import { StartupReader } from "../src/wire/startup.ts";
-import { until } from "./audit/help.ts";
-import { Client, startup } from "./help.ts";
-import { B, F } from "./session/stage.ts";
-import { played, WAYS, type Way, way } from "./ways.ts";
+import { StartupReader } from "../../src/wire/startup.ts";
+import { until } from "../audit/help.ts";
+import { Client, startup } from "../help.ts";
+import { B, F } from "../session/stage.ts";
+import { played, WAYS, type Way, way } from "../ways.ts";
 
 const SSL = Buffer.from("0000000804d2162f", "hex");
 const GSSENC = Buffer.from("0000000804d21630", "hex");
