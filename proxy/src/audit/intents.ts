@@ -25,6 +25,10 @@ export class OpenIntent implements Intent, Placed {
   readonly reserved: number;
   position: number = Number.POSITIVE_INFINITY;
   segment: number = Number.POSITIVE_INFINITY;
+  /** Its neighbours among the open ones. */
+  before: OpenIntent | undefined;
+  after: OpenIntent | undefined;
+  isOpen = true;
 
   constructor(id: number, kind: string, members: string, disclosures: readonly Uint8Array[]) {
     this.id = id;
@@ -40,9 +44,15 @@ export class OpenIntent implements Intent, Placed {
   }
 }
 
+/**
+ * Those that are open are linked with each other in their order, and one that is closed keeps no link. A Set would do,
+ * but each table that it outgrows refers to the next one: once one of them is old, all that ever stood in those behind it
+ * counts as alive until the collector looks at everything, which costs more than the statement itself.
+ */
 export class Intents {
-  readonly #open = new Set<OpenIntent>();
-  readonly #lazy = new Set<OpenIntent>();
+  #first: OpenIntent | undefined;
+  #last: OpenIntent | undefined;
+  #count = 0;
   readonly #lazyMs: number;
   readonly #write: (intent: OpenIntent) => number;
   readonly #onLazy: () => void;
@@ -67,7 +77,7 @@ export class Intents {
   }
 
   get count(): number {
-    return this.#open.size;
+    return this.#count;
   }
 
   /** Bytes that the open ones may still need in the spool. */
@@ -82,38 +92,60 @@ export class Intents {
     const intent = new OpenIntent(this.#nextId, kind, members, disclosures);
     if (intent.reserved > MAX_DISCLOSED_BYTES) throw tooLarge(kind, "disclosures", MAX_DISCLOSED_BYTES);
     this.#nextId += 1;
-    this.#open.add(intent);
+    this.#link(intent);
     this.#reserved += intent.reserved;
-    if (lazy) {
-      this.#lazy.add(intent);
-      this.#timer ??= setTimeout(() => this.writeLazy(), this.#lazyMs);
-    } else intent.position = this.#write(intent);
+    if (lazy) this.#timer ??= setTimeout(() => this.writeLazy(), this.#lazyMs);
+    else intent.position = this.#write(intent);
     return intent;
   }
 
   close(intent: OpenIntent): void {
-    if (!this.#open.delete(intent)) throw new Error("an intent was ended twice");
-    if (!intent.written) this.#lazy.delete(intent);
+    if (!intent.isOpen) throw new Error("an intent was ended twice");
+    this.#unlink(intent);
     this.#reserved -= intent.reserved;
   }
 
   /** Writes the lazy ones that are still open. */
   writeLazy(): void {
     this.stop();
-    if (this.#lazy.size === 0) return;
-    for (const intent of this.#lazy) intent.position = this.#write(intent);
-    this.#lazy.clear();
-    this.#onLazy();
+    let wrote = false;
+    for (let intent = this.#first; intent !== undefined; intent = intent.after) {
+      if (intent.written) continue;
+      intent.position = this.#write(intent);
+      wrote = true;
+    }
+    if (wrote) this.#onLazy();
   }
 
   /** Writes those that stand in this segment, or an older one, once more. */
   carryFrom(segment: number): void {
-    for (const intent of this.#open) if (intent.segment <= segment) this.#write(intent);
+    for (let intent = this.#first; intent !== undefined; intent = intent.after)
+      if (intent.segment <= segment) this.#write(intent);
   }
 
   stop(): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;
+  }
+
+  #link(intent: OpenIntent): void {
+    intent.before = this.#last;
+    if (this.#last === undefined) this.#first = intent;
+    else this.#last.after = intent;
+    this.#last = intent;
+    this.#count += 1;
+  }
+
+  #unlink(intent: OpenIntent): void {
+    const { before, after } = intent;
+    if (before === undefined) this.#first = after;
+    else before.after = after;
+    if (after === undefined) this.#last = before;
+    else after.before = before;
+    intent.before = undefined;
+    intent.after = undefined;
+    intent.isOpen = false;
+    this.#count -= 1;
   }
 }
 

@@ -179,7 +179,7 @@ export class Answers {
     if (this.#diverged) {
       sent.copyFrom(confirmed);
       this.#diverged = false;
-    } else if (status === "I" && sent.portals.size > 0) sent.portals.clear();
+    } else if (status === "I") sent.portals.clear();
   }
 
   /** The server is gone, or nobody listens to it any more: what was forwarded and not answered is unknown. */
@@ -286,12 +286,12 @@ export class Answers {
       case "deallocate":
         around.gate?.deallocated(effect.name);
         if (effect.name !== undefined) this.#forget(effect.name);
-        else for (const name of [...confirmed.prepared.keys()]) this.#forget(name);
+        else for (const name of confirmed.prepared.names()) this.#forget(name);
         return;
       case "discard":
         if (effect.what !== "all") return;
         around.gate?.deallocated();
-        for (const name of [...confirmed.prepared.keys()]) this.#forget(name);
+        for (const name of confirmed.prepared.names()) this.#forget(name);
         return;
       default:
     }

@@ -109,7 +109,9 @@ export class Exchange {
   }
 
   endPortals(): void {
-    for (const portal of this.confirmed.portals.values()) this.endPortal(portal);
+    this.confirmed.portals.forEach((portal) => {
+      this.endPortal(portal);
+    });
     this.confirmed.portals.clear();
   }
 
