@@ -121,7 +121,8 @@ function isPassedUnasked(effect: SessionEffect | undefined): boolean {
 const READ_BY = ["search_path", "role", "session_authorization", "standard_conforming_strings", "client_encoding"];
 
 /** Whether it may change how later texts are read; `changed` says whether anything in this session may have. */
-export function mayChangeReading({ effect, class: kind }: Facts, changed: boolean): boolean {
+export function mayChangeReading({ effect, effectful, class: kind }: Facts, changed: boolean): boolean {
+  if (effectful.some((name) => name === "set_config" || name === "pg_catalog.set_config")) return true;
   switch (effect?.kind) {
     case "set":
     case "reset":

@@ -28,6 +28,8 @@ export type Asked =
       readonly undo: Undo;
       /** The server has come to it. */
       readonly done: Undo;
+      /** It has answered with an error, and to no statement of it besides. */
+      readonly failedAtOnce: Undo | undefined;
       next: number;
       failed: boolean;
     }
@@ -47,6 +49,7 @@ export type Asked =
       readonly kind: "bind" | "describe";
       readonly text: PreparedText | undefined;
       readonly name: string;
+      readonly undo: Undo | undefined;
     }
   | { readonly kind: "execute"; readonly effects: Effects; readonly sql: string }
   | { readonly kind: "function" }

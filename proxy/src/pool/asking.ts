@@ -6,7 +6,9 @@ import { BACKEND, FRONTEND } from "../wire/messages.ts";
 import { frame } from "../wire/write.ts";
 import type { Prepared } from "./answers.ts";
 import { type Effects, effectsOf, PLAIN } from "./effects.ts";
+import { Portals } from "./portals.ts";
 import { bindHead, describeStatement, FLUSH, parseMessage } from "./rewrite.ts";
+import type { PreparedText } from "./shelf.ts";
 import type { TransactionLane } from "./transaction-lane.ts";
 import { readyForQuery } from "./welcome.ts";
 
@@ -33,8 +35,7 @@ export class Asking {
   #after: (() => void) | undefined;
   /** What the next message is answered with. */
   #refusal: Buffer | undefined;
-  /** Of portals whose statement is not a plain one. */
-  readonly #portals: Map<string, Prepared> = new Map();
+  readonly #portals: Portals = new Portals();
   #terminated = false;
 
   constructor(lane: TransactionLane) {
@@ -63,6 +64,11 @@ export class Asking {
   /** The message that comes next, which waits for a server connection, is answered with this error. */
   refuse(error: Buffer): void {
     this.#refusal = error;
+  }
+
+  /** The transaction is over, and all is answered: its portals are gone. */
+  over(): void {
+    this.#portals.clear();
   }
 
   /** Takes as many messages as it can. @throws ProxyError for what is not a message */
@@ -185,14 +191,16 @@ export class Asking {
     });
     // It makes the server forget the unnamed statement.
     const { undo, done } = lane.names.dropUnnamed(lane.shelf);
-    this.#portals.delete("");
+    const restore = this.#portals.set("", undefined);
     lane.send(message);
     lane.answers.push({
       kind: "query",
       effects: plain ? NONE : effects,
       texts: plain ? NONE : statements.map((statement, i) => textOf(text, statement, effects[i]!)),
-      undo,
+      undo: both(undo, restore),
       done,
+      // It may have failed before the old unnamed portal was replaced.
+      failedAtOnce: restore,
       next: 0,
       failed: false,
     });
@@ -222,13 +230,14 @@ export class Asking {
     const there = names.get(name);
     if (there?.text !== undefined) {
       // The server refuses to replace it (42P05), as long as it has it.
-      if (names.uncertainOn(shelf, there.text)) return this.#unsettled();
-      names.place(shelf, there.text, lane.shelfSize, name);
-      lane.send(parseMessage(there.text.serverName, body));
-      answers.push({ kind: "parse", way: "sent", undo: undefined, done: undefined, text: there.text, name });
+      const text = this.#place(name, there.text);
+      if (text === "later" || text === undefined) return this.#unsettled();
+      lane.send(parseMessage(text.serverName, body));
+      answers.push({ kind: "parse", way: "sent", undo: undefined, done: undefined, text, name });
       return message.length;
     }
-    const shared = lane.texts.of(body);
+    if (lane.state.moving && !answers.empty) return this.#unsettled();
+    const shared = lane.texts.of(body, lane.environment);
     if (names.uncertainOn(shelf, shared)) return this.#unsettled();
     const named = names.set(name, { text: shared, body: shared.body, effects, sql });
     // In a transaction that has failed, or may have by then, the server would refuse.
@@ -241,10 +250,6 @@ export class Asking {
     names.makeRoom(shelf, lane.shelfSize, shared);
     const placed = names.shelve(shelf, shared);
     lane.send(parseMessage(shared.serverName, body));
-    const both = (a: () => void, b: () => void) => (): void => {
-      a();
-      b();
-    };
     answers.push({
       kind: "parse",
       way: "sent",
@@ -263,17 +268,14 @@ export class Asking {
     if (names.uncertain(statement)) return this.#unsettled();
     if (!lane.lease()) return WAIT;
     const prepared = names.get(statement);
-    if (prepared?.text !== undefined && names.uncertainOn(lane.shelf, prepared.text)) return this.#unsettled();
-    if (statement === "") names.placeUnnamed(lane.shelf);
-    else if (prepared?.text !== undefined) names.place(lane.shelf, prepared.text, lane.shelfSize, statement);
-    if (prepared === undefined || prepared.effects === PLAIN) this.#portals.delete(portal);
-    else {
-      lane.state.sent(prepared.effects);
-      this.#portals.set(portal, prepared);
-    }
-    lane.answers.push({ kind: "bind", text: prepared?.text, name: statement });
-    if (prepared?.text === undefined) return this.#pass(size, false);
-    lane.send(bindHead(message, size, portal, prepared.text.serverName, block));
+    const text = this.#place(statement, prepared?.text);
+    if (text === "later") return this.#unsettled();
+    const plain = prepared === undefined || prepared.effects === PLAIN;
+    if (!plain) lane.state.sent(prepared.effects);
+    const undo = this.#portals.set(portal, plain ? undefined : prepared);
+    lane.answers.push({ kind: "bind", text, name: statement, undo });
+    if (text === undefined) return this.#pass(size, false);
+    lane.send(bindHead(message, size, portal, text.serverName, block));
     this.#passing = size - block;
     return block;
   }
@@ -284,18 +286,16 @@ export class Asking {
     if (what === "portal") {
       if (!lane.lease()) return WAIT;
       lane.send(message);
-      lane.answers.push({ kind: "describe", text: undefined, name });
+      lane.answers.push({ kind: "describe", text: undefined, name, undo: undefined });
       return message.length;
     }
     const { names } = lane;
     if (names.uncertain(name)) return this.#unsettled();
     if (!lane.lease()) return WAIT;
-    const text = names.get(name)?.text;
-    if (text !== undefined && names.uncertainOn(lane.shelf, text)) return this.#unsettled();
-    if (name === "") names.placeUnnamed(lane.shelf);
-    else if (text !== undefined) names.place(lane.shelf, text, lane.shelfSize, name);
+    const text = this.#place(name, names.get(name)?.text);
+    if (text === "later") return this.#unsettled();
     lane.send(text === undefined ? message : describeStatement(text.serverName));
-    lane.answers.push({ kind: "describe", text, name });
+    lane.answers.push({ kind: "describe", text, name, undo: undefined });
     return message.length;
   }
 
@@ -306,8 +306,14 @@ export class Asking {
     if (what === "statement" && names.uncertain(name)) return this.#unsettled();
     const known = what === "statement" && (name === "" || names.get(name) !== undefined);
     const way = known || lane.server === undefined ? "own" : "sent";
-    if (what === "portal") this.#portals.delete(name);
-    const change = !known ? NO_CHANGE : name === "" ? names.closeUnnamed(lane.shelf) : names.delete(name);
+    const change =
+      what === "portal"
+        ? { undo: this.#portals.set(name, undefined), done: undefined }
+        : !known
+          ? NO_CHANGE
+          : name === ""
+            ? names.closeUnnamed(lane.shelf)
+            : names.delete(name);
     lane.answers.push({ kind: "close", way, ...change, text: undefined, name });
     // A portal, or a statement that SQL may have prepared: the server knows. Those of the shelf stay there for others.
     if (way === "sent") lane.send(message);
@@ -319,8 +325,7 @@ export class Asking {
     const lane = this.#lane;
     if (!lane.lease()) return WAIT;
     const nul = message.indexOf(0, HEADER_BYTES);
-    const prepared =
-      this.#portals.size === 0 ? undefined : this.#portals.get(message.toString("latin1", HEADER_BYTES, nul));
+    const prepared = this.#portals.empty ? undefined : this.#portals.get(message.toString("latin1", HEADER_BYTES, nul));
     lane.send(message);
     lane.answers.push({ kind: "execute", effects: prepared?.effects ?? PLAIN, sql: prepared?.sql ?? "" });
     return message.length;
@@ -362,6 +367,27 @@ export class Asking {
     return this.#pass(size, true);
   }
 
+  /**
+   * Sees to it that the server has a statement of the session's.
+   * @param known undefined for the unnamed statement, and for a name that stands for nothing
+   * @returns what it is on the server; `later` when that is known only behind the answers
+   */
+  #place(name: string, known: PreparedText | undefined): PreparedText | undefined | "later" {
+    const { names, shelf, texts, state, answers, shelfSize } = this.#lane;
+    if (name === "") names.placeUnnamed(shelf);
+    if (known === undefined) return undefined;
+    let text = known;
+    if (!shelf.named.has(known)) {
+      if (state.moving && !answers.empty) return "later";
+      const { environment } = this.#lane;
+      // Prepared only now, it means what names mean now: others, who prepared the same there and then, do not get it.
+      if (known.environment !== environment) text = texts.of(known.body, `${known.environment}\0later\0${environment}`);
+    }
+    if (names.uncertainOn(shelf, text)) return "later";
+    names.place(shelf, text, shelfSize, name);
+    return text;
+  }
+
   /** @returns whether everything sent is answered; when not, it is waited for */
   #settled(): boolean {
     if (this.#lane.answers.empty) return true;
@@ -385,13 +411,21 @@ export class Asking {
   }
 }
 
+function both(a: () => void, b: (() => void) | undefined): () => void {
+  if (b === undefined) return a;
+  return () => {
+    a();
+    b();
+  };
+}
+
 /** Names stand as latin1 in messages, and as text in what the analyzer says. */
 function latin1(name: string): string {
   return Buffer.from(name).toString("latin1");
 }
 
 function textOf(text: Buffer, { start, end }: Statement, { effect }: Effects): string {
-  return effect?.kind === "set" ? text.toString("latin1", start, end) : "";
+  return effect?.kind === "set" || effect?.kind === "set-config" ? text.toString("latin1", start, end) : "";
 }
 
 function hasNames(bytes: Buffer, at: number, size: number): boolean {

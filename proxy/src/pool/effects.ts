@@ -22,8 +22,14 @@ export interface Effects {
   readonly effect: SessionEffect | undefined;
   /** Statements prepared before it may have to be planned anew. */
   readonly definition: boolean;
-  /** It gives back every advisory lock. */
-  readonly unlocksAll: boolean;
+  /** It makes something, where the search path says. */
+  readonly makes: boolean;
+  /** What is made later may be temporary, though nothing says so there: the search path may name pg_temp. */
+  readonly path: "session" | "transaction" | undefined;
+  /** It changes by what search path and role names are read. */
+  readonly moves: boolean;
+  /** Not even DISCARD ALL undoes it. */
+  readonly stays: boolean;
   /** The server may take for a statement what our grammar does not: what it then did is not known. */
   readonly unread: boolean;
 }
@@ -33,7 +39,10 @@ export const PLAIN: Effects = {
   pins: [],
   effect: undefined,
   definition: false,
-  unlocksAll: false,
+  makes: false,
+  path: undefined,
+  moves: false,
+  stays: false,
   unread: false,
 };
 
@@ -69,11 +78,38 @@ function read(facts: Facts): Effects {
   const { effect, operation } = facts;
   const unread = facts.incomplete === "syntax";
   const definition = facts.class === "ddl" || facts.class === "role" || facts.class === "admin";
-  const unlocksAll =
-    facts.functions.some((name) => plainName(name) === "pg_advisory_unlock_all") && !pins.has("advisory-lock");
   if (operation === "LOAD") pins.add("load");
-  if (pins.size === 0 && effect === undefined && !definition && !unlocksAll && !unread) return PLAIN;
-  return { pins: [...pins], effect, definition, unlocksAll, unread };
+  const stays = operation === "LOAD" || facts.effectful.some((name) => plainName(name) === "setseed") || isSeed(effect);
+  if (stays && pins.size === 0) pins.add("settings");
+  const path = pathOf(facts);
+  // The second is SELECT INTO.
+  const makes =
+    operation.startsWith("CREATE") ||
+    (operation === "SELECT" && definition && facts.relations.some(({ access }) => access === "write"));
+  if (pins.size === 0 && effect === undefined && !definition && !makes && !unread && path === undefined) return PLAIN;
+  return { pins: [...pins], effect, definition, makes, path, moves: moves(effect), stays, unread };
+}
+
+/** The random numbers' beginning is no setting that RESET ALL knows. */
+function isSeed(effect: SessionEffect | undefined): boolean {
+  return effect?.kind === "set" && effect.name === "seed";
+}
+
+function pathOf({ effect, effectful }: Facts): Effects["path"] {
+  if (effect?.kind === "set" && effect.name === "search_path") {
+    if (effect.value?.includes("pg_temp") !== true) return undefined;
+    return effect.local ? "transaction" : "session";
+  }
+  // Which setting it is about is not told. For the session, it pins anyhow.
+  return effectful.some((name) => plainName(name) === "set_config") ? "transaction" : undefined;
+}
+
+const READ_BY = set("search_path role session_authorization");
+
+function moves(effect: SessionEffect | undefined): boolean {
+  if (effect?.kind === "discard") return effect.what === "all";
+  if (effect?.kind !== "set" && effect?.kind !== "reset") return false;
+  return effect.name === undefined || READ_BY.has(effect.name);
 }
 
 function collect(facts: Facts, pins: Set<Pin>): void {
@@ -103,7 +139,10 @@ function collect(facts: Facts, pins: Set<Pin>): void {
     if (own === undefined) pins.add("unknown");
     else if (LOCKS.has(own)) pins.add("advisory-lock");
     else if (own === "setseed") pins.add("settings");
-    else if (own !== "set_config" && !NOTHING_LEFT.has(own)) pins.add("unknown");
+    else if (own === "set_config") {
+      // Next to another effect it is not told whether it is for the transaction.
+      if (effect?.kind !== "set-config") pins.add("settings");
+    } else if (!NOTHING_LEFT.has(own)) pins.add("unknown");
   }
   if (facts.foreignOperator) pins.add("unknown");
   // What EXECUTE and FETCH run was looked at when it was prepared and declared.

@@ -233,6 +233,7 @@ export class Front<A extends LetIn> extends Duplex implements Backend, LaneOwner
     this.#pool = pool;
     const application = startup.parameters.get("application_name");
     this.#state = new SessionState(application, this.#pools.settings.pinUnknown);
+    for (const value of pool.key.parameters.values()) this.#state.beginsWith(value);
     const { baseline } = pool;
     if (this.#mode === "transaction" && baseline !== undefined && isPlain(application)) {
       // What a server would report is known, so none is needed yet.

@@ -1,4 +1,5 @@
 import { ProxyError } from "../errors.ts";
+import { isGoingAway } from "../upstream/index.ts";
 import { chore, query } from "./chore.ts";
 import type { Pool, Wait } from "./pool.ts";
 import type { PooledServer } from "./server.ts";
@@ -6,6 +7,8 @@ import { change } from "./session-settings.ts";
 
 /** How long a server may take to set what a session has set. */
 const SETTINGS_MS = 10_000;
+/** So many connections may turn out to be dead when something is to be set on them. */
+const DEAD = 3;
 
 export interface Leasing {
   /** When it began to wait, by the monotonic clock. */
@@ -30,6 +33,7 @@ export function lease(
   const since = performance.now();
   let told = false;
   let abandoned = false;
+  let dead = 0;
   let wait: Wait | undefined;
   const tell = (server: PooledServer): void => {
     told = true;
@@ -57,10 +61,12 @@ export function lease(
         else tell(server);
         return;
       }
+      const lost = error === undefined || isGoingAway(error.sqlstate);
       pool.release(server, "close");
       if (abandoned) return;
+      if (lost) dead += 1;
       // It may be what its last user has set, a statement_timeout say, that is in the way.
-      if (before !== "") {
+      if (before !== "" || (lost && dead < DEAD)) {
         take();
         return;
       }

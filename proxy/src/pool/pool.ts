@@ -18,8 +18,11 @@ export interface Wait {
 /** What a pool asks of all pools together. */
 export interface Commons<A> {
   readonly settings: PoolSettings;
-  /** Whether this pool may open one more; makes room for it by closing an idle connection of another, where that helps. */
-  mayOpen(pool: Pool<A>): boolean;
+  /**
+   * Whether this pool may open one more.
+   * @param makeRoom closes an idle connection of another for it, where that helps
+   */
+  mayOpen(pool: Pool<A>, makeRoom: boolean): boolean;
   open(pool: Pool<A>): Promise<OpenedServer>;
   /** A connection has become free, or is gone, and nobody waits for it here. */
   freed(pool: Pool<A>): void;
@@ -144,13 +147,13 @@ export class Pool<A = unknown> {
       this.#forget(waiter);
       this.#lend(server, waiter, since);
     }
-    while (this.opening + this.#testing < this.#waiting.size && this.#mayTry() && this.#commons.mayOpen(this))
+    while (this.opening + this.#testing < this.#waiting.size && this.#mayTry() && this.#commons.mayOpen(this, true))
       this.#open();
   }
 
-  /** Opens one that nobody waits for. */
+  /** Opens one that nobody waits for, where there is room. */
   prepare(): void {
-    if (this.#mayTry() && !this.#paused && this.#commons.mayOpen(this)) this.#open();
+    if (this.#mayTry() && !this.#paused && this.#commons.mayOpen(this, false)) this.#open();
   }
 
   /** Closes an idle connection. */

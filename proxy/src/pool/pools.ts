@@ -65,7 +65,7 @@ export class Pools<A = unknown> {
       get settings() {
         return pools.#settings;
       },
-      mayOpen: (pool) => this.#mayOpen(pool),
+      mayOpen: (pool, makeRoom) => this.#mayOpen(pool, makeRoom),
       open: (pool) => this.#opened(pool),
       freed: (pool) => this.#freed(pool),
       yielding: (pool) => this.#yielding(pool),
@@ -223,7 +223,7 @@ export class Pools<A = unknown> {
     return opened;
   }
 
-  #mayOpen(pool: Pool<A>): boolean {
+  #mayOpen(pool: Pool<A>, makeRoom: boolean): boolean {
     // What is being closed makes room for somebody else.
     if (this.#closed || this.#evicting) return false;
     const { size, maxPerUser, maxPerDatabase, maxTotal } = this.#settings;
@@ -240,7 +240,7 @@ export class Pools<A = unknown> {
       let count = 0;
       for (const other of members) count += countOf(other);
       while (count >= limit) {
-        const idle = oldestIdle(members.filter((other) => other !== pool));
+        const idle = makeRoom ? oldestIdle(members.filter((other) => other !== pool)) : undefined;
         if (idle === undefined) return false;
         this.#evict(idle.pool, idle.server);
         count -= 1;

@@ -132,6 +132,8 @@ export class Replies {
     const lane = this.#lane;
     lane.state.completed(effects, sql, tag);
     if (effects.definition) lane.texts.forget();
+    const { effect } = effects;
+    if (effect?.kind === "deallocate" && effect.name !== undefined) lane.shelf.lost(effect.name);
     if (tag === "DEALLOCATE ALL" || tag === "DISCARD ALL") lane.names.clear(lane.shelf);
   }
 
@@ -159,9 +161,11 @@ export class Replies {
     if (asked === undefined || asked.kind === "function" || asked.kind === "sync") return;
     if (asked.kind === "query") {
       asked.failed = true;
+      if (asked.next === 0) asked.failedAtOnce?.();
       return;
     }
     if (asked.kind === "parse" || asked.kind === "close") (asked.failed ?? asked.undo)?.();
+    else if (asked.kind === "bind") asked.undo?.();
     lane.answers.shift();
     // Section "Extended Query": after an error the backend reads and discards messages until a Sync is reached.
     const { skipped, synced } = lane.answers.skip();

@@ -1,3 +1,6 @@
+const CHARACTERISTICS = "session characteristics";
+/** One statement sets but a part of them, and leaves the others as they are: each is kept. */
+const PARTIAL: ReadonlySet<string> = new Set([CHARACTERISTICS, "datestyle"]);
 /** More than this is not carried from one server connection to another. Bytes. */
 const MAX_BYTES = 16_384;
 
@@ -14,7 +17,9 @@ export class SessionSettings {
 
   private constructor(statements: ReadonlyMap<string, string>) {
     this.#statements = statements;
-    this.text = [...statements.values()].map((statement) => `${statement};`).join("");
+    // A comment at a statement's end goes to the end of its line.
+    const ended = (statement: string): string => (statement.includes("--") ? `${statement}\n;` : `${statement};`);
+    this.text = [...statements.values()].map(ended).join("");
   }
 
   /** With what a session begins with. */
@@ -32,6 +37,12 @@ export class SessionSettings {
     return this.#statements.has(name);
   }
 
+  /** What of it names are read by; equal for equal settings. */
+  get environment(): string {
+    const of = (name: string): string => this.#statements.get(name) ?? "";
+    return `${of("search_path")}\0${of("session_authorization")}\0${of("role")}`;
+  }
+
   /** Whether there is more than is carried. */
   get tooLarge(): boolean {
     return this.text.length > MAX_BYTES;
@@ -40,10 +51,11 @@ export class SessionSettings {
   /** @param name in lower case, as the statement's effect tells it */
   with(name: string, statement: string): SessionSettings {
     const statements = new Map(this.#statements);
-    statements.delete(name);
+    const key = PARTIAL.has(name) ? `${name} ${statement}` : name;
+    statements.delete(key);
     // To become another user is to leave the role as well.
     if (name === "session_authorization") statements.delete("role");
-    statements.set(name, statement);
+    statements.set(key, statement);
     return new SessionSettings(statements);
   }
 
@@ -55,12 +67,21 @@ export class SessionSettings {
   /** Back to what the connection was opened with. */
   reset(name: string): SessionSettings {
     // What it set has other names.
-    if (this.#statements.has("session characteristics")) return this.with(name, `RESET ${quoted(name)}`);
+    if (this.#has(CHARACTERISTICS)) return this.with(name, `RESET ${quoted(name)}`);
+    if (PARTIAL.has(name)) {
+      if (!this.#has(name)) return this;
+      return new SessionSettings(new Map([...this.#statements].filter(([key]) => !key.startsWith(`${name} `))));
+    }
     if (!this.#statements.has(name) && !(name === "session_authorization" && this.#statements.has("role"))) return this;
     const statements = new Map(this.#statements);
     statements.delete(name);
     if (name === "session_authorization") statements.delete("role");
     return new SessionSettings(statements);
+  }
+
+  #has(partial: string): boolean {
+    for (const key of this.#statements.keys()) if (key.startsWith(`${partial} `)) return true;
+    return false;
   }
 
   /** RESET ALL, which leaves the user and the role. */

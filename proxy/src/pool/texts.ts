@@ -13,13 +13,16 @@ export class PreparedTexts {
   #count = 0;
   #bytes = 0;
 
-  /** @param body what stands behind the name in a Parse message; copied */
-  of(body: Buffer): PreparedText {
-    const key = body.toString("latin1");
+  /**
+   * @param body what stands behind the name in a Parse message; copied
+   * @param environment equal for sessions that read names alike
+   */
+  of(body: Buffer, environment = ""): PreparedText {
+    const key = `${environment}\0${body.toString("latin1")}`;
     let text = this.#texts.get(key);
     if (text === undefined) {
       this.#count += 1;
-      text = { serverName: `${this.#prefix}${this.#count}`, body: Buffer.from(body) };
+      text = { serverName: `${this.#prefix}${this.#count}`, body: Buffer.from(body), environment };
       this.#texts.set(key, text);
       this.#bytes += body.length;
       for (const [oldest, { body: known }] of this.#texts) {

@@ -86,6 +86,8 @@ export class TransactionLane implements Lane, Holder {
     this.analyzer = options.analyzer;
     this.texts = options.texts;
     this.#told = options.told;
+    // What it is now; before PostgreSQL 18 a server does not say.
+    this.state.beginsWith(options.told.get("search_path") ?? "");
     this.#signature = signatureOf(options.told);
     this.names = new Names(this.answers, (message) => this.send(message));
     this.#asking = new Asking(this);
@@ -123,6 +125,11 @@ export class TransactionLane implements Lane, Holder {
 
   get shelfSize(): number {
     return this.#options.shelfSize();
+  }
+
+  /** How names are read now. */
+  get environment(): string {
+    return `${this.state.environment}\0${this.parameter("search_path") ?? ""}`;
   }
 
   /** A reported parameter, as the client knows it. */
@@ -283,6 +290,8 @@ export class TransactionLane implements Lane, Holder {
     this.#notePins();
     const server = this.#server;
     if (server === undefined || !this.answers.empty || this.copyIn) return;
+    this.state.settled();
+    if (status === "I") this.#asking.over();
     if (this.#closing) {
       if (!this.#abandoned) this.#leave(server);
       return;
@@ -418,7 +427,7 @@ export class TransactionLane implements Lane, Holder {
     this.proceed();
   }
 
-  #giveBack(server: PooledServer, how: "clean" | "rollback"): void {
+  #giveBack(server: PooledServer, how: "clean" | "rollback" | "close"): void {
     if (server.reports !== this.#reports) {
       this.#told = new Map(server.parameters);
       this.#signature = server.signature;
@@ -452,7 +461,8 @@ export class TransactionLane implements Lane, Holder {
 
   /** The session ends, and nothing is under way. In a transaction the server would have rolled back. */
   #leave(server: PooledServer): void {
-    this.#giveBack(server, this.status === "I" && !this.state.pinned ? "clean" : "rollback");
+    const { stays, pinned } = this.state;
+    this.#giveBack(server, stays ? "close" : this.status === "I" && !pinned ? "clean" : "rollback");
     this.#options.owner.finished();
   }
 

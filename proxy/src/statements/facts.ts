@@ -26,6 +26,6 @@ export function factsOf(statement: unknown): Facts {
   // The others of class `read` leave something behind (DECLARE), or read what they do not name (FETCH).
   const query = (node.ExplainStmt?.query ?? node) as Partial<Nodes>;
   const facts = walk.facts(tag, query.SelectStmt !== undefined);
-  const effect = sessionEffect(node, facts.functions, inner);
+  const effect = sessionEffect(node, facts, inner);
   return effect === undefined ? facts : { ...facts, effect };
 }

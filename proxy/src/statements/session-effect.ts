@@ -1,5 +1,5 @@
 /** What a statement does to its session, read off its tree. */
-import type { Facts, SessionEffect } from "./statement.ts";
+import type { Facts, Relation, SessionEffect } from "./statement.ts";
 import { constant, type Nodes, strings } from "./tree.ts";
 
 /** DECLARE … WITH HOLD in DeclareCursorStmt's options (PostgreSQL's parsenodes.h). */
@@ -25,12 +25,12 @@ const named = (name: string | undefined): { name?: string } => (name === undefin
 
 /**
  * @param statement one wrapped statement node
- * @param functions the functions it calls
+ * @param facts the functions it calls, and the relations it names
  * @param inner what a PREPARE prepares
  */
 export function sessionEffect(
   statement: Partial<Nodes>,
-  functions: readonly string[],
+  { functions, relations }: Pick<Facts, "functions" | "relations">,
   inner: Facts | undefined,
 ): SessionEffect | undefined {
   if (statement.TransactionStmt !== undefined) {
@@ -60,15 +60,25 @@ export function sessionEffect(
   if (statement.ClosePortalStmt !== undefined) return { kind: "close", ...named(statement.ClosePortalStmt.portalname) };
   if (statement.ListenStmt !== undefined) return { kind: "listen", name: statement.ListenStmt.conditionname ?? "" };
   if (statement.UnlistenStmt !== undefined) return { kind: "unlisten", ...named(statement.UnlistenStmt.conditionname) };
+  if (makesTemporary(statement)) return { kind: "temporary" };
+  if (unlocksAll(statement.SelectStmt)) return { kind: "unlock-all" };
+  // A rule of the view pg_settings turns an UPDATE into calls of set_config, for the session.
+  if (relations.some(isSettings)) return { kind: "set-config", local: false };
   if (functions.includes("set_config") || functions.includes("pg_catalog.set_config")) {
     return { kind: "set-config", local: setsLocally(statement) };
   }
-  if (makesTemporary(statement)) return { kind: "temporary" };
   return undefined;
 }
 
+/** Names that PostgreSQL still takes for others (map_old_guc_names in its guc.c). */
+const OLD_NAMES: ReadonlyMap<string, string> = new Map([
+  ["sort_mem", "work_mem"],
+  ["vacuum_mem", "maintenance_work_mem"],
+]);
+
 function setting(node: Nodes["VariableSetStmt"]): SessionEffect {
-  const name = (node.name ?? "").toLowerCase();
+  const written = (node.name ?? "").toLowerCase();
+  const name = OLD_NAMES.get(written) ?? written;
   if (node.kind === "VAR_RESET_ALL") return { kind: "reset" };
   if (node.kind === "VAR_RESET") return { kind: "reset", name };
   const values = (node.args ?? []).map(constant);
@@ -76,14 +86,33 @@ function setting(node: Nodes["VariableSetStmt"]): SessionEffect {
   return { kind: "set", name, local: node.is_local === true, ...(known ? { value: values.join(", ") } : {}) };
 }
 
-/** Whether every call of set_config in it says, as a constant, that it ends with the transaction. */
+function isSettings({ schema, name, access }: Relation): boolean {
+  return access === "write" && name === "pg_settings" && (schema === undefined || schema === "pg_catalog");
+}
+
+/** Whether it does that and no more: behind a condition, in a row that is not there, it would not be done. */
+function unlocksAll(select: Nodes["SelectStmt"] | undefined): boolean {
+  if (select === undefined || Object.keys(select).some((key) => !SELECT_LIST.has(key))) return false;
+  const [target, ...more] = select.targetList ?? [];
+  const call = (target as { ResTarget?: { val?: Partial<Nodes> } } | undefined)?.ResTarget?.val?.FuncCall;
+  if (call === undefined || more.length > 0 || call.args !== undefined || call.agg_filter !== undefined) return false;
+  const [name, ...rest] = strings(call.funcname).reverse();
+  return name === "pg_advisory_unlock_all" && (rest.length === 0 || rest.join() === "pg_catalog");
+}
+
+/** What a SELECT without FROM, WHERE and the like has. */
+const SELECT_LIST: ReadonlySet<string> = new Set(["targetList", "limitOption", "op"]);
+
+/** Whether every call of set_config in it says, by the word `true`, that it ends with the transaction. */
 function setsLocally(node: unknown): boolean {
   if (typeof node !== "object" || node === null) return true;
   if (Array.isArray(node)) return node.every(setsLocally);
   return Object.entries(node).every(([key, child]) => {
     if (key === "FuncCall" || key === "funccall") {
       const { funcname, args = [] } = child as Nodes["FuncCall"];
-      if (strings(funcname).at(-1) === "set_config" && constant(args[2] ?? {}) !== "true") return false;
+      // Not by a string: texts that differ in strings alone are taken for alike.
+      const { A_Const: local } = (args[2] ?? {}) as Partial<Nodes>;
+      if (strings(funcname).at(-1) === "set_config" && local?.boolval?.boolval !== true) return false;
     }
     return setsLocally(child);
   });

@@ -70,8 +70,13 @@ export type SessionEffect =
   | { readonly kind: "unlisten"; readonly name?: string }
   /** SHOW of a setting that is the proxy's own; `name` in lower case. */
   | { readonly kind: "show"; readonly name: string }
-  /** set_config(): which setting is changed cannot always be told. `local`: all of them up to the transaction's end. */
+  /**
+   * set_config(), or an UPDATE of pg_settings: which setting is changed cannot always be told. `local`: all of them up
+   * to the transaction's end. Not told of what has another effect as well; `effectful` has the function in any case.
+   */
   | { readonly kind: "set-config"; readonly local: boolean }
+  /** pg_advisory_unlock_all(), for certain. */
+  | { readonly kind: "unlock-all" }
   /** It makes something that lives as long as the session: a temporary table, view or sequence, anything in `pg_temp`. */
   | { readonly kind: "temporary" };
 

@@ -25,7 +25,8 @@ interface Step {
 }
 
 const SEE = `SELECT current_setting('work_mem'), current_setting('search_path'), current_user, session_user,
-  current_setting('DateStyle'), current_setting('default_transaction_read_only'), current_setting('application_name')`;
+  current_setting('DateStyle'), current_setting('default_transaction_read_only'), current_setting('default_transaction_isolation'),
+  current_setting('application_name')`;
 
 /** `$c` stands for the client's number: what is the database's, and not the session's, is not shared. */
 const QUERIES = [
@@ -44,6 +45,20 @@ const QUERIES = [
   "RESET ALL",
   'SET search_path = pg_catalog, "Odd one"',
   "SET search_path = public",
+  "SET LOCAL search_path = pg_catalog",
+  "SET search_path = pg_temp, public",
+  "SELECT set_config('search_path', 'pg_temp', true)",
+  "BEGIN; SET LOCAL search_path = pg_temp; CREATE TABLE IF NOT EXISTS t AS SELECT 1 AS a; COMMIT -- somewhere",
+  "SET work_mem = '15MB' -- to the end of the line",
+  "SET DateStyle = 'ISO'",
+  "SET DateStyle = 'DMY'",
+  "SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL SERIALIZABLE",
+  "SET transaction_read_only = on",
+  "UPDATE pg_settings SET setting = '9000' WHERE name = 'work_mem'",
+  "DECLARE c CURSOR FOR SELECT set_config('work_mem', '16MB', false)",
+  "DISCARD TEMP; SELECT 1/0",
+  "UNLISTEN *; SELECT 1/0",
+  "SELECT pg_advisory_unlock_all() WHERE false",
   "SET DateStyle = 'German'",
   "SET application_name = 'x$c'",
   "SET ROLE helper",
@@ -102,6 +117,7 @@ const TEXTS = [
   "",
   SEE,
   "SELECT generate_series(1, 4)",
+  "SELECT count(*) FROM pg_class WHERE relnamespace = pg_my_temp_schema()",
   "SELECT pg_try_advisory_lock($k)",
   "DISCARD ALL",
 ] as const;

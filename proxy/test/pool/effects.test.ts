@@ -23,6 +23,13 @@ t.test("pins", async (t) => {
     "SELECT lo_open(1, 2)": [],
     "COPY t FROM STDIN": [],
     "SELECT set_config('a.b', $1, false)": ["settings"],
+    "SELECT set_config('a.b', 'c', 'true')": ["settings"],
+    "UPDATE pg_settings SET setting = '1'": ["settings"],
+    "UPDATE mine.pg_settings SET setting = '1'": [],
+    "DECLARE c CURSOR FOR SELECT set_config('a.b', 'c', false)": ["settings"],
+    "EXECUTE p(set_config('a.b', 'c', false))": ["settings"],
+    "CREATE TEMP TABLE t AS SELECT set_config('a.b', 'c', true)": ["temporary", "settings"],
+    "SET seed = 0.5": ["settings"],
     "SELECT setseed(0.5)": ["settings"],
     "SELECT pg_advisory_lock(1)": ["advisory-lock"],
     "SELECT pg_catalog.pg_try_advisory_lock_shared(1)": ["advisory-lock"],
@@ -58,6 +65,17 @@ t.test("pins", async (t) => {
   };
   for (const [sql, pins] of Object.entries(cases)) t.same(effects(sql).pins, pins, sql);
   t.equal(effects("SELECT 2"), PLAIN);
+  t.equal(effects("SELECT pg_advisory_unlock_all()").effect?.kind, "unlock-all");
+  for (const sql of [
+    "SELECT pg_advisory_unlock_all() WHERE false",
+    "SELECT pg_advisory_unlock_all() LIMIT 0",
+    "SELECT pg_advisory_unlock_all() FROM t",
+    "SELECT pg_advisory_unlock_all() FILTER (WHERE false)",
+    "SELECT pg_advisory_unlock_all(), 1",
+    "SELECT mine.pg_advisory_unlock_all()",
+    "WITH a AS (SELECT pg_advisory_unlock_all()) SELECT 1",
+  ])
+    t.not(effects(sql).effect?.kind, "unlock-all", sql);
   t.ok(effects("not sql").unread, "judged when the server has taken it");
 });
 
@@ -111,6 +129,14 @@ t.test("settings follow transactions, savepoints and failures", async (t) => {
       'SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY;RESET "default_transaction_read_only";',
     ],
     [["SET a.b = 1", "DISCARD ALL", ready], ""],
+    [["SET a.b = 1 -- one", "SET c.d = 2", ready], "SET a.b = 1 -- one\n;SET c.d = 2;"],
+    [
+      ["SET DateStyle = ISO", "SET DateStyle = DMY", "SET DateStyle = ISO", ready],
+      "SET DateStyle = DMY;SET DateStyle = ISO;",
+    ],
+    [["SET DateStyle = ISO", "SET DateStyle = DMY", "RESET DateStyle", ready], ""],
+    [["BEGIN", "SET transaction_read_only = on", "COMMIT", ready], ""],
+    [["SET sort_mem = '1MB'", "RESET work_mem", ready], ""],
   ];
   for (const [script, wanted] of cases)
     t.equal(run(new SessionState(undefined, true), ...script), wanted, JSON.stringify(script));
@@ -148,6 +174,7 @@ t.test("what gives a connection back", async (t) => {
     ["SELECT pg_advisory_lock(1)", "SELECT pg_advisory_unlock(1)", true],
     ["LOAD 'x'", "DISCARD ALL", true],
     ["PREPARE p AS SELECT pg_advisory_lock(1)", "DEALLOCATE p", true],
+    ["SELECT setseed(0.5)", "DISCARD ALL", true],
   ];
   for (const [pins, other, pinned] of kept) {
     const state = new SessionState(undefined, true);
