@@ -1,4 +1,5 @@
 import { isIP } from "node:net";
+import type { Entry } from "../../src/index.ts";
 import type { Row } from "./row.ts";
 
 /** What is known of a member that may be sealed (spec/entry.md, sealed values). */
@@ -32,6 +33,25 @@ export function parseAddress(text: string): Address {
   const port = Number(digits);
   if (parts === null || host === "" || port > 65_535) return { path: text };
   return isIP(host) === 0 ? { hostname: host, port } : { ip: host, port };
+}
+
+/** Who acts, as far as it was authenticated (spec/entry.md, `actor`). */
+export type Actor = { login: string; auth?: string; identity?: string; groups?: readonly string[] };
+
+/** What the client says of whom it works for, and nobody has checked. */
+export type Claimed = { user?: { name: string; from: string }; trace?: { id: string; span: string } };
+
+/** Longer lists stand in the entry alone: as objects or values of their own they could make a row several times as long. */
+const longestList = 64;
+
+/** @returns the list, when it is there and short */
+export function shortList(list: unknown): readonly string[] | undefined {
+  return Array.isArray(list) && list.length > 0 && list.length <= longestList ? list : undefined;
+}
+
+/** @returns what the client claims; empty when it claims nothing */
+export function claimedOf({ claimed }: Entry): Claimed {
+  return (claimed ?? {}) as Claimed;
 }
 
 /** @returns milliseconds since 1970 of a timestamp of an entry; what is below a millisecond is cut off */

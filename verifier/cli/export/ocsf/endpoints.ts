@@ -1,5 +1,25 @@
 import type { Row } from "../row.ts";
-import { knownValue, parseAddress } from "../values.ts";
+import { type Actor, knownValue, parseAddress, shortList } from "../values.ts";
+
+/** @returns the user whom an entry is about: the login, and who stands behind it where that was authenticated */
+export function userOf({ login, identity, groups }: Actor): Record<string, unknown> {
+  const names = shortList(groups);
+  return {
+    name: login,
+    ...(identity === undefined ? {} : { uid: identity }),
+    ...(names === undefined ? {} : { groups: names.map((name) => ({ name })) }),
+  };
+}
+
+/** @returns the access rule that decided on an entry, and the one on trial that would have denied it */
+export function rules({ rule, would_deny: trial }: Record<string, unknown>): Record<string, unknown> {
+  return {
+    ...(rule === undefined ? {} : { policy: { name: rule, is_applied: true } }),
+    ...(trial === undefined
+      ? {}
+      : { authorizations: [{ decision: "would deny", policy: { name: trial, is_applied: false } }] }),
+  };
+}
 
 /**
  * @param address `client.address` of an entry

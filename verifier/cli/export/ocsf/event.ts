@@ -23,6 +23,8 @@ export type Classified = {
   /** Attributes of the class. */
   attributes: Record<string, unknown>;
   profiles?: readonly string[];
+  /** What events of other systems may say as well; as claimed by the client. */
+  correlation?: string | undefined;
   /** The members of the entry that no attribute says, or not whole. */
   unmapped: Record<string, unknown> | undefined;
 };
@@ -34,6 +36,7 @@ export function eventLine(row: Row, event: Classified, { raw }: RowOptions, isRe
     entry === undefined
       ? ""
       : `,"log_provider":${JSON.stringify(entry.source)},"event_code":${JSON.stringify(entry.kind)},"original_time":"${entry.time}"`;
+  const correlation = event.correlation === undefined ? "" : `,"correlation_uid":${JSON.stringify(event.correlation)}`;
   const rawMembers = raw && !isReduced ? { raw_data: rawData(row), raw_data_size: bytes.length } : {};
   const values = disclosed.size === 0 ? "" : `,"disclosed":${JSON.stringify(Object.fromEntries(disclosed))}`;
   const rest = event.unmapped === undefined ? "" : `,"entry":${JSON.stringify(event.unmapped)}`;
@@ -42,7 +45,7 @@ export function eventLine(row: Row, event: Classified, { raw }: RowOptions, isRe
     `{"time":${event.time},${classification(event)},"activity_name":${JSON.stringify(event.activityName)}` +
     `,"message":${JSON.stringify(event.message)}${membersOf(event.attributes)}${membersOf(rawMembers)}` +
     `,"metadata":{${metadata(event.profiles)},"uid":${JSON.stringify(rowName(row))},"sequence":${row.index}` +
-    `,"log_name":${JSON.stringify(row.origin)}${said}${isReduced ? ',"is_truncated":true' : ""}}` +
+    `,"log_name":${JSON.stringify(row.origin)}${said}${correlation}${isReduced ? ',"is_truncated":true' : ""}}` +
     `,"unmapped":{"index":${row.index},"leaf_hash":"${encodeBase64(row.leaf)}"${rest}${values}}}`
   );
 }

@@ -1,10 +1,10 @@
 import type { Entry } from "../../../src/index.ts";
 import type { Row } from "../row.ts";
-import { knownText, milliseconds } from "../values.ts";
-import { clientEndpoint, decision } from "./endpoints.ts";
+import { type Actor, knownText, milliseconds } from "../values.ts";
+import { clientEndpoint, decision, userOf } from "./endpoints.ts";
 import type { Classified } from "./event.ts";
 
-type Access = Entry & { actor: { login: string; auth?: string }; database: string };
+type Access = Entry & { actor: Actor; database: string };
 type Start = Access & { session: string; client: Client; server: { version?: string } };
 type End = Access & { session: string; start: string; reason: string };
 type Refused = Access & { client: Client; by: "proxy" | "server"; sqlstate: string; error: unknown };
@@ -16,7 +16,7 @@ const logoff = { activity: 2, activityName: "Logoff" } as const;
 /** Of Authentication, class 3002, what all three have. */
 function authentication({ actor, source }: Access): { attributes: Record<string, unknown> } & typeof constant {
   const attributes = {
-    user: { name: actor.login },
+    user: userOf(actor),
     service: { name: "PostgreSQL" },
     dst_endpoint: { svc_name: source },
     ...protocolOf(actor.auth),

@@ -1,7 +1,7 @@
 import type { Entry } from "../../../src/index.ts";
 import { type Row, rowName } from "../row.ts";
-import { knownText, milliseconds, relationNames } from "../values.ts";
-import { clientEndpoint, decision } from "./endpoints.ts";
+import { type Actor, claimedOf, knownText, milliseconds, relationNames } from "../values.ts";
+import { clientEndpoint, decision, rules, userOf } from "./endpoints.ts";
 import type { Classified } from "./event.ts";
 
 const activities = ["Unknown", "Read", "Update", "Connect", "Query", "Write", "Create", "Delete"] as const;
@@ -34,7 +34,7 @@ function activityOf({ operation, class: effect, relations }: Statement): number 
 
 type Statement = Entry & {
   session: string;
-  actor: { login: string };
+  actor: Actor;
   database: string;
   client: { address: unknown; application?: string };
   operation: string;
@@ -83,7 +83,7 @@ export function statementEvent(row: Row, entry: Entry): Classified {
       ...(sqlstate === undefined ? {} : { status_code: sqlstate }),
       ...(detail === undefined ? {} : { status_detail: detail }),
       actor: {
-        user: { name: actor.login },
+        user: userOf(actor),
         session: { uid: session },
         ...(client.application === undefined ? {} : { app_name: client.application }),
       },
@@ -95,8 +95,10 @@ export function statementEvent(row: Row, entry: Entry): Classified {
         : { table: { name: table }, type_id: 3, type: "Table" }),
       ...(text === undefined ? {} : { query_info: queryInfo(text, statement.fingerprint ?? rowName(row)) }),
       ...decision(outcome === "denied" && "proxy"),
+      ...rules(entry),
     },
     profiles: ["security_control"],
+    correlation: claimedOf(entry).trace?.id,
     unmapped: rest,
   };
 }

@@ -1,9 +1,23 @@
 import { type Entry, encodeBase64 } from "../../../src/index.ts";
 import type { Row } from "../row.ts";
-import { knownText, nanoseconds, parseAddress, relationNames } from "../values.ts";
+import {
+  type Actor,
+  type Claimed,
+  claimedOf,
+  knownText,
+  nanoseconds,
+  parseAddress,
+  relationNames,
+  shortList,
+} from "../values.ts";
 
 /** An AnyValue of OTLP's JSON encoding: 64-bit integers are decimal texts, bytes are base64. */
-type AnyValue = { stringValue: string } | { intValue: string } | { boolValue: boolean } | { bytesValue: string };
+type AnyValue =
+  | { stringValue: string }
+  | { intValue: string }
+  | { boolValue: boolean }
+  | { bytesValue: string }
+  | { arrayValue: { values: { stringValue: string }[] } };
 type Attribute = { key: string; value: AnyValue };
 
 const info = { severityNumber: 9, severityText: "INFO" } as const;
@@ -39,7 +53,8 @@ export function otlpRecord(row: Row, isReduced = false): string {
   const start = entry.kind === "statement" ? (entry.start as string) : entry.time;
   const name = `vitrine.${entry.kind}`;
   const body = bodyOf(bytes);
-  return recordJson(nanoseconds(start), nanoseconds(entry.time), severityOf(entry), name, body, attributes);
+  const { trace } = claimedOf(entry);
+  return recordJson(nanoseconds(start), nanoseconds(entry.time), severityOf(entry), name, body, attributes, trace);
 }
 
 type Severity = typeof info | typeof warn | typeof error;
@@ -65,17 +80,26 @@ function recordJson(
   eventName: string,
   body: AnyValue,
   { list }: Attributes,
+  trace?: Claimed["trace"],
 ): string {
-  return JSON.stringify({ timeUnixNano, observedTimeUnixNano, ...severity, eventName, body, attributes: list });
+  // An id of zeros alone is none (OTLP, LogRecord).
+  const isTrace = trace !== undefined && /[^0]/.test(trace.id) && /[^0]/.test(trace.span);
+  const ids = isTrace ? { traceId: trace.id, spanId: trace.span } : {};
+  return JSON.stringify({ timeUnixNano, observedTimeUnixNano, ...severity, eventName, body, attributes: list, ...ids });
 }
 
 type Members = {
-  actor: { login: string };
+  actor: Actor;
   database: string;
   client?: { address: unknown };
   session?: string;
   error?: unknown;
   sqlstate?: string;
+  attempts?: number;
+  pins?: unknown;
+  role?: string;
+  rule?: string;
+  would_deny?: string;
 };
 type Statement = Members & {
   operation: string;
@@ -91,14 +115,27 @@ const ofAccess = new Set(["statement", "session.start", "session.end", "access.r
 /** OpenTelemetry's semantic conventions for database calls, and for clients, sessions and users. */
 function describe(row: Row, entry: Entry, attributes: Attributes): void {
   if (!ofAccess.has(entry.kind)) return;
-  const { actor, database, client, session, error: failure, sqlstate } = entry as unknown as Members;
+  const members = entry as unknown as Members;
+  const { actor, database, client, session, error: failure, sqlstate } = members;
+  const { user } = claimedOf(entry);
   attributes
     .text("db.system.name", "postgresql")
     .text("db.namespace", database)
     .text("user.name", actor.login)
     .text("session.id", session)
     .text("db.response.status_code", sqlstate)
-    .text("vitrine.error", knownText(row, "error", failure));
+    .text("vitrine.error", knownText(row, "error", failure))
+    .text("user.id", actor.identity)
+    .texts("vitrine.groups", actor.groups)
+    .text("vitrine.auth", actor.auth)
+    // Never user.*: the client said so, and nobody has checked it.
+    .text("vitrine.claimed.user", user?.name)
+    .text("vitrine.claimed.from", user?.from)
+    .text("vitrine.role", members.role)
+    .text("vitrine.rule", members.rule)
+    .text("vitrine.would_deny", members.would_deny)
+    .texts("vitrine.pins", members.pins);
+  if (members.attempts !== undefined) attributes.integer("vitrine.attempts", members.attempts);
   const address = knownText(row, "client.address", client?.address);
   if (address !== undefined) {
     const parsed = parseAddress(address);
@@ -134,6 +171,12 @@ class Attributes {
   /** What is undefined does not apply, and is left out. */
   text(key: string, value: string | undefined): this {
     return value === undefined ? this : this.add(key, { stringValue: value });
+  }
+
+  /** What is no list, or a long one, is left out. */
+  texts(key: string, values: unknown): this {
+    const list = shortList(values)?.map((stringValue) => ({ stringValue }));
+    return list === undefined ? this : this.add(key, { arrayValue: { values: list } });
   }
 
   integer(key: string, value: number): this {

@@ -84,6 +84,35 @@ t.test("what is disclosed stands where OCSF has it", async (t) => {
   t.match(sealed.src_endpoint, { uid: /^sha-256:[\w-]{43}$/ });
 });
 
+t.test("who stands behind a login, what it claims, and which rule decided", async (t) => {
+  const { row } = rows.find(({ desc }) => desc === "statement")!;
+  const { row: began } = rows.find(({ desc }) => desc === "session.start")!;
+  const actor = { login: "app", auth: "password", by: "proxy", identity: "ann@example.org", groups: ["staff", "dba"] };
+  const claimed = {
+    user: { name: "bob@example.org", from: "comment" },
+    trace: { id: "4bf92f3577b34da6a3ce929d0e0e4736", span: "00f067aa0ba902b7" },
+  };
+  const said = { actor, claimed, rule: "staff", would_deny: "trial", attempts: 2 };
+  const event = eventOf({ ...row, entry: { ...row.entry!, ...said } }, plain);
+  t.same(wrongWith(event), []);
+  t.match(event, {
+    actor: { user: { name: "app", uid: "ann@example.org", groups: [{ name: "staff" }, { name: "dba" }] } },
+    policy: { name: "staff", is_applied: true },
+    authorizations: [{ decision: "would deny", policy: { name: "trial", is_applied: false } }],
+    metadata: { correlation_uid: "4bf92f3577b34da6a3ce929d0e0e4736" },
+    unmapped: { entry: { claimed, attempts: 2 } },
+  });
+  const { unmapped: _, ...attributes } = event;
+  t.notMatch(JSON.stringify(attributes), /bob@/, "a claim is no attribute: who reads one takes it for true");
+  const login = eventOf({ ...began, entry: { ...began.entry!, actor } }, plain);
+  t.same(wrongWith(login), []);
+  t.match(login, { user: { name: "app", uid: "ann@example.org", groups: [{ name: "staff" }, { name: "dba" }] } });
+  const many = { ...actor, groups: Array.from({ length: 16_000 }, () => "a") };
+  const large = ocsfLine({ ...row, entry: { ...row.entry!, actor: many } }, plain);
+  t.ok(large.length < 262_144);
+  t.equal((JSON.parse(large) as Event & { actor: { user: { groups?: unknown } } }).actor.user.groups, undefined);
+});
+
 t.test("a row that is too large goes without what makes it large, and says so", async (t) => {
   const { row } = rows.find(({ desc }) => desc === "statement")!;
   const large = { ...row, disclosed: new Map([["sql", "é".repeat(200_000)]]) };

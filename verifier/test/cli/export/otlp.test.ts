@@ -4,7 +4,12 @@ import { requestBody, toSend } from "../../../cli/export/otlp/request.ts";
 import { nanoseconds, parseAddress } from "../../../cli/export/values.ts";
 import { golden, rowOf, vectorRows } from "./support/rows.ts";
 
-type Value = { stringValue?: string; intValue?: string; boolValue?: boolean };
+type Value = {
+  stringValue?: string;
+  intValue?: string;
+  boolValue?: boolean;
+  arrayValue?: { values: { stringValue: string }[] };
+};
 type LogRecord = {
   timeUnixNano: string;
   observedTimeUnixNano: string;
@@ -13,6 +18,8 @@ type LogRecord = {
   eventName: string;
   body: Value & { bytesValue?: string };
   attributes: { key: string; value: Value }[];
+  traceId?: string;
+  spanId?: string;
 };
 
 const rows = vectorRows();
@@ -35,7 +42,9 @@ function wrongWith(record: LogRecord): string[] {
     const isRight =
       (form === "stringValue" && typeof one === "string") ||
       (form === "intValue" && typeof one === "string" && /^-?[0-9]+$/.test(one)) ||
-      (form === "boolValue" && typeof one === "boolean");
+      (form === "boolValue" && typeof one === "boolean") ||
+      (form === "arrayValue" &&
+        (one as { values: Value[] }).values.every((item) => typeof item.stringValue === "string"));
     if (!isRight || more.length > 0) wrong.push(key);
   }
   return wrong;
@@ -92,6 +101,39 @@ t.test("what is disclosed has the names of the semantic conventions", async (t) 
   const cut = toSend(long, 300_000);
   t.match([cut.isReduced, attributesOf(JSON.parse(cut.json) as LogRecord)["vitrine.reduced"]], [true, true]);
   t.ok(cut.json.length < 5000);
+});
+
+t.test("who stands behind a login, what it claims, and which rule decided", async (t) => {
+  const { row } = rows.find(({ desc }) => desc === "statement")!;
+  const { row: ended } = rows.find(({ desc }) => desc === "session.end")!;
+  const actor = { login: "app", auth: "password", by: "proxy", identity: "ann@example.org", groups: ["staff", "dba"] };
+  const trace = { id: "4bf92f3577b34da6a3ce929d0e0e4736", span: "00f067aa0ba902b7" };
+  const claimed = { user: { name: "bob@example.org", from: "comment" }, trace };
+  const said = { actor, claimed, rule: "staff", would_deny: "trial", attempts: 2, role: "owner" };
+  const record = recordOf({ ...row, entry: { ...row.entry!, ...said } });
+  t.same(wrongWith(record), []);
+  t.same([record.traceId, record.spanId], [trace.id, trace.span]);
+  const attributes = attributesOf(record);
+  t.match(attributes, {
+    "user.name": "app",
+    "user.id": "ann@example.org",
+    "vitrine.auth": "password",
+    "vitrine.groups": { values: [{ stringValue: "staff" }, { stringValue: "dba" }] },
+    "vitrine.claimed.user": "bob@example.org",
+    "vitrine.claimed.from": "comment",
+    "vitrine.rule": "staff",
+    "vitrine.would_deny": "trial",
+    "vitrine.attempts": "2",
+    "vitrine.role": "owner",
+  });
+  const users = Object.entries(attributes).filter(([key]) => /^(user|enduser)\./.test(key));
+  t.notMatch(JSON.stringify(users), /bob@/, "what is claimed is no user");
+  const end = recordOf({ ...ended, entry: { ...ended.entry!, pins: ["listen", "prepare"] } });
+  t.match(attributesOf(end), { "vitrine.pins": { values: [{ stringValue: "listen" }, { stringValue: "prepare" }] } });
+  const none = recordOf({ ...row, entry: { ...row.entry!, claimed: { trace: { ...trace, id: "0".repeat(32) } } } });
+  t.equal(none.traceId, undefined);
+  const many = { ...actor, groups: Array.from({ length: 16_000 }, () => "a") };
+  t.notOk("vitrine.groups" in attributesOf(recordOf({ ...row, entry: { ...row.entry!, actor: many } })));
 });
 
 t.test("the largest entry always fits into the smallest limit", async (t) => {
