@@ -68,6 +68,8 @@ export interface Backend {
   readonly pins?: readonly string[];
   /** The server's own process id where the client is told another; undefined when it has none for its session. */
   serverPid?(): number | undefined;
+  /** While it is not over, it is given the server's bytes first, and gives back those that are for the client. */
+  readonly sift?: { readonly over: boolean; feed(chunk: Buffer): Buffer };
   /** Told of each parameter that the server reports to the client. */
   reported?(name: string, value: string): void;
   /** Asked once, when the server is ready for the first statement: why this client must not have the session. */

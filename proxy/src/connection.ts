@@ -187,7 +187,12 @@ export class Connection {
       terminated: () => {
         this.#reason = "client-terminated";
       },
-      data: (chunk) => this.#guard(() => this.#onServerData(chunk)),
+      data: (chunk) =>
+        this.#guard(() => {
+          const { sift } = backend;
+          const bytes = sift === undefined || sift.over ? chunk : sift.feed(chunk);
+          if (bytes.length > 0) this.#onServerData(bytes);
+        }),
       changed: () => this.#updateFlow(),
       failed: (error) => this.fail(error),
       closed: () => this.#onServerClose(),

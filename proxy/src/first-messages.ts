@@ -5,7 +5,8 @@ import { ProxyError } from "./errors.ts";
  * Changes what a server says first: waits for as much of it as `change` needs, and leaves the result in the stream, unread.
  *
  * @param change is given the server's first bytes, more each time; undefined asks for more, and must not do so forever
- * @throws ProxyError `upstream_lost` when the server goes away before, `upstream_unreachable` when it says too little in time
+ * @throws ProxyError `upstream_lost` when the server goes away before, `upstream_unreachable` when it says too little in
+ *   time, or what `change` throws
  */
 export function changeFirst(
   stream: Duplex,
@@ -29,7 +30,14 @@ export function changeFirst(
         return;
       }
       seen = seen.length === 0 ? chunk : Buffer.concat([seen, chunk]);
-      const changed = change(seen);
+      let changed: Buffer | undefined;
+      try {
+        changed = change(seen);
+      } catch (error) {
+        end();
+        reject(error as Error);
+        return;
+      }
       if (changed === undefined) return;
       end();
       stream.unshift(changed);

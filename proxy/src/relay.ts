@@ -8,6 +8,8 @@ import {
   type Enter,
   fitOf,
   type Host,
+  ROLE_QUESTION,
+  RoleSift,
   takesSessions,
   type Upstreams,
   unfit,
@@ -45,7 +47,7 @@ export function relayTo(upstreams: Upstreams): OpenBackend {
       attempts,
       ...(hosts.length > 1 ? { host: host.name } : {}),
       cancel: ({ pid, key }) => cancelUpstream(at, pid, key, connectTimeoutMs, tls),
-      ...watchRole(upstreams, host),
+      ...watchRole(upstreams, host, stream),
     };
   };
 }
@@ -82,24 +84,39 @@ async function first(stream: Socket, change: (bytes: Buffer) => Buffer | undefin
   }
 }
 
-/** Learns from each session what its server is, and refuses one on a server that is not what is asked for. */
+/**
+ * Learns from each session what its server is, and refuses one on a server that is not what is asked for. One that does
+ * not report it is asked, before the client is told that the server is ready.
+ */
 function watchRole(
   { target }: Upstreams,
   host: Host,
+  stream: Socket,
 ): {
   reported(name: string, value: string): void;
   refusal(): ReturnType<typeof unfit> | undefined;
+  readonly sift?: RoleSift;
 } {
-  const reported = new Map<string, string>();
+  const known = new Map<string, string>();
+  const reported = (name: string, value: string): void => {
+    host.reported(name, value);
+    known.set(name, value);
+  };
+  const ask = (): void => {
+    stream.write(ROLE_QUESTION);
+  };
+  const sift = new RoleSift(ask, (role) => {
+    for (const [name, value] of role) reported(name, value);
+  });
   return {
-    reported: (name, value) => {
-      host.reported(name, value);
-      reported.set(name, value);
-    },
+    reported,
+    ...(target === "any" ? {} : { sift }),
     refusal: () => {
-      const fit = fitOf(target, reported);
+      const fit = fitOf(target, known);
       // One that is only second best was taken because nothing better was known.
-      return fit === "fits" || fit === "second" ? undefined : unfit(host.name, target, fit === "unknown");
+      if (fit === "fits" || fit === "second") return undefined;
+      host.unfit();
+      return unfit(host.name, target, fit === "unknown");
     },
   };
 }

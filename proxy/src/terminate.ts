@@ -1,29 +1,23 @@
-import { TLSSocket } from "node:tls";
 import {
   type Accepted,
   type AuthClient,
   Authentication,
   type AuthSettings,
-  type Credential,
   InForce,
-  loginUpstream,
   noUsers,
   type Passwords,
-  type RefusedLogin,
   readPasswords,
   readUsers,
-  type UpstreamMethod,
   type Users,
 } from "./auth/index.ts";
 import type { ClientEnd, OpenBackend } from "./backend.ts";
-import { ProxyError } from "./errors.ts";
+import type { ProxyError } from "./errors.ts";
 import { type Announcer, announceFile } from "./file-change.ts";
-import { type Door, type OpenedServer, type OpenServer, type PoolSettings, Pools, pooled } from "./pool/index.ts";
+import { openServer } from "./open-server.ts";
+import { type Door, type PoolSettings, Pools, pooled } from "./pool/index.ts";
 import { hostOf } from "./session/actor.ts";
 import type { Analyzer } from "./statements/index.ts";
-import { endPointOfServer } from "./tls/index.ts";
-import { cancelUpstream, type Upstreams } from "./upstream/index.ts";
-import { refusedName } from "./wire/startup.ts";
+import type { Upstreams } from "./upstream/index.ts";
 
 /** Clients that the proxy authenticates itself, and the server connections that it opens for them. */
 export class Terminating {
@@ -138,66 +132,4 @@ function clientOf({ startup, address, encryption }: ClientEnd): AuthClient {
     channelBinding: () => encryption?.endPoint,
     certificate: () => encryption?.certificate?.names,
   };
-}
-
-/** The pool's way to a server: a connection to a host that takes it, and a login by what the proxy has for the role. */
-function openServer(
-  upstreams: Upstreams,
-  accepted: () => readonly UpstreamMethod[],
-  passwords: () => Passwords | undefined,
-): OpenServer<Accepted> {
-  const { connectTimeoutMs } = upstreams;
-  return async ({ user: role, database, parameters }, visitor) => {
-    const refusal = refusedName("user", role);
-    if (refusal !== undefined) throw refusal;
-    const { value: opened } = await upstreams.open<OpenedServer | RefusedLogin>(async (stream, address) => {
-      const credential: Credential = {
-        password: passwords()?.find(address.host, address.port, database, role),
-        // Keys are a password's, and that is the login's; for another role they are nobody's.
-        keys: visitor?.login === role ? visitor.keys : undefined,
-      };
-      const tls =
-        stream instanceof TLSSocket
-          ? { binding: endPointOfServer(stream), certificate: upstreams.tls?.settings.cert !== undefined }
-          : undefined;
-      const asked = {
-        stream,
-        role,
-        database,
-        parameters,
-        credential,
-        accepted: accepted(),
-        tls,
-        timeoutMs: connectTimeoutMs,
-      };
-      const login = await loginUpstream(asked);
-      if (login.kind === "refused") {
-        if (login.error.sqlstate !== NOT_NOW) throw refusedBy(login, role);
-        return { value: login, unready: true, dispose: () => undefined };
-      }
-      const { key, parameters: reported } = login;
-      const at = stream.remoteAddress === undefined ? address : { ...address, at: stream.remoteAddress };
-      const cancel = async (): Promise<void> => {
-        if (key !== undefined) await cancelUpstream(at, key.pid, key.key, connectTimeoutMs, upstreams.tls);
-      };
-      const name = `${address.host}:${address.port}`;
-      const value = { stream, parameters: reported, key, address: name, cancel };
-      return { value, reported, dispose: () => stream.destroy() };
-    });
-    if ("kind" in opened) throw refusedBy(opened, role);
-    return opened;
-  };
-}
-
-/** cannot_connect_now: another host, or the same one later, may. */
-const NOT_NOW = "57P03";
-
-/**
- * That the proxy's own credential is not taken is not the client's doing; anything else (no such database, too many
- * connections) is told as the server told it.
- */
-function refusedBy({ error }: RefusedLogin, role: string): ProxyError {
-  const { sqlstate, message } = error;
-  if (!sqlstate.startsWith("28")) return new ProxyError("upstream_refused", message, { sqlstate });
-  return new ProxyError("upstream_refused", `the database server refused the login of role "${role}": ${message}`);
 }

@@ -130,6 +130,30 @@ t.test("each session gets the server that target_session_attrs asks for, as with
   t.equal(refused && errorField(refused, "C"), "57P03", "and for no other");
 });
 
+t.test("a standby that is promoted serves nobody who wants a standby, once it has said so", async (t) => {
+  const servers = await pair("promoted");
+  const { primary, standby } = servers;
+  const list = [primary, standby];
+  const users = await usersFile(POOLED);
+  const wanted = await before(t, list, "target_session_attrs=standby", sharing(users));
+  const preferred = await before(t, list, "target_session_attrs=prefer-standby", sharing(users));
+  const as = (stack: Stack): Promise<RawClient> =>
+    RawClient.login(stack.proxyPort, { user: POOLED, database: DATABASE });
+  const [strict, lenient] = [await as(wanted), await as(preferred)];
+  const relayed = await login(wanted.proxyPort, "relayed");
+  for (const client of [strict, lenient, relayed]) t.equal(await ask(client, PORT), String(standby.port));
+  await promote(servers);
+  for (const client of [strict, lenient, relayed]) {
+    t.equal(await ask(client, PORT), String(standby.port), "it says what it is behind a statement");
+  }
+  strict.write(send.query(PORT));
+  const [refused] = await strict.ready();
+  t.equal(refused?.type === "E" && errorField(refused, "C"), "57P03", "there is no standby any more");
+  t.equal(await ask(lenient, PORT), String(standby.port), "rather a primary than none");
+  t.equal(await ask(relayed, PORT), String(standby.port), "a session of its own stays where it is, as with libpq");
+  for (const client of [strict, lenient, relayed]) await client.end();
+});
+
 /** What becomes of the two servers, while everybody counts. */
 const FAILOVERS: Readonly<Record<string, (pair: Pair) => Promise<void>>> = {
   "the primary is killed, then the standby promoted": async (pair) => {
@@ -147,7 +171,7 @@ const FAILOVERS: Readonly<Record<string, (pair: Pair) => Promise<void>>> = {
   },
 };
 /** A read that is under way when its server goes; where it ran when it was answered. */
-const SLOW = `${PORT}, count(*) FROM generate_series(1, 20000000)`;
+const SLOW = `${PORT}, count(*) FROM generate_series(1, 40000000)`;
 /** What a client may be told: lost, shut down, not now, not the right one, unreachable. */
 const CLEAR = new Set(["08006", "57P01", "57P02", "57P03", "08001"]);
 
@@ -181,7 +205,12 @@ for (const [what, failover] of Object.entries(FAILOVERS))
       await until("they count", () => acknowledged() > 300);
       const reader = await login(stack.proxyPort, "reader");
       const read = ask(reader, SLOW);
-      await sleep(100);
+      const watcher = await primary.connect("postgres");
+      await until("it is under way", async () => {
+        const running = "SELECT pid FROM pg_stat_activity WHERE state = 'active' AND query = $1";
+        return (await watcher.query(running, [SLOW])).rows.length === 1;
+      });
+      await watcher.end();
       await failover(servers);
       const gone = Date.now();
       const counted = clients.map((client) => client.acknowledged);

@@ -282,7 +282,7 @@ export class Pool<A = unknown> {
   }
 
   #isDone(server: PooledServer): boolean {
-    return server.generation !== this.#generation || performance.now() >= server.expiresAt;
+    return server.unfit || server.generation !== this.#generation || performance.now() >= server.expiresAt;
   }
 
   #lost(server: PooledServer): void {

@@ -290,7 +290,7 @@ export class Pools<A = unknown> {
     const { idleTimeoutMs, min } = this.#settings;
     for (const [name, pool] of this.#pools) {
       for (const server of [...pool.idle]) {
-        const old = now >= server.expiresAt;
+        const old = server.unfit || now >= server.expiresAt;
         const unused = idleTimeoutMs > 0 && now - server.idleSince >= idleTimeoutMs && countOf(pool) > min;
         if (old || unused) pool.evict(server);
       }

@@ -21,6 +21,11 @@ export interface OpenedServer {
    * @throws ProxyError `upstream_unreachable`
    */
   cancel(): Promise<void>;
+  /**
+   * Told of each parameter that the server reports later.
+   * @returns whether it is a server still that sessions are to be on; left out: it always is
+   */
+  reported?(name: string, value: string): boolean;
 }
 
 /** Who has a server connection: told of its messages as a `FrameSink` is, and of what happens to it. */
@@ -63,6 +68,8 @@ export class PooledServer {
   /** What is prepared on it. */
   shelf: Shelf | undefined;
   closed = false;
+  /** It has become what sessions are not to be on: a standby that was promoted, say. */
+  unfit = false;
   #asleep = false;
   #signature = "";
   #signedAt = -1;
@@ -160,6 +167,7 @@ export class PooledServer {
       const { name, value } = parseParameterStatus(head);
       this.parameters.set(name, value);
       this.reports += 1;
+      if (this.opened.reported?.(name, value) === false) this.unfit = true;
     } else if (this.#current === IDLE && type !== BACKEND.noticeResponse && type !== BACKEND.notificationResponse) {
       // Nobody asked anything: it says why it closes (57P01), or is out of step.
       this.close(false);

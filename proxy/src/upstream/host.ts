@@ -10,6 +10,7 @@ export class Host {
   readonly #avoidMs: number;
   readonly #now: () => number;
   #failedAt = Number.NEGATIVE_INFINITY;
+  #unfitAt = Number.NEGATIVE_INFINITY;
   #standby: boolean | undefined;
 
   constructor(address: UpstreamAddress, settings: BreakerSettings, now: () => number) {
@@ -37,6 +38,11 @@ export class Host {
     this.#standby = undefined;
   }
 
+  /** A session on it was not what is wanted, and could not go elsewhere: by a setting of its role, it may be. */
+  unfit(): void {
+    this.#unfitAt = this.#now();
+  }
+
   /** A session on it was told this parameter. */
   reported(name: string, value: string): void {
     if (name === HOT_STANDBY) this.#standby = value === "on";
@@ -44,8 +50,10 @@ export class Host {
 
   /** Smaller is tried earlier. */
   rank(target: Target): number {
-    const fits: Readonly<Record<Fit, number>> = { fits: 0, unknown: 1, second: 2, unfit: 2 };
-    return (this.#now() - this.#failedAt < this.#avoidMs ? 3 : 0) + fits[hostFit(target, this.#standby)];
+    const fits: Readonly<Record<Fit, number>> = { fits: 0, unknown: 1, second: 3, unfit: 3 };
+    const lately = (at: number): boolean => this.#now() - at < this.#avoidMs;
+    const known = fits[hostFit(target, this.#standby)];
+    return (lately(this.#failedAt) ? 4 : 0) + (lately(this.#unfitAt) ? Math.max(2, known) : known);
   }
 }
 

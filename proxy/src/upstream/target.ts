@@ -2,13 +2,13 @@
 export const TARGETS = ["any", "read-write", "read-only", "primary", "standby", "prefer-standby"] as const;
 export type Target = (typeof TARGETS)[number];
 
-/** What a server says of itself, by the names of the parameters that it reports. */
+/** What a server says of itself, by the names of the parameters that it reports from version 14 on. */
 export type Reported = ReadonlyMap<string, string>;
 
 export const HOT_STANDBY = "in_hot_standby";
 export const READ_ONLY = "default_transaction_read_only";
 
-/** `second`: only when there is no better one. `unknown`: the server does not report what decides (before version 14). */
+/** `second`: only when there is no better one. `unknown`: the server does not tell what decides. */
 export type Fit = "fits" | "second" | "unfit" | "unknown";
 
 /** Whether a session on this server is what is wanted, as libpq decides it from version 14 on. */

@@ -179,9 +179,7 @@ export class Upstreams {
 
 /** A session turned out to be on a server that is not what is wanted. */
 export function unfit(name: string, target: Target, unknown: boolean): ProxyError {
-  const why = unknown
-    ? "does not report whether it is a standby, as PostgreSQL does from version 14 on"
-    : `is not what target_session_attrs=${target} asks for`;
+  const why = unknown ? "does not tell whether it is a standby" : `is not what target_session_attrs=${target} asks for`;
   return new ProxyError(
     "upstream_unfit",
     `the database server ${name} ${why}; connect again, other hosts go first then`,
