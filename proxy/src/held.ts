@@ -7,8 +7,10 @@ export interface Sink {
   uncork(): void;
 }
 
+/** Bytes that go out as one write: `bytes`, or as many of its buffer's from there on as `length` says. */
 interface Item {
-  bytes: Buffer;
+  readonly bytes: Buffer;
+  length: number;
   wait: number;
   whole: boolean;
 }
@@ -56,19 +58,19 @@ export class HeldQueue {
    */
   push(bytes: Buffer, wait: number, whole: boolean): void {
     this.heldBytes += bytes.length;
-    const last = this.#items.at(-1);
+    const last = this.#items[this.#items.length - 1];
     // Pieces of one chunk that touch go out as one write, and wait as one.
     if (
       last !== undefined &&
-      last.bytes.buffer === bytes.buffer &&
-      last.bytes.byteOffset + last.bytes.length === bytes.byteOffset
+      last.bytes.byteOffset + last.length === bytes.byteOffset &&
+      last.bytes.buffer === bytes.buffer
     ) {
-      last.bytes = Buffer.from(bytes.buffer, last.bytes.byteOffset, last.bytes.length + bytes.length);
-      last.wait = Math.max(last.wait, wait);
+      last.length += bytes.length;
+      if (wait > last.wait) last.wait = wait;
       last.whole = whole;
       return;
     }
-    this.#items.push({ bytes, wait, whole });
+    this.#items.push({ bytes, length: bytes.length, wait, whole });
   }
 
   /** The message whose last piece was pushed, and not flushed yet, ends there, and that piece has to wait for this. */
@@ -83,26 +85,26 @@ export class HeldQueue {
   flush(): void {
     if (this.#items.length === 0) return;
     let ready = 0;
-    for (const { wait } of this.#items) {
-      if (wait > 0 && !this.#recorder.isDurable(wait)) break;
-      ready += 1;
-    }
+    while (ready < this.#items.length && this.#mayGo(this.#items[ready]!.wait)) ready += 1;
     if (ready > 0) {
-      const items = ready === this.#items.length ? this.#items : this.#items.slice(0, ready);
-      this.#items = ready === this.#items.length ? [] : this.#items.slice(ready);
-      this.#wrote = items.at(-1)!.whole;
-      if (items.length > 1) this.#sink.cork();
-      for (const { bytes } of items) {
-        this.heldBytes -= bytes.length;
-        this.#sink.write(bytes);
+      const items = this.#items.splice(0, ready);
+      this.#wrote = items[ready - 1]!.whole;
+      if (ready > 1) this.#sink.cork();
+      for (const { bytes, length } of items) {
+        this.heldBytes -= length;
+        this.#sink.write(length === bytes.length ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, length));
       }
-      if (items.length > 1) this.#sink.uncork();
+      if (ready > 1) this.#sink.uncork();
     }
     const next = this.#items[0];
     if (next !== undefined && !this.#waiting) {
       this.#waiting = true;
       this.#recorder.whenDurable(next.wait, this.#flush);
     }
+  }
+
+  #mayGo(wait: number): boolean {
+    return wait === 0 || this.#recorder.isDurable(wait);
   }
 
   /** Drops what is held: it was never passed on. */

@@ -10,6 +10,6 @@ export {
   type SpoolState,
 } from "./options.ts";
 export { Recorder } from "./recorder.ts";
-export { type Sealed, sealValue } from "./sealed.ts";
+export { type Sealed, sealJson, sealValue } from "./sealed.ts";
 export type { RecorderStats } from "./stats.ts";
 export type { SubmitterStats } from "./submitter.ts";

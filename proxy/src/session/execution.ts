@@ -14,6 +14,8 @@ export interface Subject {
   /** Its text with the comments around it, of which the grammar takes no notice. */
   readonly commented?: Buffer;
   readonly functionOid: number | undefined;
+  /** What a disclosure says of `sql`, once that was asked, read as UTF-8 or not. */
+  shown?: { readonly utf8: boolean; readonly json: string };
 }
 
 /** A statement that was prepared by Parse. */

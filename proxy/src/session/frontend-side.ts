@@ -179,12 +179,9 @@ export class FrontendSide implements FrameSink {
       const member = values.digestMember("params", size - HEADER_BYTES, this.#digest.digest("hex"));
       return { count: parseCount(which, head, block), member };
     }
-    const { values: shown, bytes } = parseParameters(which, head, block, utf8);
-    if (shown.length === 0) return undefined;
-    return {
-      count: shown.length,
-      member: values.bytesMember("params", head.subarray(HEADER_BYTES), bytes, () => shown),
-    };
+    const { count, bytes, json } = parseParameters(which, head, block, utf8);
+    if (count === 0) return undefined;
+    return { count, member: values.bytesMember("params", head.subarray(HEADER_BYTES), bytes, () => json) };
   }
 }
 

@@ -4,6 +4,7 @@ import { SQLSTATE } from "../errors.ts";
 import type { Shown } from "../receipts/index.ts";
 import type { Analyzer } from "../statements/index.ts";
 import { rowsOf } from "../wire/backend.ts";
+import { showText } from "../wire/frontend.ts";
 import type { Members } from "./actor.ts";
 import {
   type Execution,
@@ -17,7 +18,7 @@ import {
 } from "./execution.ts";
 import type { Gate } from "./gate.ts";
 import type { Policy } from "./policy.ts";
-import { type Member, showText, type Values } from "./values.ts";
+import type { Member, Values } from "./values.ts";
 
 /** What a session knows, for those who work for it. */
 export interface Surroundings {
@@ -130,14 +131,19 @@ export class Ledger {
     const disclosures = [...actor.disclosures];
     let sql: Member | undefined;
     if (subject.sql !== undefined) {
-      sql = this.#around.values.bytesMember("sql", subject.sql, subject.sql.length, (raw) =>
-        showText(raw, this.#around.utf8()),
-      );
+      sql = this.#around.values.bytesMember("sql", subject.sql, subject.sql.length, () => this.#sqlText(subject));
       if (sql.disclosure !== undefined) disclosures.push(sql.disclosure);
     }
     if (parameters?.member.disclosure !== undefined) disclosures.push(parameters.member.disclosure);
     const members = intentMembers(`${actor.members}${this.#around.claimed(subject.commented)}`, execution, sql);
     return { members, disclosures };
+  }
+
+  /** What a disclosure says of its text: the same for all its executions, while the client's encoding is. */
+  #sqlText(subject: Subject): string {
+    const utf8 = this.#around.utf8();
+    if (subject.shown?.utf8 !== utf8) subject.shown = { utf8, json: JSON.stringify(showText(subject.sql!, utf8)) };
+    return subject.shown.json;
   }
 
   /** @returns the entry's spool position */
@@ -168,7 +174,10 @@ export class Ledger {
 
   /** @param position 0 when nothing was written: the recorder is stopped */
   #wrote(position: number): number {
-    if (position > 0) this.#last = { ...this.#around.recorder.written, position };
+    if (position > 0) {
+      const { seq, leaf } = this.#around.recorder.written;
+      this.#last = { seq, leaf, position };
+    }
     return position;
   }
 

@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { MAX_DISCLOSED_BYTES, sealValue } from "../audit/index.ts";
+import { MAX_DISCLOSED_BYTES, sealJson } from "../audit/index.ts";
 
 /** Members that may be sealed (spec/entry.md, "Sealed values"). */
 export const SEALABLE = ["sql", "params", "error", "client.address"] as const;
@@ -27,25 +27,26 @@ export class Values {
 
   /** @param bytes size of the value on the wire */
   member(name: SealableName, value: unknown, bytes: number): Member {
-    if (!this.#sealed.has(name)) {
-      const json = JSON.stringify(value);
-      if (json.length * 3 <= CLEAR_LIMIT || Buffer.byteLength(json) <= CLEAR_LIMIT)
-        return { json, disclosure: undefined };
-    }
-    return sealValue(name, value, bytes);
+    return this.#jsonMember(name, JSON.stringify(value), bytes);
   }
 
   /**
    * A value that was sent as `raw` bytes: itself where its disclosure is small enough to keep, else by its digest.
-   * @param show what the disclosure says of it
+   * @param json what the disclosure says of it
    */
-  bytesMember(name: SealableName, raw: Buffer, size: number, show: (raw: Buffer) => unknown): Member {
+  bytesMember(name: SealableName, raw: Buffer, size: number, json: () => string): Member {
     if (raw.length <= this.#limit) {
-      const member = this.member(name, show(raw), size);
+      const member = this.#jsonMember(name, json(), size);
       // Escaped in JSON, a value can have several times its size.
       if (member.disclosure === undefined || member.disclosure.length <= MAX_DISCLOSED_BYTES / 2) return member;
     }
     return this.digestMember(name, raw.length, sha256Hex(raw));
+  }
+
+  #jsonMember(name: SealableName, json: string, bytes: number): Member {
+    if (!this.#sealed.has(name) && (json.length * 3 <= CLEAR_LIMIT || Buffer.byteLength(json) <= CLEAR_LIMIT))
+      return { json, disclosure: undefined };
+    return sealJson(name, json, bytes);
   }
 
   digestMember(name: SealableName, bytes: number, sha256: string): Member {
@@ -55,19 +56,6 @@ export class Values {
   get limit(): number {
     return this.#limit;
   }
-}
-
-const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
-
-export function showText(value: Buffer, text: boolean): string | { readonly base64: string } {
-  if (text) {
-    try {
-      return utf8.decode(value);
-    } catch {
-      // Not UTF-8 after all: shown as bytes.
-    }
-  }
-  return { base64: value.toString("base64") };
 }
 
 function sha256Hex(value: Buffer): string {

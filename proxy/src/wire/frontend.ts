@@ -1,3 +1,4 @@
+import { isAscii } from "node:buffer";
 import { ProxyError } from "../errors.ts";
 import { HEADER_BYTES } from "./framer.ts";
 
@@ -36,13 +37,13 @@ export function parseBindNames(head: Buffer): BindMessage {
   return { portal: portal.text, statement: statement.text, block: statement.end };
 }
 
-/** A parameter as a disclosure shows it. */
-export type ParameterValue = null | string | { readonly base64: string };
-
+/** The parameters of a message, as a disclosure shows them (spec/entry.md, `params`). */
 export interface Parameters {
-  readonly values: ParameterValue[];
+  readonly count: number;
   /** Sum of the values' sizes. */
   readonly bytes: number;
+  /** JSON text of an array: each is null, a string, or `{"base64":…}`. */
+  readonly json: string;
 }
 
 const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
@@ -62,25 +63,26 @@ export function parseParameters(
     let at = block + 2 + 2 * formats;
     const count = message.readUInt16BE(at);
     at += 2;
-    const values: ParameterValue[] = [];
+    let json = "[";
     let bytes = 0;
     for (let i = 0; i < count; i += 1) {
+      if (i > 0) json += ",";
       const length = message.readInt32BE(at);
       at += 4;
       if (length < 0) {
-        values.push(null);
+        json += "null";
         continue;
       }
       if (at + length > message.length) throw violation(which);
       const format = formats === 0 ? 0 : message.readUInt16BE(block + 2 + 2 * (formats === 1 ? 0 : i));
-      values.push(showValue(message.subarray(at, at + length), format === 0 && text));
+      json += showValue(message, at, at + length, format === 0 && text);
       bytes += length;
       at += length;
     }
     // Bind ends with a list of result formats, FunctionCall with one.
     const end = which === "Bind" ? at + 2 + 2 * message.readUInt16BE(at) : at + 2;
     if (end !== message.length) throw violation(which);
-    return { values, bytes };
+    return { count, bytes, json: `${json}]` };
   } catch (error) {
     if (error instanceof ProxyError) throw error;
     // A RangeError of Buffer: the message ends before its own counts say.
@@ -113,12 +115,31 @@ export function parseCount(which: "Bind" | "FunctionCall", head: Buffer, block: 
   return head.readUInt16BE(at);
 }
 
-function showValue(value: Buffer, text: boolean): ParameterValue {
+/** Up to this many bytes a look at each costs less than a call of the decoder. */
+const SHORT = 256;
+
+function showValue(message: Buffer, from: number, to: number, text: boolean): string {
+  if (text && to - from <= SHORT && isPlain(message, from, to)) return `"${message.toString("latin1", from, to)}"`;
+  return JSON.stringify(showText(message.subarray(from, to), text));
+}
+
+/** Whether JSON says these bytes by themselves, between quotes. */
+function isPlain(bytes: Buffer, from: number, to: number): boolean {
+  for (let at = from; at < to; at += 1) {
+    const byte = bytes[at]!;
+    if (byte < 0x20 || byte > 0x7e || byte === 0x22 || byte === 0x5c) return false;
+  }
+  return true;
+}
+
+/** What a client sent as text, as a disclosure shows it. @param text whether it is UTF-8 by the session's settings */
+export function showText(value: Buffer, text: boolean): string | { readonly base64: string } {
   if (text) {
+    if (isAscii(value)) return value.toString("latin1");
     try {
       return utf8.decode(value);
     } catch {
-      // Not UTF-8 after all: the server will refuse it; what was sent is shown as bytes.
+      // Not UTF-8 after all: shown as bytes.
     }
   }
   return { base64: value.toString("base64") };

@@ -31,7 +31,8 @@ t.test("what pg-protocol serializes is read as it was meant", async () => {
         parsed.text.toString() === sql &&
         names.portal === portal &&
         names.statement === statement &&
-        JSON.stringify(parameters.values) === JSON.stringify(values) &&
+        parameters.json === JSON.stringify(values) &&
+        parameters.count === values.length &&
         parameters.bytes === values.reduce((sum, value) => sum + Buffer.byteLength(value ?? ""), 0) &&
         parseExecute(serialize.execute({ portal, rows: 5 })).portal === portal &&
         parseTarget(serialize.describe({ type: "S", name: statement }), "Describe").name === statement &&
@@ -43,10 +44,27 @@ t.test("what pg-protocol serializes is read as it was meant", async () => {
 
 t.test("binary parameters and text that is not UTF-8 are shown as base64", async () => {
   const binary = serialize.bind({ values: [Buffer.from([0, 255])] });
-  t.same(parseParameters("Bind", binary, parseBindNames(binary).block, true).values, [{ base64: "AP8=" }]);
+  t.equal(parseParameters("Bind", binary, parseBindNames(binary).block, true).json, '[{"base64":"AP8="}]');
   const plain = serialize.bind({ values: ["x"] });
-  t.same(parseParameters("Bind", plain, parseBindNames(plain).block, false).values, [{ base64: "eA==" }]);
+  t.equal(parseParameters("Bind", plain, parseBindNames(plain).block, false).json, '[{"base64":"eA=="}]');
+  const cut = serialize.bind({ values: ["ä"] });
+  cut[cut.indexOf(0xc3)] = 0x41;
+  t.equal(parseParameters("Bind", cut, parseBindNames(cut).block, true).json, '[{"base64":"QaQ="}]');
 });
+
+t.test(
+  "a disclosure of parameters is what JSON.stringify says of them, whatever stands in them and however long",
+  async () => {
+    const unit = fc.constantFrom("a", "7", " ", '"', "\\", "\n", "\u001f", "\u007f", "ä", "語", "😀", "\u2028");
+    const value = fc.oneof(fc.string({ unit, maxLength: 8 }), fc.string({ unit: "grapheme-ascii", maxLength: 600 }));
+    fc.assert(
+      fc.property(fc.array(fc.option(value), { maxLength: 4 }), (values) => {
+        const bound = serialize.bind({ values });
+        return parseParameters("Bind", bound, parseBindNames(bound).block, true).json === JSON.stringify(values);
+      }),
+    );
+  },
+);
 
 t.test("a Bind cut short or with a lying count is refused, whatever the byte", async () => {
   const whole = serialize.bind({ portal: "p", statement: "s", values: ["one", null, "three"] });
