@@ -9,7 +9,7 @@ const COMMANDS: readonly (readonly [string, string])[] = [
   ["SHOW STATS | STATS_TOTALS", "statements, bytes and times, by database; times in microseconds"],
   ["SHOW SPOOL", "entries on their way to the log"],
   ["SHOW CONFIG", "the configuration in force, and what a reload can change of it"],
-  ["SHOW STATE | VERSION | HELP", ""],
+  ["SHOW STATE | VERSION | HELP", "whether clients are served; the version; this list"],
   ["PAUSE [database]", "let what was begun end, and nothing else begin; answers when all is quiet"],
   ["RESUME [database]", "end a pause"],
   ["RECONNECT [database]", "close pooled server connections as they are given back"],
