@@ -11,6 +11,7 @@ export function denialText({ rule, why }: Decision): DenialText {
   return {
     message: "the access rules do not permit this statement",
     detail: why,
-    hint: rule?.hint ?? `Ask those who keep the proxy's access rules${rule === undefined ? "" : ", and name the rule"}.`,
+    hint:
+      rule?.hint ?? `Ask those who keep the proxy's access rules${rule === undefined ? "" : ", and name the rule"}.`,
   };
 }
