@@ -12,7 +12,9 @@ export interface ChoreResult {
 /** Of an ErrorResponse. */
 const KEEP = 8192;
 
+/** @param text of bytes, latin1: what is cut off a greater character could be anything, a quote say */
 export function query(text: string): Buffer {
+  if (/[^\0-\xff]/.test(text)) throw new Error("a query of the pool's own that is not latin1");
   return frame(FRONTEND.query, Buffer.from(`${text}\0`, "latin1"));
 }
 

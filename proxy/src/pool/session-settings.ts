@@ -96,10 +96,16 @@ export function change(before: string, after: string): string {
   return before === "" ? after : `RESET SESSION AUTHORIZATION;RESET ROLE;RESET ALL;${after}`;
 }
 
-/** Means the same whatever standard_conforming_strings is. Bytes beyond ASCII go as they came, in UTF-8. */
+/**
+ * Means the same whatever standard_conforming_strings and client_encoding are. Bytes beyond ASCII are written as escapes:
+ * in an encoding like SJIS they would take a backslash or a quote behind them for their own second byte.
+ */
 function literal(value: string): string {
-  const utf8 = Buffer.from(value).toString("latin1").replaceAll("\0", "");
-  return `E'${utf8.replaceAll("\\", "\\\\").replaceAll("'", "''")}'`;
+  const escaped = [...Buffer.from(value.replaceAll("\0", ""))].map((byte) => {
+    if (byte > 0x7e || byte < 0x20) return `\\x${byte.toString(16).padStart(2, "0")}`;
+    return byte === 0x5c ? "\\\\" : byte === 0x27 ? "''" : String.fromCharCode(byte);
+  });
+  return `E'${escaped.join("")}'`;
 }
 
 function quoted(name: string): string {

@@ -159,7 +159,7 @@ export class SessionState {
         this.#configured(effect.local, text);
         return;
       case "reset":
-        this.#now = effect.name === undefined ? this.#now.resetAll() : this.#now.reset(effect.name);
+        this.#reset(effect.name);
         return;
       case "prepare":
         this.#prepared.add(effect.name);
@@ -210,6 +210,12 @@ export class SessionState {
     }
     this.#now = this.#now.with(name, text);
     if (this.#now.tooLarge) this.pin("settings");
+  }
+
+  #reset(name: string | undefined): void {
+    if (name === undefined) this.#now = this.#now.resetAll();
+    else if (SessionSettings.canCarry(name)) this.#now = this.#now.reset(name);
+    else this.pin("settings");
   }
 
   #transaction(effect: SessionEffect & { kind: "transaction" }, tag: string): void {

@@ -1,5 +1,6 @@
 // What pins a session, what it has set, and what undoes either: from texts alone.
 import t from "tap";
+import { query } from "../../src/pool/chore.ts";
 import { effectsOf, PLAIN } from "../../src/pool/effects.ts";
 import { change, SessionSettings } from "../../src/pool/session-settings.ts";
 import { SessionState } from "../../src/pool/session-state.ts";
@@ -190,7 +191,13 @@ t.test("a connection is changed by what was set on it and what is wanted", async
   t.equal(change("", ""), "");
   t.equal(change("", "SET a.b = 1;"), "SET a.b = 1;");
   t.equal(change("SET a.b = 1;", "SET c.d = 1;"), "RESET SESSION AUTHORIZATION;RESET ROLE;RESET ALL;SET c.d = 1;");
-  t.equal(SessionSettings.initial("it's \\ \u00e9").text, "SET application_name = E'it''s \\\\ \u00c3\u00a9';");
+  t.equal(SessionSettings.initial("it's \\ \u00e9").text, "SET application_name = E'it''s \\\\ \\xc3\\xa9';");
+  const state = new SessionState(undefined, true);
+  run(state, "SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY", { ready: "I" });
+  // In latin1 the second part would be a quote and a semicolon.
+  run(state, 'RESET x."\u0622\u063b"', { ready: "I" });
+  t.same([...state.everPinned], ["settings"], "a name that cannot be said again is kept where it was said");
+  t.throws(() => query("SELECT '\u0622'"), /not latin1/);
 });
 
 t.end();
