@@ -1,6 +1,7 @@
 import { hash, randomBytes } from "node:crypto";
 import type { CheckedSubmission, EffectOf } from "./check.ts";
-import { checkDisclosures, disclosureDigest, makeBlock } from "./disclosure.ts";
+import { disclosureDigest, makeBlock, sealedValues } from "./disclosure.ts";
+import { blockOf, checkDisclosures } from "./disclosure-check.ts";
 import { parseEntry } from "./entry.ts";
 import { LogServerError } from "./errors.ts";
 import { HASH_BYTES, leafHash } from "./merkle.ts";
@@ -148,6 +149,7 @@ export class Acts {
     // What the log says of itself is held to the same form as what others send.
     const parsed = parseEntry(bytes, 0);
     const block = makeBlock(disclosure === undefined ? [] : [disclosure]);
+    const { block: own } = checkDisclosures(blockOf(block), sealedValues(parsed), 0);
     const leaf = leafHash(bytes);
     const length = Buffer.alloc(2);
     length.writeUInt16BE(bytes.length);
@@ -158,7 +160,8 @@ export class Acts {
       payload: Buffer.concat([length, bytes, block]),
       starts: [2],
       ends: [2 + bytes.length],
-      disclosures: disclosure === undefined ? [] : [{ ...checkDisclosures(block, parsed, 0), position: 0 }],
+      blocks: own === undefined ? [] : [{ position: 0, block: own }],
+      shared: [],
       source: name,
       vkey,
       epoch,

@@ -1,13 +1,11 @@
 import { hash } from "node:crypto";
 import { isOfSource } from "./added.ts";
-import { parseBase64url, parseUtf8 } from "./encoding.ts";
 import type { EntryValue } from "./entry.ts";
-import { LogServerError } from "./errors.ts";
-import { isObject, isSealed, isTooDeep, MAX_DEPTH, sealableForms } from "./forms.ts";
+import type { SealedValues } from "./entry-shapes.ts";
+import { isObject, isSealed } from "./forms.ts";
 
-const SALT_BYTES = 16;
 /** The one value that is sealed once for a session: the same digest stands in each of the session's entries. */
-const SHARED_NAME = "client.address";
+export const SHARED_NAME = "client.address";
 
 // Disclosures of one entry travel and are stored as one block: u16 number, then for each u32 length and the UTF-8
 // JSON array (spec/submission.md).
@@ -48,7 +46,12 @@ export function makeBlock(disclosures: readonly Buffer[]): Buffer {
 
 /** @returns the digest of a disclosure: base64url of SHA-256 over its base64url form (RFC 9901 section 4.2.3). */
 export function disclosureDigest(disclosure: Buffer): string {
-  return hash("sha256", disclosure.toString("base64url"), "base64url");
+  return digestOf(disclosure, 0, disclosure.length);
+}
+
+/** @returns as `disclosureDigest`, of the disclosure that stands from `start` up to `end`. */
+export function digestOf(bytes: Buffer, start: number, end: number): string {
+  return hash("sha256", bytes.toString("base64url", start, end), "base64url");
 }
 
 /** The sealed digest at a member's path such as `client.address`, if one is there. */
@@ -61,70 +64,9 @@ function sealedAt(entry: EntryValue, path: string): string | undefined {
   return isSealed(value) ? value.sealed : undefined;
 }
 
-/** @returns the name and digest of a disclosure that opens a sealed value of the entry, or what is wrong with it. */
-function opened(disclosure: Buffer, entry: EntryValue): { name: string; digest: string } | string {
-  const text = parseUtf8(disclosure);
-  if (text === undefined) return "it is not valid UTF-8";
-  let value: unknown;
-  let compact = false;
-  try {
-    value = JSON.parse(text);
-    compact = JSON.stringify(value) === text;
-  } catch (error) {
-    // The parser's message may quote the value, which is what is being kept secret.
-    return `it is not JSON (${(error as Error).name})`;
-  }
-  if (!compact) return "it is not in compact form: JSON.stringify gives other bytes";
-  if (isTooDeep(value, 0)) return `it is nested more than ${MAX_DEPTH} deep`;
-  if (!Array.isArray(value) || value.length !== 3) return "it is not an array [salt, name, value]";
-  const [salt, name, disclosed] = value as unknown[];
-  if (typeof salt !== "string" || parseBase64url(salt)?.length !== SALT_BYTES) {
-    return `its salt is not base64url of ${SALT_BYTES} bytes`;
-  }
-  if (typeof name !== "string") return "its name is not a string";
-  if (sealableForms.get(name)?.(disclosed) === false) return `its value has not the form of ${name}`;
-  const sealed = sealedAt(entry, name);
-  if (sealed === undefined) return `the entry has no sealed value at ${JSON.stringify(name)}`;
-  const digest = disclosureDigest(disclosure);
-  return sealed === digest ? { name, digest } : `its digest is not the one sealed at ${JSON.stringify(name)}`;
-}
-
-/** The disclosures of one entry, as they are to be stored. */
-export interface CheckedDisclosures {
-  /** Those of this entry alone; absent when there are none. */
-  readonly block?: Buffer;
-  /** Those whose digest stands in other entries as well. */
-  readonly shared: readonly SharedDisclosure[];
-}
-
-export interface SharedDisclosure {
-  /** 32 bytes. */
-  readonly digest: Buffer;
-  readonly disclosure: Buffer;
-}
-
-/**
- * Checks that each disclosure of a block opens the sealed value that it names.
- * @param position of the entry in its submission, for the error
- * @throws LogServerError `bad_disclosure`; the message never holds a disclosed value
- */
-export function checkDisclosures(block: Buffer, entry: EntryValue, position: number): CheckedDisclosures {
-  const shared: SharedDisclosure[] = [];
-  const own: Buffer[] = [];
-  const all = blockDisclosures(block);
-  for (const [i, disclosure] of all.entries()) {
-    const result = opened(disclosure, entry);
-    if (typeof result === "string") {
-      throw new LogServerError("bad_disclosure", `disclosure ${i} of entry ${position} of the submission: ${result}`, {
-        entry: position,
-      });
-    }
-    if (result.name === SHARED_NAME) shared.push({ digest: Buffer.from(result.digest, "base64url"), disclosure });
-    // One that comes twice is kept once.
-    else if (!own.some((each) => each.equals(disclosure))) own.push(disclosure);
-  }
-  if (own.length === 0) return { shared };
-  return { block: own.length === all.length ? block : makeBlock(own), shared };
+/** @returns what is sealed in an entry that was parsed. */
+export function sealedValues(entry: EntryValue): SealedValues {
+  return { digestAt: (path) => sealedAt(entry, path) };
 }
 
 /**

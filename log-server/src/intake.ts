@@ -1,5 +1,6 @@
 import { checkAdded } from "./added.ts";
 import { checkSubmission } from "./check.ts";
+import { EntryShapes } from "./entry-shapes.ts";
 import type { Receipt, Sequencer } from "./sequencer.ts";
 import type { Sources } from "./sources.ts";
 import { parseSubmission } from "./submission.ts";
@@ -12,6 +13,7 @@ export class Intake {
   readonly #origin: string;
   readonly #sources: Sources;
   readonly #sequencer: Sequencer;
+  readonly #shapes = new EntryShapes();
   #last: Promise<unknown> = Promise.resolve();
   readonly #pending = new Set<Promise<unknown>>();
 
@@ -51,7 +53,7 @@ export class Intake {
 
   async #take(body: Buffer): Promise<Receipt> {
     const framed = parseSubmission(body);
-    const checked = this.#last.then(() => checkSubmission(framed, this.#origin, this.#sources));
+    const checked = this.#last.then(() => checkSubmission(framed, this.#origin, this.#sources, this.#shapes));
     // The next one waits for this one's check, whatever comes of it.
     this.#last = checked.catch(() => undefined);
     return this.#sequencer.submit(await checked);

@@ -5,13 +5,16 @@ import {
   type Form,
   flag,
   hashBase64,
+  hex,
   listOf,
   matching,
+  members,
   object,
   oneOf,
   sealable,
   session,
   sha256Hex,
+  sqlstate,
   text,
   timestamp,
 } from "./forms.ts";
@@ -23,7 +26,6 @@ import { isKeyName } from "./note.ts";
 type Members = Readonly<Record<string, Form>>;
 
 const epoch = atLeast(1);
-const sqlstate = matching(/^[0-9A-Z]{5}$/);
 const auth = anyOf(
   oneOf("trust", "password", "md5", "scram-sha-256", "scram-sha-256-plus", "certificate"),
   matching(/^other:.+$/s),
@@ -37,7 +39,7 @@ const clientAtStart = object({
 });
 const claimed = object({
   "user?": object({ name: text, from: oneOf("application_name", "comment") }),
-  "trace?": object({ id: matching(/^[0-9a-f]{32}$/), span: matching(/^[0-9a-f]{16}$/) }),
+  "trace?": object({ id: hex(32), span: hex(16) }),
 });
 const settings = anyOf(listOf(object({ name: text, value: text })), object({ bytes: count, sha256: sha256Hex }));
 const nameAndKey = object({ name: (value) => typeof value === "string" && isKeyName(value), vkey: text });
@@ -129,7 +131,7 @@ const table: Readonly<Record<string, Members>> = {
     class: oneOf(...statementClasses),
     relations: listOf(object({ "schema?": text, name: text, access: oneOf("read", "write") })),
     functions: listOf(text),
-    "fingerprint?": matching(/^[0-9a-f]{16}$/),
+    "fingerprint?": hex(16),
     complete: flag,
     "incomplete?": oneOf("syntax", "too-large", "encoding", "opaque", "analysis"),
     "sql?": sealable("sql"),
@@ -166,21 +168,16 @@ const table: Readonly<Record<string, Members>> = {
   "log.keys": { keys: (value) => listOf(text)(value) && (value as unknown[]).length > 0 },
 };
 
-interface Member {
-  readonly name: string;
-  readonly optional: boolean;
-  readonly form: Form;
+const kinds = new Map(Object.entries(table).map(([kind, forms]) => [kind, members(forms)]));
+
+/** @returns the forms of the members that a kind has, behind the six that all have; undefined for an unknown one */
+export function formsOf(kind: string): ReadonlyMap<string, Form> | undefined {
+  const list = kinds.get(kind);
+  return list && new Map(list.map(({ name, form }) => [name, form]));
 }
 
-const kinds: ReadonlyMap<string, readonly Member[]> = new Map(
-  Object.entries(table).map(([kind, members]) => [
-    kind,
-    Object.entries(members).map(([key, form]) => {
-      const optional = key.endsWith("?");
-      return { name: optional ? key.slice(0, -1) : key, optional, form };
-    }),
-  ]),
-);
+/** Members of a statement that `statementFault` looks into; of the others it sees at most whether they are there. */
+export const decidingMembers: ReadonlySet<string> = new Set(["complete", "protocol", "outcome"]);
 
 /** Members of a statement that are there unless it was recovered after a crash; some of them must then be absent. */
 const UNLESS_RECOVERED = ["n", "tx", "duration_us", "rows", "bytes_in", "bytes_out"] as const;
@@ -208,9 +205,9 @@ function statementFault(value: Record<string, unknown>): string | undefined {
 
 /** @returns what is wrong with the members that the entry's kind has; nothing is said of kinds that are not known. */
 export function kindFault(value: Record<string, unknown>, kind: string): string | undefined {
-  const members = kinds.get(kind);
-  if (members === undefined) return undefined;
-  for (const { name, optional, form } of members) {
+  const list = kinds.get(kind);
+  if (list === undefined) return undefined;
+  for (const { name, optional, form } of list) {
     // No member of these names is inherited; JSON has no undefined.
     const member = value[name];
     if (member === undefined) {

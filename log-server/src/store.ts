@@ -1,4 +1,3 @@
-import type { SharedDisclosure } from "./disclosure.ts";
 import type { TileLevel } from "./tile.ts";
 
 /** Consecutive items of one tile level: hashes of 32 bytes, or entries each behind its u16 length. */
@@ -84,6 +83,13 @@ export interface AcceptedRange {
   readonly seq: number;
   readonly index: number;
   readonly count: number;
+}
+
+/** A disclosure that belongs to every entry with its digest. */
+export interface SharedDisclosure {
+  /** 32 bytes. */
+  readonly digest: Buffer;
+  readonly disclosure: Buffer;
 }
 
 /** One turn of the sequencer: everything that the tree of size `head.size` has and the one before had not. */

@@ -1,6 +1,5 @@
 import { hash } from "node:crypto";
 import type { CheckedSubmission } from "./check.ts";
-import type { SharedDisclosure } from "./disclosure.ts";
 import { HASH_BYTES, leafHash, type RightEdge } from "./merkle.ts";
 import { CHAIN_START, recordOf, type Sources } from "./sources.ts";
 import type { AcceptedRange, Append, ErasureRecord, Run, SourcePosition, SourceRecord } from "./store.ts";
@@ -44,8 +43,8 @@ export class Turn {
   readonly #entries: RunWriter;
   readonly #levels: RunWriter[] = [];
   readonly #disclosures: { index: number; block: Buffer }[] = [];
-  /** By digest: a session's address comes with many of its entries. */
-  readonly #shared = new Map<string, SharedDisclosure>();
+  /** By digest, in base64url: a session's address comes with many of its entries. */
+  readonly #shared = new Map<string, Buffer>();
   readonly #accepted: AcceptedRange[] = [];
   readonly #sources: Sources | undefined;
   readonly #records = new Map<string, SourceRecord>();
@@ -121,10 +120,11 @@ export class Turn {
       chain.set(leaf, HASH_BYTES);
       chain.write(hash("sha256", chain, "binary"), 0, HASH_BYTES, "latin1");
     }
-    for (const { position: place, block, shared } of submission.disclosures) {
-      if (place < known) continue;
-      if (block !== undefined) this.#disclosures.push({ index: index + place - known, block });
-      for (const each of shared) this.#shared.set(each.digest.toString("latin1"), each);
+    for (const { position: place, block } of submission.blocks) {
+      if (place >= known) this.#disclosures.push({ index: index + place - known, block });
+    }
+    for (const { position: place, digest, disclosure } of submission.shared) {
+      if (place >= known) this.#shared.set(digest, disclosure);
     }
     const next = seq + count;
     const { newKey, effect } = submission;
@@ -148,7 +148,10 @@ export class Turn {
     const runs = this.#entries.finish();
     for (const writer of this.#levels) runs.push(...writer.finish());
     const head = { size: this.#edge.size, root: this.#edge.root() };
-    const shared = [...this.#shared.values()];
+    const shared = [...this.#shared].map(([digest, disclosure]) => ({
+      digest: Buffer.from(digest, "base64url"),
+      disclosure,
+    }));
     return {
       runs,
       disclosures: this.#disclosures,

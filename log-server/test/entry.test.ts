@@ -1,5 +1,6 @@
 import t from "tap";
-import { checkDisclosures, disclosureDigest } from "../src/disclosure.ts";
+import { disclosureDigest, sealedValues } from "../src/disclosure.ts";
+import { blockOf, type CheckedDisclosures, checkDisclosures } from "../src/disclosure-check.ts";
 import { type EntryValue, parseEntry } from "../src/entry.ts";
 import { leafHash } from "../src/merkle.ts";
 import { frameEntry, seal, TestSource } from "./source.ts";
@@ -29,6 +30,22 @@ function block(...disclosures: Buffer[]): Buffer {
   return frameEntry({ bytes: Buffer.alloc(0), disclosures }).subarray(2);
 }
 
+/** Checks a block as one that is parsed, and as one that patterns are tried on, in the middle of other bytes. */
+function check(block: Buffer, entry: EntryValue, position: number): CheckedDisclosures {
+  const around = Buffer.concat([Buffer.from("0"), block, Buffer.from("]")]);
+  const inside = { bytes: around, start: 1, end: 1 + block.length, text: `{"]${around.toString("latin1")}`, at: 4 };
+  const outcomes = [blockOf(block), inside].map((each) => {
+    try {
+      return checkDisclosures(each, sealedValues(entry), position);
+    } catch (error) {
+      return error as Error;
+    }
+  });
+  t.same(outcomes[0], outcomes[1], "both ways say the same");
+  if (outcomes[1] instanceof Error) throw outcomes[1];
+  return outcomes[1]!;
+}
+
 t.test("disclosures: vectors", async (t) => {
   interface File {
     cases: { desc: string; json?: Bytes; name?: string; digest?: string; wantErr?: string }[];
@@ -43,15 +60,15 @@ t.test("disclosures: vectors", async (t) => {
     // An entry in which the value is sealed at the name that the disclosure has.
     const sealed: Record<string, unknown> = { sealed: disclosureDigest(disclosure), bytes: 1 };
     const entry = (name ?? "sql").split(".").reduceRight((value: unknown, part) => ({ [part]: value }), sealed);
-    const check = () => checkDisclosures(block(disclosure), entry as EntryValue, 5);
-    if (wantErr === undefined) t.doesNotThrow(check, desc);
-    else t.throws(check, { code: "bad_disclosure", details: { entry: 5 } }, desc);
+    const checked = () => check(block(disclosure), entry as EntryValue, 5);
+    if (wantErr === undefined) t.doesNotThrow(checked, desc);
+    else t.throws(checked, { code: "bad_disclosure", details: { entry: 5 } }, desc);
   }
   for (const { desc, entry, disclosure, wantErr } of matches) {
     const value = parseEntry(Buffer.from(entry), 0);
-    const check = () => checkDisclosures(block(Buffer.from(disclosure, "base64url")), value, 0);
-    if (wantErr === undefined) t.doesNotThrow(check, desc);
-    else t.throws(check, { code: "bad_disclosure" }, desc);
+    const checked = () => check(block(Buffer.from(disclosure, "base64url")), value, 0);
+    if (wantErr === undefined) t.doesNotThrow(checked, desc);
+    else t.throws(checked, { code: "bad_disclosure" }, desc);
   }
 });
 
@@ -61,7 +78,7 @@ t.test("what is wrong with a disclosure is said without its value", async (t) =>
   const entry = { ...source.head("test.event"), sql: sealed } as unknown as EntryValue;
   for (const text of ['["AAAAAAAAAAAAAAAAAAAAAA","sql","hunter2"]', '["hunter2","sql","x"]', "hunter2", '["hunter2"']) {
     try {
-      checkDisclosures(block(Buffer.from(text)), entry, 0);
+      check(block(Buffer.from(text)), entry, 0);
       t.fail("accepted");
     } catch (error) {
       t.notMatch((error as Error).message, /hunter2/);

@@ -9,7 +9,7 @@ const SRC = new URL("../../src/", import.meta.url).pathname;
 const ROOMS: readonly (readonly string[])[] = [
   ["errors", "encoding", "forms", "hooks"],
   ["merkle", "note", "tile", "kinds", "evidence", "policy", "cosignature"],
-  ["checkpoint", "entry", "added", "submission", "disclosure"],
+  ["checkpoint", "entry", "entry-shapes", "added", "submission", "disclosure", "disclosure-check"],
   ["store", "level-keys", "memory-store", "level-store", "index-folder"],
   ["search-postings", "search-terms", "search-zones", "search-chunk", "search-cursor"],
   [

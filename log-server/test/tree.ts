@@ -19,7 +19,7 @@ export function checked(source: string, epoch: number, seq: number, entries: rea
     offset += frames[i]!.length;
     leafHashInto(leaves, i * 32, bytes);
   }
-  const base = { source, vkey: "", epoch, seq, count: entries.length, starts, ends, disclosures: [], leaves };
+  const base = { source, vkey: "", epoch, seq, count: entries.length, starts, ends, blocks: [], shared: [], leaves };
   const payload = Buffer.concat(frames);
   if (seq > 0) return { ...base, payload };
   return { ...base, payload, previous: JSON.parse(entries[0]!.bytes.toString()).previous };

@@ -1,12 +1,7 @@
 import { isOfSource } from "../added.ts";
 import type { LogServerConfig } from "../config.ts";
-import {
-  blockDisclosures,
-  checkDisclosures,
-  disclosureBlockEnd,
-  disclosureDigest,
-  sharedDigest,
-} from "../disclosure.ts";
+import { blockDisclosures, disclosureBlockEnd, disclosureDigest, sealedValues, sharedDigest } from "../disclosure.ts";
+import { blockOf, checkDisclosures } from "../disclosure-check.ts";
 import { type EntryValue, parseEntry } from "../entry.ts";
 import { LogServerError, reason } from "../errors.ts";
 import { readGuard, type SignedCheckpoint } from "../guard.ts";
@@ -89,7 +84,7 @@ class EntriesCheck {
       if (disclosureBlockEnd(block, 0) !== block.length) throw new Error("their lengths do not fit");
       if (value === undefined) throw new Error("the entry has no sealed values");
       this.disclosures += blockDisclosures(block).length;
-      checkDisclosures(block, value, index);
+      checkDisclosures(blockOf(block), sealedValues(value), index);
     } catch (error) {
       this.#findings.add("disclosure", `the disclosures of entry ${index}: ${reason(error)}`, index);
     }
