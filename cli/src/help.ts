@@ -233,6 +233,8 @@ What to find. Each may be repeated for one value or another; with several, an
 entry must match all:
   --user LOGIN       the role that logged in, or the identity behind it; of the
                      log's own acts the name of the token
+  --identity NAME    who stands behind the login, as it was authenticated
+  --claimed NAME     whom the client says that it works for: nobody checked it
   --database NAME
   --table NAME       a table or view, as NAME or SCHEMA.NAME
   --operation OP     such as select or "create table", or a kind of entry, such
@@ -240,6 +242,8 @@ entry must match all:
   --class CLASS      read, write, ddl, role, function, copy, admin, session,
                      unknown
   --outcome OUTCOME  completed, failed, denied, cancelled, unknown
+  --rule NAME        the access rule that decided; default where none matched
+  --would-deny NAME  the access rule on trial that would have denied it
   --source NAME      the proxy that recorded it
   --session NAME     such as 3.17; unique within its source
   --kind KIND        such as statement or session.start

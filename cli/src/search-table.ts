@@ -26,6 +26,12 @@ function tables({ entry }: Hit): string {
   return names.join(", ");
 }
 
+/** With who stands behind it, where that was authenticated; what is only claimed is not shown as if it were true. */
+function login({ entry: { actor } }: Hit): string {
+  const [name, identity] = [text(member(actor, "login")), text(member(actor, "identity"))];
+  return identity === "" || identity === name ? name : `${name} (${identity})`;
+}
+
 function outcome({ entry }: Hit): string {
   const what = entry.kind === "access.refused" ? "refused" : text(entry.outcome) || text(entry.reason);
   return [what, text(entry.sqlstate)].filter(Boolean).join(" ");
@@ -39,7 +45,7 @@ const COLUMNS: readonly Column[] = [
     most: 24,
     cell: ({ entry }) => text(entry.kind === "statement" ? entry.operation : entry.kind),
   },
-  { title: "login", most: 24, cell: ({ entry }) => text(member(entry.actor, "login")) },
+  { title: "login", most: 40, cell: login },
   { title: "database", most: 24, cell: ({ entry }) => text(entry.database) },
   { title: "tables", most: 48, cell: tables },
   { title: "outcome", most: 20, cell: outcome },

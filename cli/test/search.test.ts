@@ -69,6 +69,21 @@ t.test("it asks page by page, and lists what it is told as the log's word", asyn
   t.match(stdout, /vitrine-verifier audit .* --all --table public.accounts --since 2026-11-01T00:00:00.000000Z$/m);
 });
 
+t.test("who is behind a login, whom the client claims, and which rule: each by itself", async (t) => {
+  const hits = [
+    statement(7, { actor: { login: "app", identity: "ann" } }),
+    statement(6, { claimed: { user: { name: "eve", from: "comment" } } }),
+  ];
+  const { stdout } = await search(
+    [[200, { size: 9, hits, next: null, scanned: 9 }]],
+    ...["--identity", "ann", "--claimed", "eve", "--rule", "cards", "--would-deny", "trial"],
+  );
+  t.same(parameters(), [["identity,ann", "claimed,eve", "rule,cards", "would_deny,trial", "limit,50"]]);
+  t.match(stdout, / app \(ann\) +shop/);
+  t.notMatch(stdout.split("\n\n")[0], /eve/, "what is claimed is not shown as if it were true");
+  t.match(stdout, /vitrine-verifier audit .* --all --identity ann --claimed eve/);
+});
+
 t.test("without filters, statements and refused connections; it stops at the limit", async (t) => {
   const { status, stdout } = await search(
     [[200, { size: 9, hits: [statement(7)], next: "abc", scanned: 2 }]],

@@ -63,7 +63,7 @@ export async function openIndex(
   try {
     if (await isOurs(db, folder, fits)) return db;
     const [key] = await db.keys({ limit: 1 }).all();
-    if (key !== undefined) await again("it is not of this tree");
+    if (key !== undefined) await again("it is not of this tree, or of another version");
     await db.put(META_KEY, folder.meta);
     return db;
   } catch (error) {

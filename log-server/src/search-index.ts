@@ -58,7 +58,7 @@ export class SearchIndex {
   #waiting: { readonly size: number; readonly resolve: () => void }[] = [];
 
   constructor(path: string, origin: string, reader: TreeReader, hooks: Hooks) {
-    const meta = Buffer.from(JSON.stringify({ index: "search", layout: 1, chunk: CHUNK_ENTRIES, origin }));
+    const meta = Buffer.from(JSON.stringify({ index: "search", layout: 2, chunk: CHUNK_ENTRIES, origin }));
     this.#folder = { path, what: "search index", meta, warn: (message) => hooks.log("warn", message) };
     this.#reader = reader;
     this.#hooks = hooks;

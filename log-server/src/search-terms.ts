@@ -16,7 +16,11 @@ export type SearchFieldName =
   | "outcome"
   | "source"
   | "session"
-  | "kind";
+  | "kind"
+  | "identity"
+  | "claimed"
+  | "rule"
+  | "would_deny";
 
 export interface SearchField {
   readonly name: SearchFieldName;
@@ -43,6 +47,16 @@ function texts(...values: readonly unknown[]): string[] {
 function actors({ kind, actor, by, reader }: Members): string[] {
   const token = kind === "access.refused" ? [] : texts(by, reader);
   return isObject(actor) ? [...texts(actor.login, actor.identity), ...token] : token;
+}
+
+/** Who stands behind the login, as far as that was authenticated; nothing that is only claimed. */
+function identities({ actor }: Members): string[] {
+  return isObject(actor) ? texts(actor.identity) : [];
+}
+
+/** Whom the client says that it works for: found by this field alone, for nobody has checked it. */
+function claims({ claimed }: Members): string[] {
+  return isObject(claimed) && isObject(claimed.user) ? texts(claimed.user.name) : [];
 }
 
 /** Each relation by its name, and by `schema.name` as well when the entry says the schema. */
@@ -76,6 +90,10 @@ export const searchFields: readonly SearchField[] = [
   member("source", 7),
   member("session", 8),
   member("kind", 9),
+  { name: "identity", code: 10, isList: false, valuesOf: identities, comparable: asItIs },
+  { name: "claimed", code: 11, isList: false, valuesOf: claims, comparable: asItIs },
+  member("rule", 12),
+  member("would_deny", 13),
 ];
 
 /** What is searched for: entries that have, for each field named, one of its values, and a time in the range. */

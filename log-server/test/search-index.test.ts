@@ -207,9 +207,9 @@ t.test("a record that was changed is noticed, and the index built again", async 
   await index.close();
   const db = new Level<Buffer, Buffer>(path, { keyEncoding: "buffer", valueEncoding: "buffer" });
   let changed = 0;
-  // All that can be read in a search: every posting and every span, one by one, would take long; every tenth.
+  // Postings, which are read by a search alone (spans are looked at when it is opened): all would take long; every tenth.
   for (const [i, [key, value]] of (await db.iterator().all()).entries()) {
-    if (key.toString() === "meta" || key.toString() === "position" || i % 10 !== 0) continue;
+    if (key.toString() === "meta" || key.toString() === "position" || key[0]! >= 0xf0 || i % 10 !== 0) continue;
     value[value.length - 1]! ^= 1;
     await db.put(key, value);
     changed += 1;

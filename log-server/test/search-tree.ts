@@ -57,7 +57,12 @@ export function entryAt(index: number): Entry {
   ];
   const operation = pick(["SELECT", "UPDATE", "INSERT", "CREATE TABLE"], Math.floor(noise / 8));
   const outcome = index % 61 === 0 ? "failed" : "completed";
-  return { ...head, session, actor, database, operation, class: pick(["read", "write"], noise), relations, outcome };
+  const claimed =
+    index % 5 === 0 ? { claimed: { user: { name: pick(["ann", "bob", "app"], noise), from: "comment" } } } : {};
+  const trial = index % 37 === 0 ? { would_deny: "trial" } : {};
+  const decided = index % 3 === 0 ? { rule: pick(["staff", "default", "trial"], noise), ...trial } : {};
+  const what = { operation, class: pick(["read", "write"], noise), relations, ...decided, outcome };
+  return { ...head, session, actor, database, ...claimed, ...what };
 }
 
 /** What is searched for, as parameters; the same question to the index and to `naive`. */
@@ -68,6 +73,10 @@ function has(entry: Entry, name: string, value: string): boolean {
     case "actor":
       if (entry.reader === value || (entry.by === value && entry.kind !== "access.refused")) return true;
       return entry.actor?.login === value || entry.actor?.identity === value;
+    case "identity":
+      return entry.actor?.identity === value;
+    case "claimed":
+      return entry.claimed?.user?.name === value;
     case "relation":
       return (entry.relations ?? []).some(
         (relation: Entry) => relation.name === value || `${relation.schema}.${relation.name}` === value,

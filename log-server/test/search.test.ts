@@ -19,6 +19,10 @@ const values: Readonly<Record<string, readonly string[]>> = {
   outcome: ["completed", "failed", "denied"],
   source: ["a.example/one", "b.example/two", "log.example/acts", "c.example/three"],
   session: ["1.5", "1.20", "1.99", "1.330", "2.1"],
+  identity: ["alice@example.org", "app", "ann"],
+  claimed: ["ann", "app", "alice@example.org"],
+  rule: ["staff", "default", "trial", "none"],
+  would_deny: ["trial", "staff", "none"],
   kind: ["statement", "disclosure.read", "session.start", "access.refused", "none"],
 };
 

@@ -4,6 +4,10 @@ import type { Entry } from "../src/entry.ts";
 export type Filter = {
   /** The login, exactly. */
   user: string | undefined;
+  /** Who stands behind the login, as it was authenticated, exactly. */
+  identity: string | undefined;
+  /** Whom the client says that it works for, exactly. */
+  claimed: string | undefined;
   database: string | undefined;
   /** `name` or `schema.name`. */
   table: string | undefined;
@@ -33,6 +37,17 @@ export function loginOf(entry: Entry): string | undefined {
   return typeof login === "string" ? login : undefined;
 }
 
+/** @returns who stands behind the login, where the entry says it as authenticated. */
+export function identityOf(entry: Entry): string | undefined {
+  const identity = (entry.actor as { identity?: unknown } | undefined)?.identity;
+  return typeof identity === "string" ? identity : undefined;
+}
+
+/** @returns whom the client says that it works for, which nobody has checked. */
+function claimedOf(entry: Entry): unknown {
+  return (entry.claimed as { user?: { name?: unknown } } | undefined)?.user?.name;
+}
+
 /** @returns the relations of a statement, `schema.name` where the schema is known. */
 export function tablesOf(entry: Entry): string[] {
   if (entry.kind !== "statement" || entry.relations === undefined) return [];
@@ -46,15 +61,17 @@ export function tablesOf(entry: Entry): string[] {
 export function makeFilter(filter: Filter): (kind: string, text: string) => boolean {
   // Nearly all entries of a long log are asked, most often for nothing but their kind: they are parsed when need be.
   if (!isFiltering(filter)) return (kind) => isAccess(kind);
-  const { user, database, table, since, until } = filter;
+  const { user, identity, claimed, database, table, since, until } = filter;
   const operation = filter.operation?.toLowerCase();
-  const anyKind = user !== undefined || database !== undefined || table !== undefined || operation !== undefined;
+  const anyKind = [user, identity, claimed, database, table, operation].some((value) => value !== undefined);
   return (kind, text) => {
     if (!anyKind && !isAccess(kind)) return false;
     const entry = JSON.parse(text) as Entry;
     if (since !== undefined && entry.time < since) return false;
     if (until !== undefined && entry.time >= until) return false;
     if (user !== undefined && loginOf(entry) !== user) return false;
+    if (identity !== undefined && identityOf(entry) !== identity) return false;
+    if (claimed !== undefined && claimedOf(entry) !== claimed) return false;
     if (database !== undefined && entry.database !== database) return false;
     if (operation !== undefined && operationOf(entry).toLowerCase() !== operation) return false;
     return table === undefined || hasTable(entry, table);

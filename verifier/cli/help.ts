@@ -113,6 +113,8 @@ ${entering}
 
 What to list (with several, entries that match all):
   --user LOGIN     the role that logged in
+  --identity NAME  who stands behind the login, as it was authenticated
+  --claimed NAME   whom the client says that it works for: nobody checked it
   --database NAME
   --table NAME     a table or view, as NAME or SCHEMA.NAME
   --operation OP   such as select or "create table", or a kind of entry, such as
@@ -124,8 +126,8 @@ What to list (with several, entries that match all):
                    10000]
 ${ending}
 
-Without --user, --database, --table and --operation, statements and refused
-connections are listed. A filter changes what is listed, never what is verified.
+Without any of these but times, statements and refused connections are listed. A
+filter changes what is listed, never what is verified.
 A later audit carries on where the last one ended, unless that one failed, and
 lists what is new; --all reads and lists everything.
 

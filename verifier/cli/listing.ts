@@ -1,5 +1,5 @@
 import type { Entry } from "../src/index.ts";
-import { loginOf, operationOf, tablesOf } from "./filter.ts";
+import { identityOf, loginOf, operationOf, tablesOf } from "./filter.ts";
 import { type Column, layTable } from "./table.ts";
 
 export type Listed = { index: number; entry: Entry };
@@ -48,12 +48,19 @@ export function layListing(listed: readonly Listed[], width: number): string[] {
   return layTable(columns, listed.map(cellsOf), width);
 }
 
+/** The login, and who stands behind it; what is only claimed is not shown as if it were true. */
+function whoOf(entry: Entry): string {
+  const login = loginOf(entry) ?? "";
+  const identity = identityOf(entry);
+  return identity === undefined || identity === login ? login : `${login} (${identity})`;
+}
+
 function cellsOf({ index, entry }: Listed): string[] {
   return [
     String(index),
     `${entry.time.slice(0, 10)} ${entry.time.slice(11, 23)}`,
     operationOf(entry),
-    loginOf(entry) ?? "",
+    whoOf(entry),
     typeof entry.database === "string" ? entry.database : "",
     tablesOf(entry).join(", "),
     outcomeOf(entry),

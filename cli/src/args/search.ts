@@ -14,6 +14,10 @@ export const FIELD_OPTIONS = {
   source: "source",
   session: "session",
   kind: "kind",
+  identity: "identity",
+  claimed: "claimed",
+  rule: "rule",
+  "would-deny": "would_deny",
 } as const;
 
 export type FieldOption = keyof typeof FIELD_OPTIONS;

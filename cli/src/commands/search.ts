@@ -40,7 +40,7 @@ function report(command: SearchCommand, { size, hits, complete }: Found): string
 /** The options of the verifier's audit that ask the same; what it does not have is left out, and lists more. */
 function auditOptions({ fields, since, until }: SearchCommand): string {
   const options: [string, string][] = [];
-  for (const option of ["user", "database", "table", "operation"] as const) {
+  for (const option of ["user", "identity", "claimed", "database", "table", "operation"] as const) {
     const values = fields.get(option) ?? [];
     // It takes one value of each.
     if (values.length === 1) options.push([option, values[0]!]);

@@ -28,6 +28,9 @@ export type AuditInvocation = { command: "audit" } & LogOptions & {
     /** Undefined: the default. */
     limit: number | undefined;
   };
+
+const filters = ["user", "identity", "claimed", "database", "table", "operation"] as const;
+
 export function readAudit(argv: readonly string[]): AuditInvocation | AskedHelp {
   const options = {
     ...ofEntries,
@@ -37,6 +40,8 @@ export function readAudit(argv: readonly string[]): AuditInvocation | AskedHelp 
     wait: text,
     entries: text,
     user: text,
+    identity: text,
+    claimed: text,
     database: text,
     table: text,
     operation: text,
@@ -48,7 +53,8 @@ export function readAudit(argv: readonly string[]): AuditInvocation | AskedHelp 
   if (values.help) return { command: "help", about: "audit" };
   const time = (name: "since" | "until"): string | undefined =>
     values[name] === undefined ? undefined : parseTime(values[name], `--${name}`);
-  const named = (name: "user" | "database" | "table" | "operation" | "acknowledged"): string | undefined =>
+  type Named = "user" | "identity" | "claimed" | "database" | "table" | "operation" | "acknowledged";
+  const named = (name: Named): string | undefined =>
     values[name] === undefined ? undefined : required(values[name], `--${name}`, "audit");
   return {
     command: "audit",
@@ -60,6 +66,8 @@ export function readAudit(argv: readonly string[]): AuditInvocation | AskedHelp 
     entries: anyOrVitrine(values),
     filter: {
       user: named("user"),
+      identity: named("identity"),
+      claimed: named("claimed"),
       database: named("database"),
       table: named("table"),
       operation: named("operation"),
@@ -75,7 +83,7 @@ function anyOrVitrine(values: Readonly<Record<string, unknown>>): "vitrine" | "a
   const { entries = "vitrine" } = values;
   if (entries === "vitrine") return entries;
   if (entries !== "any") throw usage(`--entries is neither vitrine nor any: ${printableShort(String(entries))}`);
-  const needing = ["source", "acknowledged", "user", "database", "table", "operation", "since", "until", "limit"];
+  const needing = ["source", "acknowledged", ...filters, "since", "until", "limit"];
   const given = needing.find((name) => values[name] !== undefined);
   if (given !== undefined)
     throw usage(`--${given} is for entries of Vitrine, and --entries any says that they may be none`);

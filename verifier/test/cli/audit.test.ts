@@ -117,6 +117,26 @@ t.test("filters restrict the list, by every member that they name, and never the
   t.same(listed(none.stdout), []);
 });
 
+t.test("who stands behind a login is found apart from who is only claimed to", async (t) => {
+  const source = new TestSource("proxy.example", Date.now());
+  source.session("app");
+  const claimed = { user: { name: "ann", from: "comment" } };
+  source.statement({ actor: { login: "app", auth: "trust", identity: "ann" } });
+  source.statement({ claimed });
+  source.statement({ actor: { login: "ann", auth: "trust" } });
+  source.statement({ claimed: { trace: { id: "4bf92f3577b34da6a3ce929d0e0e4736", span: "00f067aa0ba902b7" } } });
+  source.seal();
+  const { args } = await served(t, new TestLog(testKey("log.example"), source.entries));
+  const found = async (...filter: string[]): Promise<number[]> =>
+    listed((await run([...args, "--all", ...filter])).stdout);
+  t.same(await found("--identity", "ann"), [2]);
+  t.same(await found("--claimed", "ann"), [3]);
+  t.same(await found("--user", "ann"), [4]);
+  t.same(await found("--identity", "ann", "--claimed", "ann"), []);
+  const table = (await run([...args, "--all"])).stdout;
+  t.match(table, / app \(ann\) /);
+});
+
 t.test("tables are found with and without their schema", async (t) => {
   const source = new TestSource("proxy.example", Date.now());
   source.session("alice");
