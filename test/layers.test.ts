@@ -26,13 +26,17 @@ const ROOMS: Readonly<Record<string, { readonly packages: readonly RegExp[]; rea
   // How servers are reached, whoever the sessions belong to.
   "proxy/src/upstream": {
     packages: [/^node:/, /^prom-client$/],
-    never: [/^proxy\/src\/(?!(upstream|wire|tls)\/|errors\.ts$)/],
+    never: [/^proxy\/src\/(?!(address|upstream|wire|tls)\/|errors\.ts$)/],
   },
+  // What an address is, of a client or of a socket: texts.
+  "proxy/src/address": { packages: [/^node:(net|path)$/], never: [/^proxy\/src\/(?!address\/)/] },
+  // Where clients come in, whatever they then say.
+  "proxy/src/listen": { packages: [/^node:/], never: [/^proxy\/src\/(?!(listen|address)\/|errors\.ts$)/] },
   "proxy/src/wire": { packages: [/^node:/], never: [/^proxy\/src\/(?!wire\/|errors\.ts$)/] },
   "proxy/src/statements": { packages: [/^node:/, /^libpg-query$/], never: [/^proxy\/src\/(?!statements\/)/] },
   "proxy/src/session": {
     packages: [/^node:/],
-    never: [/^proxy\/src\/(?!(session|audit|wire|statements|access|receipts|identity|tls)\/|errors\.ts$)/],
+    never: [/^proxy\/src\/(?!(session|address|audit|wire|statements|access|receipts|identity|tls)\/|errors\.ts$)/],
   },
   // Logins are messages and users: no sockets, no records, no sessions.
   "proxy/src/auth": {
@@ -59,7 +63,7 @@ const ROOMS: Readonly<Record<string, { readonly packages: readonly RegExp[]; rea
   },
   "proxy/src/access": {
     packages: [/^node:/, /^yaml$/],
-    never: [/^proxy\/src\/(?!(access|statements)\/|errors\.ts$)/],
+    never: [/^proxy\/src\/(?!(access|address|statements)\/|errors\.ts$)/],
   },
 };
 

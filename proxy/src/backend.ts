@@ -22,7 +22,7 @@ export interface ClientEnd {
   readonly startup: Startup;
   /** The startup packet as it came. */
   readonly raw: Buffer;
-  /** `host:port`. */
+  /** `host:port`, or `[local]`. */
   readonly address: string;
   /** Undefined: it came in the clear. */
   readonly encryption?: ClientEncryption | undefined;

@@ -1,4 +1,5 @@
 import type { Socket } from "node:net";
+import { addressOf } from "./address/client.ts";
 import type { Recorder } from "./audit/index.ts";
 import { HeldQueue } from "./held.ts";
 import { Linger } from "./linger.ts";
@@ -16,7 +17,7 @@ export interface ClientHears {
 
 /** One client's socket: what it is sent, when that may be sent, and the end. */
 export class ClientSocket {
-  /** `host:port`. */
+  /** `host:port`, or `[local]`. */
   readonly address: string;
   ended = false;
   gone = false;
@@ -28,8 +29,9 @@ export class ClientSocket {
   #ending = false;
   #destroyed = false;
 
-  constructor(socket: Socket, recorder: Recorder, hears: ClientHears) {
-    this.address = addressOf(socket);
+  /** @param local it is a Unix socket */
+  constructor(socket: Socket, local: boolean, recorder: Recorder, hears: ClientHears) {
+    this.address = addressOf(socket, local);
     this.#recorder = recorder;
     this.#hears = hears;
     this.#socket = socket;
@@ -116,11 +118,4 @@ export class ClientSocket {
       this.#hears.released();
     });
   }
-}
-
-/** @returns `host:port` */
-export function addressOf(client: Socket): string {
-  const { remoteAddress, remotePort } = client;
-  if (remoteAddress === undefined) return "unknown";
-  return remoteAddress.includes(":") ? `[${remoteAddress}]:${remotePort}` : `${remoteAddress}:${remotePort}`;
 }

@@ -3,6 +3,7 @@ import { CONSOLE_KEYS } from "./console/index.ts";
 import { ProxyError } from "./errors.ts";
 import { parseIdentityRules } from "./identity/index.ts";
 import { FORMATS, LEVELS } from "./lines/index.ts";
+import { parseListen } from "./listen/address.ts";
 import { POOL_KEYS } from "./pool/index.ts";
 import { DURABILITIES, type Durability } from "./session/policy.ts";
 import { SEALABLE } from "./session/values.ts";
@@ -12,6 +13,8 @@ import { parseUpstreamUrl, type Upstream } from "./upstream/index.ts";
 type Kind =
   | "string"
   | "integer"
+  | "listen"
+  | "mode"
   | "address"
   | "url"
   | "upstream"
@@ -38,7 +41,8 @@ const MAX_TIMER_MS = 2_147_483_647;
 
 /** Every key of the configuration file: the manual's table is held against this list by a test. */
 export const CONFIG_KEYS: readonly ConfigKey[] = [
-  { path: "listen", kind: "address", default: "127.0.0.1:6432" },
+  { path: "listen", kind: "listen", default: "127.0.0.1:6432" },
+  { path: "unix_socket_mode", kind: "mode", default: "0777" },
   { path: "status", kind: "address", default: undefined },
   { path: "upstream", kind: "upstream", default: undefined, required: true },
   { path: "log.url", kind: "url", default: undefined, required: true },
@@ -106,6 +110,13 @@ export function convert(key: ConfigKey, value: unknown, where: string): unknown 
       }
       if (key.path.endsWith("_ms") && value > MAX_TIMER_MS) throw wrong(`at most ${MAX_TIMER_MS}, which is 24 days`);
       return value;
+    case "listen":
+      return parseListen(value, wrong);
+    case "mode":
+      // Without quotes YAML takes it for a decimal number.
+      if (typeof value !== "string" || !/^0?[0-7]{3}$/.test(value))
+        throw wrong('an octal mode in quotes, such as "0770"');
+      return value.padStart(4, "0");
     case "address": {
       const match = typeof value === "string" ? /^(\[[0-9a-f:.]+\]|[^\s:[\]]+):([0-9]{1,5})$/i.exec(value) : null;
       if (match === null || Number(match[2]) > 65_535) throw wrong("HOST:PORT, such as 127.0.0.1:6432");

@@ -8,6 +8,7 @@ import { type ConsoleSettings, consoleSettings } from "./console/index.ts";
 import { ProxyError } from "./errors.ts";
 import type { IdentityRule } from "./identity/index.ts";
 import type { Format, Level } from "./lines/index.ts";
+import type { ListenAddress } from "./listen/address.ts";
 import { type PoolSettings, poolSettings } from "./pool/index.ts";
 import type { Durability } from "./session/policy.ts";
 import type { SealableName } from "./session/values.ts";
@@ -19,7 +20,10 @@ export interface ProxyConfig {
   readonly file: string;
   /** Each key's value, by path. */
   readonly values: ReadonlyMap<string, unknown>;
-  readonly listen: { readonly host: string; readonly port: number };
+  /** At least one. */
+  readonly listen: readonly ListenAddress[];
+  /** Of the files of Unix sockets, as chmod(2) has it. */
+  readonly unixSocketMode: number;
   readonly status: { readonly host: string; readonly port: number } | undefined;
   readonly upstream: Upstream;
   readonly upstreamTls: ServerTlsSettings;
@@ -121,6 +125,7 @@ async function build(values: ReadonlyMap<string, unknown>, path: string): Promis
     file: path,
     values,
     listen: get<ProxyConfig["listen"]>("listen"),
+    unixSocketMode: Number.parseInt(get<string>("unix_socket_mode"), 8),
     status: get<ProxyConfig["status"]>("status"),
     upstream: get<Upstream>("upstream"),
     upstreamTls: serverTlsSettings(get<Upstream>("upstream").parameters, dirname(path), (wanted) =>

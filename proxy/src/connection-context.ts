@@ -1,6 +1,7 @@
 import type { OpenBackend } from "./backend.ts";
 import type { CancelKeys } from "./cancel.ts";
 import type { ProxyError } from "./errors.ts";
+import type { Cause } from "./listen/refusals.ts";
 import type { Metrics } from "./metrics.ts";
 import type { Pauses } from "./pauses.ts";
 import type { Shared } from "./session/session.ts";
@@ -34,6 +35,8 @@ export interface ConnectionContext {
    * @throws ProxyError `too_many_connections`
    */
   readonly nextSessionId: (startup: Startup) => string;
+  /** Clients could not be accepted: so many since this cause was told of last. */
+  readonly notAccepted?: (cause: Cause, count: number) => void;
   /** Why no new session is taken in now; undefined when one is. */
   readonly admission: (startup: Startup) => ProxyError | undefined;
 }

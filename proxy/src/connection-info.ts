@@ -11,7 +11,7 @@ export interface ConnectionInfo {
   readonly kind: "relay" | "pool" | "console";
   readonly user: string;
   readonly database: string;
-  /** `host:port`. */
+  /** `host:port`, or `[local]`. */
   readonly address: string;
   readonly application: string | undefined;
   readonly encrypted: boolean;

@@ -34,17 +34,19 @@ export class Connection {
   #draining = false;
   #finished = false;
 
-  constructor(client: Socket, context: ConnectionContext, events: ConnectionEvents) {
+  /** @param local it came by a Unix socket, where nothing is encrypted: what passes there does not leave the machine */
+  constructor(client: Socket, local: boolean, context: ConnectionContext, events: ConnectionEvents) {
     this.#context = context;
     this.#events = events;
-    this.#client = new ClientSocket(client, context.shared.recorder, {
+    this.#client = new ClientSocket(client, local, context.shared.recorder, {
       data: (chunk) => this.#guard(() => this.#onClientData(chunk)),
       end: () => this.#onClientEnd(),
       drain: () => this.#updateFlow(),
       close: () => this.#onClientClose(),
       released: () => this.#afterClientRelease(),
     });
-    this.#arrival = new Arrival(this.#client, context.tls, () => context.metrics.handshakeErrors.inc(), {
+    const tls = local ? undefined : context.tls;
+    this.#arrival = new Arrival(this.#client, tls, () => context.metrics.handshakeErrors.inc(), {
       cancel: (key) => {
         clearTimeout(this.#loginTimer);
         // Whatever else it sends is not heard.

@@ -18,9 +18,10 @@ export class Metrics {
   readonly sessions: Counter = this.#counter("vitrine_proxy_sessions_total", "Clients that logged in");
   readonly bytesIn: Counter = this.#counter("vitrine_proxy_client_bytes_total", "Bytes received from clients");
   readonly bytesOut: Counter = this.#counter("vitrine_proxy_server_bytes_total", "Bytes received from the server");
-  readonly acceptErrors: Counter = this.#counter(
+  readonly acceptErrors: Counter<"reason"> = this.#counter(
     "vitrine_proxy_accept_errors_total",
-    "Client connections that could not be accepted",
+    "Client connections that could not be accepted, by reason",
+    "reason",
   );
   readonly handshakeErrors: Counter = this.#counter(
     "vitrine_proxy_tls_handshake_errors_total",

@@ -1,9 +1,13 @@
-import { createServer, type Server, type Socket } from "node:net";
-import { addressOf } from "./client-socket.ts";
+import type { Socket } from "node:net";
+import { addressOf } from "./address/client.ts";
 import { Connection } from "./connection.ts";
 import type { ConnectionContext } from "./connection-context.ts";
 import type { ConnectionInfo, ConnectionState } from "./connection-info.ts";
 import type { ProxyError } from "./errors.ts";
+import type { ListenAddress } from "./listen/address.ts";
+import { descriptorLimit, descriptorOf, leavesEnough } from "./listen/descriptors.ts";
+import { Listeners } from "./listen/listeners.ts";
+import { type Cause, Refusals } from "./listen/refusals.ts";
 
 /** Sockets of sessions that ended, and whose clients are slow to notice. */
 const SPARE_SOCKETS = 100;
@@ -13,7 +17,9 @@ const STOPPED_MS = 2_000;
 /** Accepts clients and knows which are here. */
 export class ProxyServer {
   readonly #context: ConnectionContext;
-  readonly #server: Server;
+  readonly #listeners: Listeners;
+  readonly #refusals: Refusals;
+  readonly #descriptors: number | undefined = descriptorLimit();
   readonly #connections = new Set<Connection>();
   /** Those of them that are logged in. */
   readonly #sessions = new Set<Connection>();
@@ -21,10 +27,12 @@ export class ProxyServer {
 
   constructor(context: ConnectionContext) {
     this.#context = context;
-    const options = { allowHalfOpen: true, noDelay: true, keepAlive: true };
-    this.#server = createServer(options, (client) => this.#accept(client));
+    this.#refusals = new Refusals((cause, count) => context.notAccepted?.(cause, count));
+    this.#listeners = new Listeners({
+      client: (socket, local) => this.#accept(socket, local),
+      refused: (why) => this.#refused(why === undefined ? "sockets" : `system:${why}`),
+    });
     this.limitsChanged();
-    this.#server.on("drop", () => context.metrics.acceptErrors.inc());
   }
 
   /** Connections that are not over yet. */
@@ -53,36 +61,30 @@ export class ProxyServer {
 
   /** Whether clients can come. */
   get listening(): boolean {
-    return this.#server.listening;
+    return this.#listeners.listening;
   }
 
   /** The limits may be others now. */
   limitsChanged(): void {
     const { clients, logins } = this.#context.settings;
     // The descriptors that the spool needs must not go to silent ones.
-    this.#server.maxConnections = clients + logins + SPARE_SOCKETS;
+    this.#listeners.maxSockets = clients + logins + SPARE_SOCKETS;
     this.surroundingsChanged();
   }
 
   /** How many client sockets are open; also those whose session has ended, and whose client was slow to notice. */
   sockets(): Promise<number> {
-    return new Promise((resolve, reject) => {
-      this.#server.getConnections((error, count) => (error === null ? resolve(count) : reject(error)));
-    });
+    return this.#listeners.sockets();
   }
 
-  /** @throws the system's error when the address is taken or not ours */
-  listen(host: string, port: number): Promise<{ host: string; port: number }> {
-    return new Promise((resolve, reject) => {
-      this.#server.once("error", reject);
-      this.#server.listen({ host, port, backlog: 1024 }, () => {
-        this.#server.off("error", reject);
-        // A client that could not be accepted, for want of descriptors, say: there is nobody to tell, and others to serve.
-        this.#server.on("error", () => this.#context.metrics.acceptErrors.inc());
-        const address = this.#server.address() as { address: string; port: number };
-        resolve({ host: address.address, port: address.port });
-      });
-    });
+  /**
+   * Called once for each address.
+   * @param host an address, a name, or the folder of a Unix socket
+   * @param mode of that socket's file
+   * @throws the system's error when the address is taken or not ours
+   */
+  listen(host: string, port: number, mode = 0o777): Promise<ListenAddress> {
+    return this.#listeners.listen({ host, port }, mode);
   }
 
   /** The limits, or what is paused, may be others now. */
@@ -107,7 +109,7 @@ export class ProxyServer {
 
   /** Takes in nobody else. */
   stopListening(): void {
-    this.#server.close();
+    this.#listeners.close();
   }
 
   /** Sessions that are meant end when nothing of theirs is under way: at once if idle. */
@@ -124,7 +126,7 @@ export class ProxyServer {
 
   /** Takes in nobody else; lets statements and transactions under way end, and stops the rest after `timeoutMs`. */
   async close(timeoutMs: number): Promise<void> {
-    this.#server.close();
+    this.#listeners.close();
     const empty = new Promise<void>((resolve) => {
       this.#onEmpty = resolve;
     });
@@ -141,22 +143,33 @@ export class ProxyServer {
     for (const connection of this.#connections) connection.abandon();
   }
 
-  #accept(client: Socket): void {
+  #refused(cause: Cause): void {
+    this.#context.metrics.acceptErrors.inc({ reason: cause.startsWith("system:") ? "system" : cause });
+    this.#refusals.add(cause);
+  }
+
+  #accept(client: Socket, local: boolean): void {
+    const coming = this.#connections.size - this.#sessions.size;
+    if (!leavesEnough(descriptorOf(client), this.#descriptors, coming)) {
+      client.resetAndDestroy();
+      this.#refused("files");
+      return;
+    }
     this.#context.metrics.connections.inc();
-    this.#context.shared.watch?.connected(addressOf(client));
+    this.#context.shared.watch?.connected(addressOf(client, local));
     const { recorder } = this.#context.shared;
     if (recorder.state === "closed" && recorder.stats().bytes >= recorder.stats().maxBytes) {
       // Even the room that is kept for refusals is used up: who asks now is not heard, so there is nothing to record.
       client.resetAndDestroy();
       return;
     }
-    if (this.#connections.size - this.#sessions.size >= this.#context.settings.logins) {
+    if (coming >= this.#context.settings.logins) {
       // Nobody is named yet, so there is nobody to record and no promise that an answer would be understood.
-      this.#context.metrics.acceptErrors.inc();
       client.resetAndDestroy();
+      this.#refused("logins");
       return;
     }
-    const connection: Connection = new Connection(client, this.#context, {
+    const connection: Connection = new Connection(client, local, this.#context, {
       loggedIn: () => this.#sessions.add(connection),
       over: () => {
         this.#sessions.delete(connection);

@@ -10,6 +10,9 @@ import { type Health, healthOf } from "./health.ts";
 import { Identity } from "./identity/index.ts";
 import { KeyInForce } from "./key-in-force.ts";
 import { type EventName, Lines } from "./lines/index.ts";
+import type { ListenAddress } from "./listen/address.ts";
+import { listenAll, notAccepted, tooFewDescriptors } from "./listen/index.ts";
+import { claimSockets, type SocketClaim } from "./listen/socket-file.ts";
 import { Metrics } from "./metrics.ts";
 import { Observer } from "./observer.ts";
 import { Operations } from "./operations/index.ts";
@@ -136,6 +139,9 @@ export async function startProxy(config: ProxyConfig, hooks: ProxyHooks = {}, am
       if (!atConsole(startup)) places?.take();
       return `${recorder.epoch}.${++sessions}`;
     },
+    notAccepted: (cause, count) => {
+      lines.say("client.refused", notAccepted(cause, count), { code: cause });
+    },
     admission: (startup) => {
       if (recorder.state === "failed") return spoolError ?? SPOOL_FAILED;
       if (recorder.state !== "open") return SPOOL_FULL;
@@ -177,7 +183,8 @@ export async function startProxy(config: ProxyConfig, hooks: ProxyHooks = {}, am
   };
   const health = (): Promise<Health> => healthOf({ recorder, listener, reach });
   const status = config.status === undefined ? undefined : createStatusServer(metrics.registry, health);
-  let address: { host: string; port: number };
+  let address: ListenAddress;
+  let sockets: SocketClaim | undefined;
   const rules =
     access === undefined || config.rules === undefined
       ? undefined
@@ -190,15 +197,21 @@ export async function startProxy(config: ProxyConfig, hooks: ProxyHooks = {}, am
     if (status !== undefined && config.status !== undefined) {
       await listenStatus(status, config.status);
     }
-    address = await running.listen(config.listen.host, config.listen.port);
+    // Where there are workers, who started them has claimed the sockets for all.
+    if (among === undefined) sockets = await claimSockets(config.listen);
+    address = await listenAll(running, config);
     rules?.watch();
     tls.watch();
     terminating.watch();
     if (clientTls !== undefined) notice(clientTls.says);
+    const scarce = tooFewDescriptors(limits.clients);
+    if (scarce !== undefined) notice(scarce);
   } catch (error) {
     status?.close();
+    await running.close(0);
+    sockets?.release();
     await recorder.stop("shutdown", SUBMIT_TIMEOUT_MS);
-    throw listenError(error as NodeJS.ErrnoException);
+    throw error;
   }
   let closing: Promise<{ unsubmitted: number }> | undefined;
   const close = async (): Promise<{ unsubmitted: number }> => {
@@ -206,6 +219,7 @@ export async function startProxy(config: ProxyConfig, hooks: ProxyHooks = {}, am
     tls.close();
     terminating.unwatch();
     await running.close(limits.drainTimeoutMs);
+    sockets?.release();
     terminating.close();
     const result = await recorder.stop("shutdown", SUBMIT_TIMEOUT_MS);
     status?.close();
@@ -259,13 +273,6 @@ const SPOOL_FAILED = new ProxyError(
   "spool_failed",
   "the audit spool cannot be written; nothing is executed unrecorded",
 );
-
-function listenError(error: NodeJS.ErrnoException & { address?: string; port?: number }): unknown {
-  if (error.code !== "EADDRINUSE" && error.code !== "EACCES" && error.code !== "EADDRNOTAVAIL") return error;
-  const where = `${error.address ?? ""}:${error.port ?? ""}`;
-  const why = error.code === "EADDRINUSE" ? "is taken by another process" : `cannot be listened on (${error.code})`;
-  return new ProxyError("port_in_use", `the address ${where} ${why}; choose another`);
-}
 
 async function ownVersion(): Promise<string> {
   const file = new URL("../../package.json", import.meta.url);

@@ -1,3 +1,4 @@
+import { hostOf, LOCAL } from "./address/client.ts";
 import {
   type Accepted,
   type AuthClient,
@@ -15,7 +16,6 @@ import type { ProxyError } from "./errors.ts";
 import { type Announcer, announceFile } from "./file-change.ts";
 import { openServer } from "./open-server.ts";
 import { type Door, type PoolSettings, Pools, pooled } from "./pool/index.ts";
-import { hostOf } from "./session/actor.ts";
 import type { Analyzer } from "./statements/index.ts";
 import type { Upstreams } from "./upstream/index.ts";
 
@@ -37,7 +37,7 @@ export class Terminating {
     analyzer: Analyzer,
   ) {
     this.#settings = settings;
-    this.#tls = upstreams.tls?.always;
+    this.#tls = upstreams.encrypted;
     this.#users = users;
     this.#files = [users, passwords].filter((file) => file !== undefined);
     this.#authentication = new Authentication(settings.rules, () => users?.value ?? NOBODY, settings.failuresPerMinute);
@@ -125,10 +125,11 @@ const NOBODY = noUsers();
 
 function clientOf({ startup, address, encryption }: ClientEnd): AuthClient {
   return {
+    // What a Unix socket carries does not leave the machine: PostgreSQL, too, takes passwords there as it does over TLS.
+    unread: encryption !== undefined || address === LOCAL,
     user: startup.user,
     database: startup.database,
     host: hostOf(address),
-    tls: encryption !== undefined,
     channelBinding: () => encryption?.endPoint,
     certificate: () => encryption?.certificate?.names,
   };

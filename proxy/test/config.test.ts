@@ -19,7 +19,8 @@ const parse = (text: string): ReturnType<typeof parseProxyConfig> => parseProxyC
 t.test("defaults, and paths relative to the file", async (t) => {
   const config = await parse(MINIMAL);
   t.match(config, {
-    listen: { host: "127.0.0.1", port: 6432 },
+    listen: [{ host: "127.0.0.1", port: 6432 }],
+    unixSocketMode: 0o777,
     status: undefined,
     upstream: {
       hosts: [{ host: "db.example", port: 5432 }],

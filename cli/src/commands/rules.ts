@@ -1,5 +1,5 @@
 import { readFileSync } from "node:fs";
-import { explain, parseRules, type RuleSet } from "@vitrine/proxy";
+import { explain, LOCAL, parseRules, type RuleSet } from "@vitrine/proxy";
 import type { RulesCommand } from "../args/rules.ts";
 import { CliError, oneLine } from "../errors.ts";
 import { printable, printableJson } from "../printable.ts";
@@ -39,9 +39,9 @@ function check({ files, json }: RulesCommand & { rules: "check" }): number {
 }
 
 async function test(command: RulesCommand & { rules: "test" }): Promise<number> {
-  const { user, groups, database, auth, address: host, application, sql, searchPath } = command;
+  const { user, groups, database, auth, application, sql, searchPath } = command;
   const now = command.at === undefined ? Date.now() : Date.parse(parseTime(command.at, "--at"));
-  const subject = { user, groups, database, auth, host, application };
+  const subject = { user, groups, database, auth, host: command.address ?? LOCAL, application };
   const answers = await explain(readSet(command.file), { subject, sql, searchPath, now });
   const denied = answers.some(({ allowed }) => !allowed);
   if (command.json) {

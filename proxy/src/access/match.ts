@@ -1,3 +1,4 @@
+import { LOCAL } from "../address/client.ts";
 import type { Facts, StatementClass } from "../statements/index.ts";
 import { fits, type Name } from "./patterns.ts";
 import { factsUnder, type SearchPath, schemasOf, splitFunction } from "./resolve.ts";
@@ -10,7 +11,7 @@ export interface Subject {
   readonly groups: readonly string[];
   /** As in entries (spec/entry.md). */
   readonly auth: string;
-  /** IP address; undefined for a Unix socket. */
+  /** IP address; `[local]` for a Unix socket; undefined where neither is known. */
   readonly host: string | undefined;
   readonly application: string;
   readonly database: string;
@@ -39,7 +40,9 @@ export function matchSubject(rule: Rule, set: RuleSet, subject: Subject): Match 
   if (networks !== undefined) {
     const { host } = subject;
     if (host === undefined || !networks.some((network) => network.has(host))) {
-      return not(`not from ${host ?? "a Unix socket"}`);
+      return not(
+        host === LOCAL ? "not from a Unix socket" : `not from ${host ?? "there: where the client is, is not known"}`,
+      );
     }
   }
   if (applications !== undefined && !applications.some((name) => fits(name, subject.application))) {

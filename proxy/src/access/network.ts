@@ -1,13 +1,17 @@
 import { BlockList, isIP } from "node:net";
+import { LOCAL } from "../address/client.ts";
 
-/** An address, or a network in CIDR form. */
+/** An address, a network in CIDR form, or those who are on this machine and came by a Unix socket. */
 export interface Network {
   readonly text: string;
+  /** @param host an IP address, or `[local]` */
   has(host: string): boolean;
 }
 
-/** @returns undefined when it is neither an address nor a network */
+/** @returns undefined when it is neither an address, nor a network, nor `local` */
 export function parseNetwork(text: string): Network | undefined {
+  // As in pg_hba.conf: no address is local, also not 127.0.0.1, and no network has a Unix socket in it.
+  if (text === "local") return { text, has: (host) => host === LOCAL };
   const [address = "", bits, more] = text.split("/");
   const version = isIP(address);
   if (version === 0 || more !== undefined || address.includes("%")) return undefined;

@@ -131,7 +131,13 @@ function readWho(yaml: YamlReader, fields: Fields): Who {
     users: patterns(yaml, who, "user"),
     groups: textsOf(yaml, who, "group")?.map(({ value }) => value),
     auth: auth?.map(({ value }) => value),
-    networks: listOf(yaml, who, "network", parseNetwork, "is neither an IP address nor a network such as 10.0.0.0/8"),
+    networks: listOf(
+      yaml,
+      who,
+      "network",
+      parseNetwork,
+      "is neither an IP address, nor a network such as 10.0.0.0/8, nor local",
+    ),
     applications: patterns(yaml, who, "application"),
   };
 }

@@ -19,8 +19,8 @@ import type { Users } from "./users.ts";
 
 /** A client that wants to log in, and what its connection says of it. */
 export interface AuthClient extends Asked {
-  /** The connection is encrypted. */
-  readonly tls: boolean;
+  /** Nobody in between can read what it sends: it is encrypted, or does not leave the machine. */
+  readonly unread: boolean;
   /** `tls-server-end-point` of our certificate on this connection; undefined without TLS, or when it has none. */
   channelBinding(): Buffer | undefined;
   /** The names in the client's certificate, when it showed one that was verified. */
@@ -117,7 +117,7 @@ export class Authenticator {
         return this.#ask("initial", saslRequest(this.#scram.mechanisms));
       }
       case "password":
-        if (!this.#client.tls) {
+        if (!this.#client.unread) {
           throw refusal(
             `the password of user ${shown(this.#client.user)} is taken over TLS only: connect with sslmode=require`,
           );

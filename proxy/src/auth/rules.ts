@@ -37,7 +37,9 @@ export function parseAuthRules(value: unknown, wrong: (wanted: string) => Error)
     return {
       user: pattern("user", user),
       database: pattern("database", database),
-      network: list(network, parseNetwork, () => fail("has a network of addresses, such as 10.0.0.0/8 or ::1")),
+      network: list(network, parseNetwork, () =>
+        fail("has a network of addresses, such as 10.0.0.0/8 or ::1, or local"),
+      ),
       method: method as AuthMethod,
     };
   });
@@ -58,7 +60,7 @@ function list<T>(value: unknown, parse: (text: string) => T | undefined, fail: (
 export interface Asked {
   readonly user: string;
   readonly database: string;
-  /** IP address; undefined for a Unix socket, which is in no network. */
+  /** IP address; `[local]` for a Unix socket; undefined where neither is known. */
   readonly host: string | undefined;
 }
 

@@ -8,6 +8,7 @@ export type Format = (typeof FORMATS)[number];
 /** Everything the proxy tells its operator, and how much it matters: the manual's table is held against this. */
 export const EVENTS = {
   "client.connected": "debug",
+  "client.refused": "warn",
   "session.start": "debug",
   "session.end": "debug",
   "login.refused": "info",

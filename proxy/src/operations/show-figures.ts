@@ -2,6 +2,7 @@ import { valueText } from "../config.ts";
 import { RELOADED } from "../config-in-force.ts";
 import { CONFIG_KEYS, type ConfigKey } from "../config-keys.ts";
 import type { Row } from "../console/index.ts";
+import { type ListenAddress, shownAddress } from "../listen/address.ts";
 import type { View } from "./view.ts";
 
 /** Figures and settings. Times in microseconds, as PgBouncer has them. */
@@ -79,11 +80,9 @@ function shown(key: ConfigKey, value: unknown): string | null {
   if (typeof value === "string") return value;
   if (key.kind === "upstream") {
     const { hosts } = value as { hosts: readonly { host: string; port: number }[] };
-    return hosts.map(({ host, port }) => `${host}:${port}`).join(",");
+    return hosts.map(shownAddress).join(",");
   }
-  if (key.kind === "address") {
-    const { host, port } = value as { host: string; port: number };
-    return `${host}:${port}`;
-  }
+  if (key.kind === "listen") return (value as readonly ListenAddress[]).map(shownAddress).join(",");
+  if (key.kind === "address") return shownAddress(value as ListenAddress);
   return valueText(value);
 }

@@ -128,12 +128,6 @@ export class Actor {
   }
 }
 
-/** @returns the IP address in `host:port`; undefined where there is none */
-export function hostOf(address: string): string | undefined {
-  const host = /^(?:\[(.*)\]|([^:]*)):\d+$/.exec(address);
-  return host?.[1] ?? host?.[2];
-}
-
 /** The server's own names have 63 bytes. One that is much longer would not fit an entry, and means nothing to it. */
 export function shortEnough(name: string | undefined): string | undefined {
   return name === undefined || Buffer.byteLength(name) > MAX_NAME_BYTES ? undefined : name;

@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import { type Access, SessionAccess } from "../access/index.ts";
+import { hostOf } from "../address/client.ts";
 import type { Recorder } from "../audit/index.ts";
 import { ProxyError, SQLSTATE, sqlstateOf } from "../errors.ts";
 import type { Identity } from "../identity/index.ts";
@@ -17,7 +18,7 @@ import {
   parseSaslMechanism,
 } from "../wire/backend.ts";
 import type { Startup } from "../wire/startup.ts";
-import { Actor, type Authenticated, hostOf, type Seen, shortEnough } from "./actor.ts";
+import { Actor, type Authenticated, type Seen, shortEnough } from "./actor.ts";
 import type { Execution } from "./execution.ts";
 import { Gate } from "./gate.ts";
 import type { Written } from "./ledger.ts";
@@ -78,7 +79,7 @@ export class Session {
   id: string | undefined;
   readonly tracker: Tracker;
   readonly startup: Startup;
-  /** `host:port`. */
+  /** `host:port`, or `[local]`. */
   readonly address: string;
   /** Asks the access rules, where there are any. */
   readonly access: SessionAccess | undefined;

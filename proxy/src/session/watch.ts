@@ -4,7 +4,7 @@ import type { EndReason, Session } from "./session.ts";
 
 /** Told what becomes of sessions, for figures and lines. Nothing depends on it, and it must not throw. */
 export interface Watch {
-  /** A connection was accepted. @param address `host:port` */
+  /** A connection was accepted. @param address `host:port`, or `[local]` */
   connected(address: string): void;
   started(session: Session): void;
   /** @param ms how long it lasted */

@@ -1,4 +1,6 @@
-/** Where a database server listens. */
+import { isFolder } from "../address/unix-socket.ts";
+
+/** Where a database server listens: at a host, or at a Unix socket in the folder `host`. */
 export interface UpstreamAddress {
   readonly host: string;
   readonly port: number;
@@ -8,5 +10,5 @@ export interface UpstreamAddress {
 
 /** @returns `host:port`, as it is named to people */
 export function hostPort({ host, port }: UpstreamAddress): string {
-  return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
+  return host.includes(":") && !isFolder(host) ? `[${host}]:${port}` : `${host}:${port}`;
 }

@@ -1,5 +1,6 @@
 import { lookup } from "node:dns/promises";
 import { connect, isIP, type Socket } from "node:net";
+import { isFolder, socketPath } from "../address/unix-socket.ts";
 import { ProxyError } from "../errors.ts";
 import type { UpstreamAddress } from "./address.ts";
 
@@ -16,7 +17,7 @@ const resolveByDns: Resolve = async (host) => {
 };
 
 /**
- * Opens a TCP connection. Where the host has several addresses they are tried in turn, families alternating, each a
+ * Opens a connection by TCP, or by the Unix socket in a folder. Where the host has several addresses they are tried in turn, families alternating, each a
  * moment after the one before or as soon as that failed; the first that answers is taken.
  *
  * @param timeoutMs for the name, and for each address
@@ -27,12 +28,19 @@ export async function dial(
   timeoutMs: number,
   resolve: Resolve = resolveByDns,
 ): Promise<Socket> {
+  if (isFolder(address.host)) return race([{ path: socketPath(address) }], timeoutMs);
   const named = address.at ?? address.host;
   const addresses = isIP(named) ? [named] : alternating(await timely(resolve(named), timeoutMs, named));
-  return race(addresses.slice(0, MAX_ADDRESSES), address.port, timeoutMs);
+  const { port } = address;
+  const ends = addresses.slice(0, MAX_ADDRESSES).map((host) => ({ host, port, noDelay: true, keepAlive: true }));
+  return race(ends, timeoutMs);
 }
 
-function race(addresses: readonly string[], port: number, timeoutMs: number): Promise<Socket> {
+type End =
+  | { readonly path: string }
+  | { readonly host: string; readonly port: number; readonly noDelay: boolean; readonly keepAlive: boolean };
+
+function race(ends: readonly End[], timeoutMs: number): Promise<Socket> {
   return new Promise((resolve, reject) => {
     const open = new Map<Socket, NodeJS.Timeout>();
     const problems: string[] = [];
@@ -40,18 +48,19 @@ function race(addresses: readonly string[], port: number, timeoutMs: number): Pr
     let beside: NodeJS.Timeout | undefined;
     const begin = (): void => {
       clearTimeout(beside);
-      const host = addresses[next];
-      if (host === undefined) {
+      const end = ends[next];
+      if (end === undefined) {
         if (open.size === 0) reject(unreachable(problems.join(", ") || "the name has no address"));
         return;
       }
       next += 1;
-      const socket = connect({ host, port, noDelay: true, keepAlive: true, allowHalfOpen: true });
+      const name = "path" in end ? end.path : end.host;
+      const socket = connect({ ...end, allowHalfOpen: true });
       const fail = (why: string): void => {
         clearTimeout(open.get(socket));
         open.delete(socket);
         socket.destroy();
-        problems.push(addresses.length > 1 ? `${host}: ${why}` : why);
+        problems.push(ends.length > 1 || "path" in end ? `${name}: ${why}` : why);
         begin();
       };
       const onError = (error: NodeJS.ErrnoException): void => fail(error.code ?? error.message);
@@ -67,10 +76,10 @@ function race(addresses: readonly string[], port: number, timeoutMs: number): Pr
           if (other !== socket) other.destroy();
         }
         socket.off("error", onError);
-        next = addresses.length;
+        next = ends.length;
         resolve(socket);
       });
-      if (next < addresses.length) beside = setTimeout(begin, BESIDE_MS);
+      if (next < ends.length) beside = setTimeout(begin, BESIDE_MS);
     };
     begin();
   });

@@ -1,4 +1,5 @@
 import type { Socket } from "node:net";
+import { isFolder } from "../address/unix-socket.ts";
 import { ProxyError } from "../errors.ts";
 import type { ServerTls } from "../tls/index.ts";
 import type { UpstreamAddress } from "./address.ts";
@@ -68,6 +69,14 @@ export class Upstreams {
     this.#random = random;
     this.hosts = upstream.hosts.map((address) => new Host(address, settings.breaker, () => retries.now()));
     metrics.watch(this.hosts, retries);
+  }
+
+  /** Whether every connection is encrypted; undefined: that is seen only with each. */
+  get encrypted(): boolean | undefined {
+    const local = this.hosts.filter(({ address }) => isFolder(address.host)).length;
+    const always = this.tls?.always;
+    if (local === 0 || always !== true) return always;
+    return local === this.hosts.length ? false : undefined;
   }
 
   /** For one session: decides about its reads whose server is lost. */

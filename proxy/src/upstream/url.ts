@@ -1,3 +1,4 @@
+import { isFolder, wrongPath } from "../address/unix-socket.ts";
 import type { UpstreamAddress } from "./address.ts";
 import { TARGETS, type Target } from "./target.ts";
 
@@ -14,7 +15,9 @@ export interface Upstream {
   readonly parameters: ReadonlyMap<string, string>;
 }
 
-const FORM = "postgres://HOST:PORT[,HOST:PORT...]; login, password and database come from each client";
+const FORM =
+  "postgres://HOST:PORT[,HOST:PORT...], or postgres:///?host=/FOLDER of a Unix socket; " +
+  "login, password and database come from each client";
 const MAX_HOSTS = 32;
 /** Passed on unread: whoever encrypts decides about them. */
 const OF_ENCRYPTION = /^(ssl[a-z_]*|requiressl|gssencmode|channel_binding|require_auth|krbsrvname|gsslib)$/;
@@ -29,9 +32,7 @@ const OF_SESSIONS = new Set(["application_name", "fallback_application_name", "c
  */
 export function parseUpstreamUrl(value: unknown, wrong: (wanted: string) => Error): Upstream {
   const match = /^postgres(?:ql)?:\/\/(?:[^@/?#]*@)?([^@/?#]*)(?:\/[^?#]*)?(?:\?([^#]*))?$/.exec(String(value));
-  if (match === null || match[1] === "") throw wrong(FORM);
-  const hosts = match[1]!.split(",").map((text) => hostOf(text, wrong));
-  if (hosts.length > MAX_HOSTS) throw wrong(`at most ${MAX_HOSTS} hosts`);
+  if (match === null) throw wrong(FORM);
   const given = new Map<string, string>();
   for (const [name, text] of new URLSearchParams(match[2] ?? "")) {
     if (given.has(name)) throw wrong(`without a second ${name}`);
@@ -42,6 +43,7 @@ export function parseUpstreamUrl(value: unknown, wrong: (wanted: string) => Erro
     given.delete(name);
     return text;
   };
+  const hosts = hostsOf(match[1]!, take("host"), take("port"), wrong);
   const target = (take("target_session_attrs") ?? "any") as Target;
   if (!TARGETS.includes(target)) throw wrong(`with one of ${TARGETS.join(", ")} as target_session_attrs`);
   const balance = take("load_balance_hosts") ?? "disable";
@@ -67,16 +69,45 @@ export function parseUpstreamUrl(value: unknown, wrong: (wanted: string) => Erro
   };
 }
 
-function hostOf(text: string, wrong: (wanted: string) => Error): UpstreamAddress {
+/** @param named, ports of the parameters, in which nothing is encoded any more */
+function hostsOf(
+  authority: string,
+  named: string | undefined,
+  ports: string | undefined,
+  wrong: (wanted: string) => Error,
+): readonly UpstreamAddress[] {
+  if (named !== undefined && authority !== "") throw wrong(`without the parameter host behind a host: ${FORM}`);
+  const texts = (named ?? authority).split(",");
+  if (texts.length > MAX_HOSTS) throw wrong(`at most ${MAX_HOSTS} hosts`);
+  const hosts = texts.map((text) => (named === undefined ? hostOf(text, wrong) : { host: text, port: undefined }));
+  const list = ports?.split(",") ?? [];
+  if (ports !== undefined && list.length !== 1 && list.length !== hosts.length) {
+    throw wrong("with one port for all hosts as port, or one for each");
+  }
+  if (ports !== undefined && hosts.some(({ port }) => port !== undefined)) {
+    throw wrong(`without the parameter port behind a port: ${FORM}`);
+  }
+  return hosts.map(({ host, port }, i) => checked(host, port ?? list[i] ?? list[0] ?? "5432", wrong));
+}
+
+function checked(host: string, digits: string, wrong: (wanted: string) => Error): UpstreamAddress {
+  const port = Number(digits);
+  if (!/^[0-9]{1,5}$/.test(digits) || port < 1 || port > 65_535) throw wrong(FORM);
+  if (isFolder(host)) {
+    // What is shown of it is shown to people.
+    if (/\p{Cc}/u.test(host)) throw wrong("a folder without control characters");
+    const wrongFolder = wrongPath({ host, port });
+    if (wrongFolder !== undefined) throw wrong(wrongFolder);
+  } else if (!/^[\w.:%-]+$/.test(host)) throw wrong(FORM);
+  return { host, port };
+}
+
+function hostOf(text: string, wrong: (wanted: string) => Error): { host: string; port: string | undefined } {
   const match = /^(?:\[([0-9a-f:.]+)\]|([^:[\]\s]+))(?::([0-9]{1,5}))?$/i.exec(text);
-  const port = Number(match?.[3] ?? 5432);
-  if (match === null || port < 1 || port > 65_535) throw wrong(FORM);
-  let host: string;
+  if (match === null) throw wrong(FORM);
   try {
-    host = decodeURIComponent(match[1] ?? match[2]!);
+    return { host: decodeURIComponent(match[1] ?? match[2]!), port: match[3] };
   } catch {
     throw wrong(FORM);
   }
-  if (!/^[\w.:%-]+$/.test(host)) throw wrong(`${FORM}; Unix sockets are not supported`);
-  return { host, port };
 }

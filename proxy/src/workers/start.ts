@@ -4,6 +4,7 @@ import { type ProxyConfig, readProxyConfig } from "../config.ts";
 import { ProxyError, type ProxyErrorCode } from "../errors.ts";
 import type { Health } from "../health.ts";
 import { Lines } from "../lines/index.ts";
+import { claimSockets } from "../listen/socket-file.ts";
 import type { ProxyHooks, RunningProxy } from "../running.ts";
 import { startProxy } from "../start.ts";
 import { createStatusServer, listenStatus } from "../status.ts";
@@ -33,7 +34,15 @@ async function startWorkers(config: ProxyConfig, hooks: ProxyHooks): Promise<Run
     },
     failed: (error) => fail(error),
   });
-  const first = await crew.start(config.workers);
+  // One claim for all: the workers listen on one socket.
+  const sockets = await claimSockets(config.listen);
+  let first: Awaited<ReturnType<Crew["start"]>>;
+  try {
+    first = await crew.start(config.workers);
+  } catch (error) {
+    sockets.release();
+    throw error;
+  }
   const own = ownMetrics(crew);
   const metrics = async (): Promise<readonly unknown[]> => {
     const all = (await crew.ask("metrics")).map((answer) => ("metrics" in answer ? answer.metrics : []));
@@ -54,6 +63,7 @@ async function startWorkers(config: ProxyConfig, hooks: ProxyHooks): Promise<Run
       await listenStatus(status, config.status);
     } catch (error) {
       await crew.close();
+      sockets.release();
       throw error;
     }
   }
@@ -83,6 +93,7 @@ async function startWorkers(config: ProxyConfig, hooks: ProxyHooks): Promise<Run
     close: () => {
       closing ??= (async () => {
         const unsubmitted = await crew.close();
+        sockets.release();
         status?.close();
         status?.closeAllConnections();
         lines.close();

@@ -32,7 +32,7 @@ export function authenticator(all: Users, login: Login): Authenticator {
     user: login.user ?? "ann",
     database: "shop",
     host: "192.0.2.1",
-    tls: login.tls ?? login.binding !== undefined,
+    unread: login.tls ?? login.binding !== undefined,
     channelBinding: () => login.binding,
     certificate: () => login.names,
   };
