@@ -75,6 +75,7 @@ const ROOMS: readonly (readonly string[])[] = [
     "routes/limits",
     "routes/operations",
     "routes/search",
+    "routes/front-page",
   ],
   ["server"],
   [
