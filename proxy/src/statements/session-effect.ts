@@ -1,6 +1,7 @@
 /** What a statement does to its session, read off its tree. */
 import type { Facts, Relation, SessionEffect } from "./statement.ts";
 import { constant, type Nodes, strings } from "./tree.ts";
+import { option } from "./visits.ts";
 
 /** DECLARE … WITH HOLD in DeclareCursorStmt's options (PostgreSQL's parsenodes.h). */
 const CURSOR_OPT_HOLD = 0x20;
@@ -124,8 +125,22 @@ const TEMPORARY_SCHEMA = /^pg_temp(?:_\d+)?$/;
 function makesTemporary(statement: Partial<Nodes>): boolean {
   const { SelectStmt, InsertStmt, UpdateStmt, DeleteStmt, MergeStmt, CopyStmt } = statement;
   if (SelectStmt !== undefined) return selectsIntoTemporary(SelectStmt);
+  // Such a table goes with its transaction, and what hangs on it with it (PreCommit_on_commit_actions); only its
+  // sequence can be cut loose from it.
+  const { CreateStmt, CreateTableAsStmt, AlterSeqStmt } = statement;
+  const onCommit = CreateStmt?.oncommit ?? CreateTableAsStmt?.into?.onCommit;
+  if (onCommit === "ONCOMMIT_DROP") return false;
+  if (AlterSeqStmt !== undefined && cutsLoose(AlterSeqStmt)) return true;
   const writes = InsertStmt ?? UpdateStmt ?? DeleteStmt ?? MergeStmt ?? CopyStmt;
   return writes === undefined && namesTemporary(statement);
+}
+
+/** `ALTER SEQUENCE … OWNED BY NONE` */
+function cutsLoose({ options }: Nodes["AlterSeqStmt"]): boolean {
+  return option(options, "owned_by").some(({ arg }) => {
+    const names = (arg as Partial<Nodes> | undefined)?.List?.items ?? [];
+    return names.length === 1 && (names[0] as Partial<Nodes>).String?.sval === "none";
+  });
 }
 
 function selectsIntoTemporary({ intoClause, larg }: Nodes["SelectStmt"]): boolean {

@@ -52,4 +52,25 @@ t.test("prepared statements work on every server", async (t) => {
   }
 });
 
+t.test(
+  "a temporary table that goes with its transaction takes all with it, and keeps nobody's connection",
+  async (t) => {
+    const rig = await poolRig(t, database.server, { mode: "transaction", size: 1 });
+    const [a, b] = [await rig.client(), await rig.client()];
+    await ask(a, "BEGIN");
+    await ask(a, "CREATE TEMP TABLE mine (id serial, a int) ON COMMIT DROP");
+    await ask(a, "CREATE VIEW seen AS SELECT a FROM mine");
+    await ask(a, "INSERT INTO mine (a) VALUES (7)");
+    t.equal(await value(a, "SELECT a FROM seen"), "7");
+    await ask(a, "COMMIT");
+    const left = "SELECT count(*) FROM pg_class WHERE relpersistence = 't' AND relnamespace = pg_my_temp_schema()";
+    t.equal(await value(b, left), "0");
+    t.equal(await value(b, "SELECT to_regclass('seen')::text"), null);
+    t.same(
+      rig.pools.clientStats().map(({ pins }) => pins ?? []),
+      [[], []],
+    );
+  },
+);
+
 t.end();
