@@ -10,7 +10,7 @@ const ROOMS: Readonly<Record<string, { readonly packages: readonly RegExp[]; rea
   "verifier/browser": { packages: [], never: [/^verifier\/(?!browser\/|src\/index\.ts$)/] },
   "verifier/cli": { packages: [/^node:/, /^@noble\//] },
   "log-server/src": { packages: [/^node:/, /^fastify$/, /^level$/, /^prom-client$/, /^yaml$/] },
-  "proxy/src": { packages: [/^node:/, /^libpg-query$/, /^prom-client$/, /^yaml$/, /^@mongodb-js\/saslprep$/] },
+  "proxy/src": { packages: [/^node:/, /^libpg-query$/, /^prom-client$/, /^yaml$/] },
   // It reads a log as anybody does who does not trust it: by the verifier, which knows nothing of those who call it.
   "cli/src": {
     packages: [
@@ -40,7 +40,7 @@ const ROOMS: Readonly<Record<string, { readonly packages: readonly RegExp[]; rea
   },
   // Logins are messages and users: no sockets, no records, no sessions.
   "proxy/src/auth": {
-    packages: [/^node:(crypto|fs|fs\/promises|path|stream|util)$/, /^@mongodb-js\/saslprep$/],
+    packages: [/^node:(crypto|fs|fs\/promises|path|stream|util)$/],
     never: [/^proxy\/src\/(?!(auth|access|wire)\/|errors\.ts$)/],
   },
   // Encryption on either side, whoever talks inside it.

@@ -14,28 +14,57 @@ export class Users {
   /** Hex SHA-256 of the file. */
   readonly digest: string;
   readonly #secret: Buffer;
-  readonly #usual: { readonly iterations: number; readonly saltBytes: number };
+  readonly #kinds: readonly Kind[];
 
   constructor(users: readonly User[], secret: Buffer, digest: string) {
     this.byName = new Map(users.map((user) => [user.name, user]));
     this.digest = digest;
     this.#secret = secret;
-    this.#usual = usual(users);
+    this.#kinds = kindsOf(users);
   }
 
   /**
    * What an exchange with somebody who has no password is done with: it looks like that of a user, always the same for
-   * one name, and no password fits. Iterations and the salt's size are those that most users have.
+   * one name, and no password fits. Iterations and the salt's size are as often those of some users as users have them:
+   * neither tells who is there.
    */
   mock(name: string): ScramVerifier {
     const part = (what: string): Buffer => hmac(this.#secret, `${what}\0${name}`);
+    const { iterations, saltBytes } = this.#kindFor(part);
+    const salts = Array.from({ length: Math.ceil(saltBytes / KEY_BYTES) }, (_, i) =>
+      part(i === 0 ? "salt" : `salt ${i}`),
+    );
     return {
-      iterations: this.#usual.iterations,
-      salt: Buffer.concat([part("salt"), part("more salt")]).subarray(0, this.#usual.saltBytes),
+      iterations,
+      salt: Buffer.concat(salts).subarray(0, saltBytes),
       storedKey: part("stored key"),
       serverKey: part("server key"),
     };
   }
+
+  /**
+   * Weighted rendezvous hashing: a name changes its kind only to one that more users have than before, so that a reload
+   * after a few changes shows next to nothing.
+   */
+  #kindFor(part: (what: string) => Buffer): Kind {
+    let best = this.#kinds[0]!;
+    let highest = Number.NEGATIVE_INFINITY;
+    for (const kind of this.#kinds) {
+      const drawn = (part(`kind ${kind.iterations}:${kind.saltBytes}`).readUIntBE(0, 6) + 1) / (2 ** 48 + 1);
+      const score = Math.log(drawn) / kind.users;
+      if (score <= highest) continue;
+      highest = score;
+      best = kind;
+    }
+    return best;
+  }
+}
+
+/** What a verifier lets be seen before anything is proven, and how many users have it so. */
+interface Kind {
+  readonly iterations: number;
+  readonly saltBytes: number;
+  readonly users: number;
 }
 
 /** Where nobody is asked for. */
@@ -43,22 +72,17 @@ export function noUsers(): Users {
   return new Users([], randomBytes(SECRET_BYTES), "");
 }
 
-function usual(users: readonly User[]): { iterations: number; saltBytes: number } {
-  const counts = new Map<string, number>();
-  let most = 0;
-  let result = { iterations: DEFAULT_ITERATIONS, saltBytes: DEFAULT_SALT_BYTES };
+function kindsOf(users: readonly User[]): Kind[] {
+  const kinds = new Map<string, Kind>();
   for (const { verifier } of users) {
-    if (verifier === undefined || verifier.salt.length > 2 * KEY_BYTES) continue;
+    if (verifier === undefined) continue;
     const { iterations, salt } = verifier;
-    const key = `${iterations}:${salt.length}`;
-    const count = (counts.get(key) ?? 0) + 1;
-    counts.set(key, count);
-    if (count > most) {
-      most = count;
-      result = { iterations, saltBytes: salt.length };
-    }
+    const name = `${iterations}:${salt.length}`;
+    kinds.set(name, { iterations, saltBytes: salt.length, users: (kinds.get(name)?.users ?? 0) + 1 });
   }
-  return result;
+  return kinds.size > 0
+    ? [...kinds.values()]
+    : [{ iterations: DEFAULT_ITERATIONS, saltBytes: DEFAULT_SALT_BYTES, users: 1 }];
 }
 
 /** Neither empty, nor a comment, nor the secret. */

@@ -6,7 +6,7 @@ import { InForce } from "../../src/auth/in-force.ts";
 import { parsePasswords, readPasswords } from "../../src/auth/passwords.ts";
 import { keysOf, verifierOf } from "../../src/auth/scram.ts";
 import { formatUser, parseUser, timeOf, type User } from "../../src/auth/user.ts";
-import { parseUsers, readUsers } from "../../src/auth/users.ts";
+import { parseUsers, readUsers, type Users } from "../../src/auth/users.ts";
 import { putUser, removeUser, type UserChange } from "../../src/auth/users-file.ts";
 import { PENCIL, SECRET, users } from "./help.ts";
 
@@ -52,13 +52,34 @@ t.test("what is wrong is named with its line, and no secret is repeated", async 
   t.throws(() => parseUsers("secret=AAAA\n", "users"), { message: /^users:1: the secret is not 32 bytes/ });
 });
 
-t.test("an unknown user has the iterations and the size of salt that most users have", async (t) => {
-  const verifier = (iterations: number, bytes: number): string =>
-    PENCIL.replace(/4096:[^$]*/, `${iterations}:${Buffer.alloc(bytes, 1).toString("base64")}`);
-  const lines = [verifier(4096, 16), verifier(10_000, 20), verifier(10_000, 20)].map((one, i) => `"u${i}" "${one}"`);
-  const { iterations, salt } = users(...lines).mock("nobody");
-  t.same([iterations, salt.length], [10_000, 20]);
-  t.same([users().mock("nobody").iterations, users().mock("nobody").salt.length], [4096, 16]);
+t.test("an unknown user has iterations and a salt as often as users have such", async (t) => {
+  const verifier = (saltBytes: number, iterations: number): string =>
+    PENCIL.replace(/4096:[^$]*/, `${iterations}:${Buffer.alloc(saltBytes, 1).toString("base64")}`);
+  const [plain, strong, long] = [verifier(16, 4096), verifier(16, 8192), verifier(100, 4096)];
+  const named = (text: string, prefix: string, count: number): string[] =>
+    Array.from({ length: count }, (_, i) => `"${prefix}${i}" "${text}"`);
+  const lines = [...named(plain, "p", 7), ...named(strong, "s", 2), ...named(long, "l", 1), '"card" ""'];
+  const [before, after] = [users(...lines), users(...lines, ...named(strong, "t", 1))];
+  const kindOf = (all: Users, name: string): string => {
+    const { iterations, salt } = all.mock(name);
+    return `${iterations}:${salt.length}`;
+  };
+  const names = Array.from({ length: 4000 }, (_, i) => `nobody${i}`);
+  const share = (kind: string): number => names.filter((name) => kindOf(before, name) === kind).length / names.length;
+  for (const [kind, wanted] of [
+    ["4096:16", 0.7],
+    ["8192:16", 0.2],
+    ["4096:100", 0.1],
+  ] as const) {
+    t.ok(Math.abs(share(kind) - wanted) < 0.03, `${kind}: ${share(kind)}`);
+  }
+  const moved = names.filter((name) => kindOf(before, name) !== kindOf(after, name));
+  t.ok(moved.length > 0 && moved.length < names.length * 0.12, `${moved.length} look otherwise after one more`);
+  t.ok(
+    moved.every((name) => kindOf(after, name) === "8192:16"),
+    "and all of them as the one that is new",
+  );
+  t.equal(kindOf(users(), "nobody"), "4096:16");
 });
 
 t.test("a file that others can read is refused", async (t) => {
