@@ -36,11 +36,13 @@ Usage: vitrine up [options]
 Options:
   --data DIR         data folder: keys, configuration, log, spool, database.
                      Created at the first start. [./vitrine-data]
-  --proxy HOST:PORT  where applications connect [127.0.0.1:6432]
+  --proxy HOST:PORT  where applications connect [127.0.0.1:6432]; FOLDER:PORT
+                     for a Unix socket
   --log HOST:PORT    where auditors read the log [127.0.0.1:6962]
   --upstream URL     put the proxy before this server instead of the embedded
                      PostgreSQL: postgres://HOST:PORT, with TLS when it has
-                     ?sslmode=verify-full&sslrootcert=FILE (or another sslmode).
+                     ?sslmode=verify-full&sslrootcert=FILE (or another sslmode),
+                     or postgres:///?host=FOLDER for its Unix socket.
                      User and database only shape what is printed.
   -h, --help         print this
 

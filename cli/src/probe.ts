@@ -1,5 +1,5 @@
 import net from "node:net";
-import { type Address, formatAddress } from "./address.ts";
+import { type Address, formatAddress, isFolder, socketFile } from "./address.ts";
 import { CliError, codeOf, oneLine } from "./errors.ts";
 
 /**
@@ -10,6 +10,8 @@ import { CliError, codeOf, oneLine } from "./errors.ts";
  * @throws CliError `port_in_use`, `address_unusable`
  */
 export async function checkListen(address: Address, what: string, option: string): Promise<void> {
+  // What stands in a folder may be what a killed one left behind: who listens there knows how to tell.
+  if (isFolder(address.host)) return;
   const server = net.createServer();
   try {
     await new Promise<void>((resolve, reject) => {
@@ -58,9 +60,10 @@ export async function checkUpstream(address: Address, timeoutMs: number): Promis
   const fail = (why: string): CliError =>
     new CliError(
       "upstream_unreachable",
-      `the database at ${formatAddress(address)} ${why}; check --upstream, and that the server runs and accepts TCP connections`,
+      `the database at ${formatAddress(address)} ${why}; check --upstream, and that the server runs and accepts connections there`,
     );
-  const socket = net.connect({ host: address.host, port: address.port });
+  const { host, port } = address;
+  const socket = net.connect(isFolder(host) ? { path: socketFile(address) } : { host, port });
   try {
     await new Promise<void>((resolve, reject) => {
       socket.setTimeout(timeoutMs, () => reject(fail(`did not answer within ${timeoutMs / 1000} s`)));

@@ -1,5 +1,5 @@
 import path from "node:path";
-import type { Address } from "./address.ts";
+import { type Address, isFolder } from "./address.ts";
 import { CliError } from "./errors.ts";
 
 export interface Upstream extends Address {
@@ -36,9 +36,7 @@ export function parseUpstream(text: string): Upstream {
   if (authority.includes(",")) throw new CliError("usage", "--upstream names several hosts; give one");
   const url = URL.canParse(text) ? new URL(text) : undefined;
   if (url === undefined) throw new CliError("usage", `--upstream is not a well-formed URL, ${example}`);
-  if (url.hostname === "" || /%2f/i.test(url.hostname) || url.searchParams.has("host")) {
-    throw new CliError("usage", `--upstream must name a host; Unix sockets are not supported; ${example}`);
-  }
+  const at = takeHost(url, example);
   for (const [name, value] of url.searchParams) {
     if (DEMANDS_ALL_THE_WAY[name]?.test(value)) {
       throw new CliError(
@@ -49,19 +47,50 @@ export function parseUpstream(text: string): Upstream {
     }
   }
   const decode = (part: string): string | undefined => (part === "" ? undefined : decodeURIComponent(part));
-  const port = url.port === "" ? 5432 : Number(url.port);
+  const port = at.port === "" ? 5432 : Number(at.port);
   if (port === 0) throw new CliError("usage", "--upstream names port 0; name the port of the server");
   for (const name of ["password", "passfile"]) url.searchParams.delete(name);
   const tls = takeTls(url.searchParams);
   try {
     return {
-      host: decodeURIComponent(url.hostname.replace(/^\[|\]$/g, "")),
+      host: at.host,
       port,
       user: decode(url.username),
       database: decode(url.pathname.slice(1)),
       parameters: url.searchParams.toString(),
       tls,
     };
+  } catch (error) {
+    throw new CliError("usage", "--upstream has a malformed percent-escape", { cause: error });
+  }
+}
+
+/** Takes the host out of where libpq looks for it: before the path, or, which is usual for a Unix socket, behind it. */
+function takeHost(url: URL, example: string): { host: string; port: string } {
+  const { searchParams: parameters } = url;
+  const take = (name: string): string | null => {
+    const value = parameters.get(name);
+    parameters.delete(name);
+    return value;
+  };
+  const [host, port] = [take("host"), take("port")];
+  if ((host !== null && url.hostname !== "") || (port !== null && url.port !== "")) {
+    throw new CliError("usage", "--upstream names its host or port twice; give each once");
+  }
+  const named = host ?? decoded(url.hostname.replace(/^\[|\]$/g, ""));
+  if (named.includes(",")) throw new CliError("usage", "--upstream names several hosts; give one");
+  if (!(named.startsWith("/") ? /^\P{Cc}+$/u : /^[\w.:%-]+$/).test(named)) {
+    throw new CliError("usage", `--upstream must name a host, or a folder with a Unix socket; ${example}`);
+  }
+  if (port !== null && !(/^[0-9]{1,5}$/.test(port) && Number(port) <= 65535)) {
+    throw new CliError("usage", "--upstream has a port that is none, 1 to 65535");
+  }
+  return { host: named, port: port ?? url.port };
+}
+
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text);
   } catch (error) {
     throw new CliError("usage", "--upstream has a malformed percent-escape", { cause: error });
   }
@@ -90,7 +119,9 @@ export function connectionString(
   to: Address,
   as: { user?: string | undefined; password?: string; database?: string | undefined; parameters?: string | undefined },
 ): string {
-  const host = to.host.includes(":") ? `[${to.host}]` : to.host;
+  let { host } = to;
+  if (isFolder(host)) host = encodeURIComponent(host);
+  else if (host.includes(":")) host = `[${host}]`;
   const user = as.user === undefined ? "" : encodeURIComponent(as.user);
   const password = as.password === undefined ? "" : `:${encodeURIComponent(as.password)}`;
   const login = user === "" ? "" : `${user}${password}@`;

@@ -61,14 +61,37 @@ t.test("a demand for what ends at the proxy is refused in its own words", async 
   }
 });
 
+t.test("a Unix socket, in libpq's forms", async (t) => {
+  for (const [url, host, port] of [
+    ["postgres://%2Fvar%2Frun%2Fpostgresql/db", "/var/run/postgresql", 5432],
+    ["postgres://ann@%2Frun:5433/db", "/run", 5433],
+    ["postgres:///db?host=/run/a:b", "/run/a:b", 5432],
+    ["postgres:///db?host=%2Frun&port=5433&sslmode=disable", "/run", 5433],
+  ] as const) {
+    const upstream = parseUpstream(url);
+    t.same([upstream.host, upstream.port, upstream.database, upstream.parameters], [host, port, "db", ""], url);
+    const printed = connectionString(upstream, upstream);
+    t.match(parseUpstream(printed), { host, port, database: "db", user: upstream.user }, printed);
+  }
+  t.equal(connectionString({ host: "/run", port: 6432 }, {}), "postgres://%2Frun:6432");
+});
+
 t.test("other URLs are refused", async (t) => {
   const wrong = [
     "db:5432",
     "http://db",
     "postgres://",
     "postgres:///db",
-    "postgres://%2Ftmp/db",
+    "postgres:///db?host=",
+    "postgres:///db?host=/a,/b",
+    "postgres:///db?host=relative/folder",
+    "postgres:///db?host=/tmp&port=0",
+    "postgres:///db?host=/tmp&port=65536",
+    "postgres:///db?host=/tmp&port=x",
+    "postgres://%2Ftmp%0A/db",
+    "postgres://%2Ftmp%zz/db",
     "postgres://db?host=/tmp",
+    "postgres://db:1?port=2",
     "postgres://a,b/x",
     "postgres://db:0/",
     "postgres://db:x/",

@@ -1,4 +1,4 @@
-import { type Address, parseAddress } from "../address.ts";
+import { type Address, parseAddress, parseSocketOrAddress } from "../address.ts";
 import { CliError } from "../errors.ts";
 import { COMMANDS, type Command, type Topic } from "../help.ts";
 import { parseUpstream, type Upstream } from "../upstream-url.ts";
@@ -82,7 +82,7 @@ function readUp(argv: string[]): Invocation {
   const { values } = parse(argv, { ...HELP, data: text, proxy: text, log: text, upstream: text }, "up");
   if (values.help) return { do: "help", topic: "up" };
   if (values.data === "") throw new CliError("usage", "--data is empty; name a folder");
-  const proxy = parseAddress(values.proxy ?? "127.0.0.1:6432", "--proxy");
+  const proxy = parseSocketOrAddress(values.proxy ?? "127.0.0.1:6432", "--proxy");
   const log = parseAddress(values.log ?? "127.0.0.1:6962", "--log");
   if (proxy.port !== 0 && proxy.port === log.port && proxy.host === log.host) {
     throw new CliError("usage", "--proxy and --log name the same address; choose two");

@@ -1,6 +1,6 @@
 import { existsSync, writeFileSync } from "node:fs";
 import path from "node:path";
-import { formatAddress, parseAddress, reachableHost } from "../address.ts";
+import { formatAddress, parseSocketOrAddress, reachableHost } from "../address.ts";
 import type { UpOptions } from "../args/command-line.ts";
 import { type Child, PartError, startChild } from "../child.ts";
 import { setInYaml } from "../config-files.ts";
@@ -121,7 +121,7 @@ async function bringUp(options: UpOptions, data: DataFolder, pieces: Piece[], si
   });
   const proxy = startChild("proxy", data.file("proxyYaml"), data.file("proxyLog"), notice("proxy"));
   if (proxy.pid !== undefined) logServer.outlive(proxy.pid);
-  const { port } = parseAddress(await startPiece(proxy, data, pieces, signal), "the proxy's address");
+  const { port } = parseSocketOrAddress(await startPiece(proxy, data, pieces, signal), "the proxy's address");
   const address = { host: reachableHost(options.proxy.host), port };
   const connect =
     started === undefined
