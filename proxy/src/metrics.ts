@@ -1,6 +1,7 @@
 import { Counter, collectDefaultMetrics, Gauge, Registry } from "prom-client";
 import type { Recorder } from "./audit/index.ts";
 import { Histogram, SECONDS } from "./histogram.ts";
+import { Tally } from "./tally.ts";
 
 /** Records of one group commit. */
 const COMMIT_SIZES: readonly number[] = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 4096];
@@ -16,8 +17,8 @@ export class Metrics {
   readonly registry: Registry = new Registry();
   readonly connections: Counter = this.#counter("vitrine_proxy_connections_total", "Client connections accepted");
   readonly sessions: Counter = this.#counter("vitrine_proxy_sessions_total", "Clients that logged in");
-  readonly bytesIn: Counter = this.#counter("vitrine_proxy_client_bytes_total", "Bytes received from clients");
-  readonly bytesOut: Counter = this.#counter("vitrine_proxy_server_bytes_total", "Bytes received from the server");
+  readonly bytesIn: Tally = this.#tally("vitrine_proxy_client_bytes_total", "Bytes received from clients");
+  readonly bytesOut: Tally = this.#tally("vitrine_proxy_server_bytes_total", "Bytes received from the server");
   readonly acceptErrors: Counter<"reason"> = this.#counter(
     "vitrine_proxy_accept_errors_total",
     "Client connections that could not be accepted, by reason",
@@ -132,6 +133,10 @@ export class Metrics {
 
   #counter<T extends string = string>(name: string, help: string, ...labelNames: T[]): Counter<T> {
     return new Counter({ name, help, labelNames, registers: [this.registry] });
+  }
+
+  #tally(name: string, help: string): Tally {
+    return new Tally(this.registry, name, help);
   }
 
   #seconds(name: string, help: string, label?: string): Histogram {

@@ -1,6 +1,7 @@
 /** Follows the chain over what is submitted, and writes into the record what the log acknowledged (spec/record.md). */
 import { Chain } from "./chain.ts";
 import type { Payload } from "./payload.ts";
+import type { RecentChain } from "./recent-chain.ts";
 import type { ChainPlace, RecordFile, SubmittedRange } from "./record-file.ts";
 import { comparePlaces } from "./state.ts";
 
@@ -14,14 +15,19 @@ export interface AcknowledgedRange {
 export class Acknowledged {
   readonly #record: RecordFile;
   readonly #chain = new Chain();
+  readonly #recent: Pick<RecentChain, "at"> | undefined;
   #epoch: number;
   #next: number;
   /** Where the epoch before this one ended, if this run has seen that. */
   #previous: ChainPlace | undefined;
 
-  /** @param start in front of the first entry that will be passed or acknowledged */
-  constructor(record: RecordFile, start: ChainPlace) {
+  /**
+   * @param start in front of the first entry that will be passed or acknowledged
+   * @param recent remembers the chain of entries that were just written
+   */
+  constructor(record: RecordFile, start: ChainPlace, recent?: Pick<RecentChain, "at">) {
     this.#record = record;
+    this.#recent = recent;
     this.#epoch = start.epoch;
     this.#next = start.next;
     this.#chain.value = start.chain;
@@ -59,7 +65,8 @@ export class Acknowledged {
       }
       const [before, seq] = [this.#chain.value, this.#next];
       const index = range.index + range.count - left;
-      for (let k = 0; k < left; k++) this.#step(payload.leaf(at++));
+      this.#follow(payload, at, left);
+      at += left;
       const after = this.#chain.value;
       waiting.push({ epoch: this.#epoch, seq, count: left, index, before, after });
       end = { epoch: this.#epoch, next: this.#next, chain: after };
@@ -80,6 +87,17 @@ export class Acknowledged {
     this.#epoch = epoch;
     this.#next = 0;
     this.#chain.reset();
+  }
+
+  /** @param from the position of the first of them in the payload */
+  #follow(payload: Payload, from: number, count: number): void {
+    const known = this.#recent?.at(this.#epoch, this.#next + count);
+    if (known === undefined) {
+      for (let k = 0; k < count; k++) this.#step(payload.leaf(from + k));
+      return;
+    }
+    this.#chain.value = known;
+    this.#next += count;
   }
 
   #step(leaf: string): void {

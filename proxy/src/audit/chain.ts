@@ -28,6 +28,11 @@ export class Chain {
     this.#block.fill(0);
   }
 
+  /** Copies the chain value, 32 bytes. */
+  copyTo(target: Uint8Array, at: number): void {
+    this.#block.copy(target, at, 0, 32);
+  }
+
   /** The chain value, base64 of 32 bytes. */
   get value(): string {
     return this.#block.toString("base64", 0, 32);

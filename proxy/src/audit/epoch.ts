@@ -3,6 +3,7 @@ import { Chain } from "./chain.ts";
 import { formatTimestamp, nowMicros } from "./clock.ts";
 import type { SigningKey } from "./keys.ts";
 import { isRelaxed, type RecorderOptions, sealsOf } from "./options.ts";
+import { RecentChain } from "./recent-chain.ts";
 import type { RecordBuffer } from "./record.ts";
 import {
   KIND_CODES,
@@ -19,6 +20,7 @@ export class Epoch {
   #key: SigningKey;
   #nextKey: SigningKey | undefined;
   readonly #chain = new Chain();
+  readonly recent: RecentChain;
   readonly #prefixes = new Map<string, string>();
   #next = 0;
   #leaf = "";
@@ -30,6 +32,7 @@ export class Epoch {
   constructor(key: SigningKey, number: number) {
     this.#key = key;
     this.number = number;
+    this.recent = new RecentChain(number);
   }
 
   /** How many entries it has. */
@@ -55,6 +58,7 @@ export class Epoch {
     const text = `${this.#prefix(kind)}${this.#next},"time":"${formatTimestamp(micros)}",${members}}`;
     this.#leaf = into.entry(this.number, this.#next, intent, micros, code, text, disclosures);
     this.#chain.add(this.#leaf);
+    this.recent.add(this.#chain);
     this.#next += 1;
     this.#clean = code === KIND_STOP;
     if (code === KIND_STATEMENT) this.#statements += 1;

@@ -99,7 +99,7 @@ export class Recorder {
       keys,
       reader: new SpoolReader(segments, start),
       acknowledged: head.acknowledged,
-      record: record === undefined ? undefined : new Acknowledged(record, start.before),
+      record: record === undefined ? undefined : new Acknowledged(record, start.before, this.#entries.recent),
       unchecked,
       lingerMs,
       hooks,
