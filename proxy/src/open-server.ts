@@ -11,7 +11,7 @@ import {
 import { ProxyError } from "./errors.ts";
 import { changeFirst } from "./first-messages.ts";
 import type { OpenedServer, OpenServer } from "./pool/index.ts";
-import { endPointOfServer } from "./tls/index.ts";
+import { askedForCertificate, endPointOfServer } from "./tls/index.ts";
 import {
   cancelUpstream,
   type Enter,
@@ -53,9 +53,10 @@ export function openServer(
         // Keys are a password's, and that is the login's; for another role they are nobody's.
         keys: visitor?.login === role ? visitor.keys : undefined,
       };
+      const hasCertificate = upstreams.tls?.settings.cert !== undefined;
       const tls =
         stream instanceof TLSSocket
-          ? { binding: endPointOfServer(stream), certificate: upstreams.tls?.settings.cert !== undefined }
+          ? { binding: endPointOfServer(stream), certificate: hasCertificate && askedForCertificate(stream) }
           : undefined;
       const login = await loginUpstream({
         stream,

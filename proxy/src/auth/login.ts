@@ -52,7 +52,7 @@ export interface UpstreamLogin {
     | {
         /** `tls-server-end-point` of the server's certificate. */
         readonly binding: Buffer | undefined;
-        /** The proxy showed a certificate of its own. */
+        /** The proxy showed a certificate of its own, which the server had asked for. */
         readonly certificate: boolean;
       }
     | undefined;

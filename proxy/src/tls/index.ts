@@ -6,4 +6,4 @@ export { TlsInForce } from "./in-force.ts";
 export { withoutPlus } from "./mechanisms.ts";
 export { type EncryptionRequest, Negotiation } from "./negotiation.ts";
 export { type ServerTlsSettings, serverTlsSettings } from "./server-settings.ts";
-export { endPointOfServer, ServerTls } from "./server-side.ts";
+export { askedForCertificate, endPointOfServer, ServerTls } from "./server-side.ts";

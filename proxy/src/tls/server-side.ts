@@ -1,3 +1,4 @@
+import { constants } from "node:crypto";
 import { isIP, type Socket } from "node:net";
 import { type ConnectionOptions, connect, type TLSSocket } from "node:tls";
 import { ProxyError } from "../errors.ts";
@@ -125,6 +126,14 @@ export function endPointOfServer(socket: TLSSocket): Buffer | undefined {
 }
 
 /**
+ * Whether the server asked for a certificate of ours: only then does it know that we have one.
+ * OpenSSL knows the server's algorithms from its CertificateRequest alone (RFC 8446 section 4.3.2).
+ */
+export function askedForCertificate(socket: TLSSocket): boolean {
+  return socket.getSharedSigalgs().length > 0;
+}
+
+/**
  * Sends an SSLRequest and reads the one byte that answers it.
  * @throws Error for anything else. What a server says before TLS may be anybody's, so none of it is repeated
  *   (CVE-2024-10977), and bytes behind its answer are not taken for what it says later (CVE-2021-23222).
@@ -175,7 +184,8 @@ function unreachable(why: string): ProxyError {
 
 async function read({ mode, rootCert, crl, cert, key, minVersion }: ServerTlsSettings): Promise<ConnectionOptions> {
   if (mode === "disable") return {};
-  const options: ConnectionOptions = { minVersion };
+  // As libpq does: a connection stays what it was when it was verified.
+  const options: ConnectionOptions = { minVersion, secureOptions: constants.SSL_OP_NO_RENEGOTIATION };
   if (rootCert !== undefined && rootCert !== "system") {
     options.ca = await readPem(rootCert, "sslrootcert");
     checkHasCertificate(options.ca, "sslrootcert", rootCert);

@@ -27,8 +27,12 @@ export interface Wanted {
   readonly ips?: readonly string[];
   /** Who signs it; itself when left out. */
   readonly by?: Authority;
+  /** From when on it is valid; positive: it is not yet. */
+  readonly from?: number;
   /** Until it expires; negative: it has. */
   readonly days?: number;
+  /** What it may be used for; left out: anything. */
+  readonly usage?: "server" | "client";
   /** Of its own key, and so of the signature where it signs itself. */
   readonly kind?: Kind;
   readonly hash?: string;
@@ -45,16 +49,16 @@ export class Certificates {
     this.#folder = folder;
   }
 
-  /** One that issues others. */
-  authority(name: string): Authority {
+  /** One that issues others; an intermediate one, where another has issued it. */
+  authority(name: string, by?: Authority): Authority {
     const { privateKey, publicKey } = generate("ECDSA");
     // BasicConstraints, critical: cA.
     const extensions = [
       sequence(oid("551d13"), der(0x01, Buffer.from([255])), der(0x04, sequence(der(0x01, Buffer.from([255]))))),
     ];
     const bytes = this.#sign(
-      { subject: name, issuer: name, publicKey, extensions, days: 30 },
-      privateKey,
+      { subject: name, issuer: by?.name ?? name, publicKey, extensions, from: -30, days: 30 },
+      by?.privateKey ?? privateKey,
       "ECDSA",
       "sha256",
     );
@@ -62,14 +66,17 @@ export class Certificates {
   }
 
   issue(file: string, wanted: Wanted = {}): Certified {
-    const { commonName = file, dns = [], ips = [], by, days = 30, kind = "ECDSA", hash = "sha256" } = wanted;
+    const { commonName = file, dns = [], ips = [], by, from = -30, days = 30, usage } = wanted;
+    const { kind = "ECDSA", hash = "sha256" } = wanted;
     const { privateKey, publicKey } = generate(kind);
     const alternatives = [
       ...dns.map((name) => der(0x82, Buffer.from(name, "latin1"))),
       ...ips.map((ip) => der(0x87, octets(ip))),
     ];
     const extensions = alternatives.length === 0 ? [] : [sequence(oid("551d11"), der(0x04, sequence(...alternatives)))];
-    const what = { subject: commonName, issuer: by?.name ?? commonName, publicKey, extensions, days };
+    const purpose = usage === "server" ? "2b06010505070301" : "2b06010505070302";
+    if (usage !== undefined) extensions.push(sequence(oid("551d25"), der(0x04, sequence(oid(purpose)))));
+    const what = { subject: commonName, issuer: by?.name ?? commonName, publicKey, extensions, from, days };
     const bytes =
       by === undefined ? this.#sign(what, privateKey, kind, hash) : this.#sign(what, by.privateKey, "ECDSA", hash);
     return this.#write(file, bytes, privateKey);
@@ -86,7 +93,7 @@ export class Certificates {
   }
 
   #sign(
-    what: { subject: string; issuer: string; publicKey: KeyObject; extensions: Buffer[]; days: number },
+    what: { subject: string; issuer: string; publicKey: KeyObject; extensions: Buffer[]; from: number; days: number },
     key: KeyObject,
     kind: Kind,
     hash: string,
@@ -98,7 +105,7 @@ export class Certificates {
       der(0x02, Buffer.from([this.#serial])),
       algorithm,
       name(what.issuer),
-      sequence(time(-30), time(what.days)),
+      sequence(time(what.from), time(what.days)),
       name(what.subject),
       what.publicKey.export({ type: "spki", format: "der" }),
       ...(what.extensions.length === 0 ? [] : [der(0xa3, sequence(...what.extensions))]),
