@@ -175,16 +175,46 @@ export class RightEdge {
    * @param completed called with height and root of each perfect subtree above the leaf that it completes, upwards
    */
   append(leaf: Buffer, completed: (height: number, root: Buffer) => void): void {
-    let root = leaf;
-    let height = 0;
-    for (let left = this.#roots[0]; left !== undefined; left = this.#roots[height]) {
+    this.#add(leaf, 0, completed);
+  }
+
+  /**
+   * Appends leaf hashes that stand one after the other.
+   * @param leaves not kept
+   * @param completed as of `append`, for heights that are multiples of 8: the levels that tiles have
+   */
+  appendAll(leaves: Buffer, completed: (height: number, root: Buffer) => void): void {
+    for (let offset = 0; offset < leaves.length; ) {
+      const left = (leaves.length - offset) / HASH_BYTES;
+      let width = 1;
+      let height = 0;
+      // The largest perfect subtree that begins here and is no higher than a tile.
+      while (height < 8 && width * 2 <= left && this.size % (width * 2) === 0) {
+        width *= 2;
+        height += 1;
+      }
+      const end = offset + width * HASH_BYTES;
+      const root = foldPerfect(leaves.subarray(offset, end));
+      if (height === 8) completed(height, root);
+      this.#add(root, height, (above, hash) => {
+        if (above % 8 === 0) completed(above, hash);
+      });
+      offset = end;
+    }
+  }
+
+  /** Adds a perfect subtree, which is no higher than the last one. */
+  #add(subtree: Buffer, at: number, completed: (height: number, root: Buffer) => void): void {
+    let root = subtree;
+    let height = at;
+    for (let left = this.#roots[height]; left !== undefined; left = this.#roots[height]) {
       root = nodeHash(left, root);
       this.#roots[height] = undefined;
       height += 1;
       completed(height, root);
     }
     this.#roots[height] = root;
-    this.size += 1;
+    this.size += 2 ** at;
   }
 
   root(): Buffer {

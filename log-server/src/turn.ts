@@ -9,7 +9,9 @@ import { countAt, TILE_WIDTH, type TileLevel } from "./tile.ts";
 class RunWriter {
   readonly #level: TileLevel;
   #next: number;
-  #items: Buffer[] = [];
+  #parts: Buffer[] = [];
+  /** Items in the parts. */
+  #count = 0;
   readonly #runs: Run[] = [];
 
   constructor(level: TileLevel, next: number) {
@@ -17,17 +19,27 @@ class RunWriter {
     this.#next = next;
   }
 
-  push(item: Buffer): void {
-    this.#items.push(item);
-    this.#next += 1;
+  /** How many items the tile still takes that is being filled. */
+  get room(): number {
+    return TILE_WIDTH - (this.#next % TILE_WIDTH);
+  }
+
+  /** @param count items in the bytes, no more than there is room for */
+  push(bytes: Buffer, count: number): void {
+    this.#parts.push(bytes);
+    this.#count += count;
+    this.#next += count;
     if (this.#next % TILE_WIDTH === 0) this.#cut();
   }
 
   #cut(): void {
-    if (this.#items.length === 0) return;
-    const first = this.#next - this.#items.length;
-    this.#runs.push({ level: this.#level, first, bytes: Buffer.concat(this.#items) });
-    this.#items = [];
+    if (this.#count === 0) return;
+    const first = this.#next - this.#count;
+    // Bytes of a submission need no copy: it stays as it is until the run is stored.
+    const bytes = this.#parts.length === 1 ? this.#parts[0]! : Buffer.concat(this.#parts);
+    this.#runs.push({ level: this.#level, first, bytes });
+    this.#parts = [];
+    this.#count = 0;
   }
 
   finish(): Run[] {
@@ -79,13 +91,20 @@ export class Turn {
     return this.#levels[level];
   }
 
-  /** Adds a leaf to the hash levels, and the hashes above it that it completes. */
-  #hash(leaf: Buffer): void {
-    this.#level(0).push(leaf);
-    this.#edge.append(leaf, (height, root) => {
-      if (height % 8 === 0) this.#level(height / 8).push(root);
-    });
+  /** Adds leaf hashes that stand one after the other to the hash levels, and the hashes above them that they complete. */
+  #hash(leaves: Buffer): void {
+    const level = this.#level(0);
+    for (let from = 0; from < leaves.length; ) {
+      const to = Math.min(leaves.length, from + level.room * HASH_BYTES);
+      level.push(leaves.subarray(from, to), (to - from) / HASH_BYTES);
+      from = to;
+    }
+    this.#edge.appendAll(leaves, this.#completed);
   }
+
+  readonly #completed = (height: number, root: Buffer): void => {
+    this.#level(height / 8).push(root, 1);
+  };
 
   /**
    * Adds an entry that belongs to no source to the end of the tree.
@@ -97,7 +116,7 @@ export class Turn {
     const framed = Buffer.allocUnsafe(2 + entry.length);
     framed.writeUInt16BE(entry.length);
     entry.copy(framed, 2);
-    this.#entries.push(framed);
+    this.#entries.push(framed, 1);
     this.#hash(leafHash(entry));
     return index;
   }
@@ -114,12 +133,11 @@ export class Turn {
     const chain = Buffer.allocUnsafe(2 * HASH_BYTES);
     chain.set(epoch === position.epoch ? position.chain : CHAIN_START);
     for (let i = known; i < count; i += 1) {
-      const leaf = leaves.subarray(i * HASH_BYTES, (i + 1) * HASH_BYTES);
-      this.#entries.push(payload.subarray(starts[i]! - 2, ends[i]));
-      this.#hash(leaf);
-      chain.set(leaf, HASH_BYTES);
+      this.#entries.push(payload.subarray(starts[i]! - 2, ends[i]), 1);
+      leaves.copy(chain, HASH_BYTES, i * HASH_BYTES, (i + 1) * HASH_BYTES);
       chain.write(hash("sha256", chain, "binary"), 0, HASH_BYTES, "latin1");
     }
+    this.#hash(leaves.subarray(known * HASH_BYTES));
     for (const { position: place, block } of submission.blocks) {
       if (place >= known) this.#disclosures.push({ index: index + place - known, block });
     }

@@ -133,6 +133,28 @@ t.test("the right edge agrees with the recursive definition, and can be taken up
   t.equal(bad, 0);
 });
 
+t.test("leaves appended many at a time make the same edge as one by one, wherever they are cut", async (t) => {
+  const count = 70_000;
+  const leaves = Buffer.concat(Array.from({ length: count }, (_, i) => leafHash(Buffer.from(String(i)))));
+  const told = (append: (edge: RightEdge, note: (height: number, root: Buffer) => void) => void): unknown[] => {
+    const edge = new RightEdge(0, []);
+    const heights: string[] = [];
+    append(edge, (height, root) => {
+      if (height % 8 === 0) heights.push(`${height} ${root.toString("hex")}`);
+    });
+    return [edge.size, edge.root().toString("hex"), heights];
+  };
+  const one = told((edge, note) => {
+    for (let i = 0; i < count; i += 1) edge.append(leaves.subarray(i * 32, i * 32 + 32), note);
+  });
+  for (const step of [1, 7, 255, 256, 257, 4096, count]) {
+    const many = told((edge, note) => {
+      for (let i = 0; i < count; i += step) edge.appendAll(leaves.subarray(i * 32, (i + step) * 32), note);
+    });
+    t.same(many, one, `${step} at a time`);
+  }
+});
+
 t.test("every inclusion proof up to 300 entries verifies, and not for another entry", async (t) => {
   let bad = 0;
   for (let size = 1; size <= 300; size += size < 40 ? 1 : 13) {
