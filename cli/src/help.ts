@@ -119,7 +119,8 @@ Usage: vitrine proxy rules check FILE... [--json]
        vitrine proxy rules test FILE --user LOGIN --sql TEXT [options]
 
 check  Each error is a line with the file, the line and the column, and the
-       status is 64. Of a file that is in order the digest is printed.
+       status is 64. Of a file that is in order the digest is printed, and notes
+       on what is hardly meant so, such as a rule that is never asked.
 test   Says of each statement which rule decides, and why the rules before it do
        not. Status 0: all is allowed; 2: something is denied.
 

@@ -22,6 +22,39 @@ t.test("check: a file in order, and one that is not", async (t) => {
   t.match(none, { status: 64, stderr: /^vitrine: bad_config: the rules cannot be read: .*none\.yaml.*\n$/ });
 });
 
+t.test("check: what is in order and hardly meant so is a note, and no error", async (t) => {
+  const dir = t.testdir({
+    "notes.yaml":
+      "version: 1\nrules:\n  - {name: a, action: allow, who: {group: gests}}\n  - {name: b, action: deny}\n",
+    "near.yaml": "version: 1\nrules:\n  - {name: a, action: alow, what: {reads: *.cards}}\n",
+  });
+  const { stdout, stderr } = await vitrine(["proxy", "rules", "check", "notes.yaml", "near.yaml"], dir);
+  t.match(stdout, /^notes\.yaml: 2 rules, SHA-256 [0-9a-f]{64}\nnotes\.yaml:3: note: rule "a" is about .*"gests".*\n$/);
+  t.match(stderr, /did you mean "allow"\?\n.*"reads": a name that begins with \* stands in quotes/);
+  const json = await vitrine(["proxy", "rules", "check", "--json", "notes.yaml"], dir);
+  t.equal(json.status, 0);
+  t.match(JSON.parse(json.stdout), { rules: 2, notes: [{ line: 3, message: /gests/ }] });
+});
+
+t.test("test: what else a client reads, what is limited, and why a text is unknown", async (t) => {
+  const dir = t.testdir({
+    "rules.yaml": `version: 1
+rules:
+  - {name: no, action: deny, what: {reads: ["*.cards"]}, hint: ask the payment service}
+  - {name: trial, action: observe, what: {class: read}}
+  - {name: few, action: allow, what: {class: read}, limits: {rows: 5, bytes: 1000, statements_per_minute: 9}}
+`,
+  });
+  const ask = (sql: string): ReturnType<typeof vitrine> =>
+    vitrine(["proxy", "rules", "test", "rules.yaml", "--user", "ann", "--sql", sql], dir);
+  const { stdout } = await ask("SELECT 1; TABLE cards; DO 'x'");
+  t.match(stdout, /\n {2}line 4, trial: would deny this, but only observes\n/);
+  t.match(stdout, /allowed: rule "few", up to 5 rows, 1000 bytes, 9 statements a minute\n/);
+  t.match(stdout, /denied: rule "no": .*\n {2}hint to the client: ask the payment service\n/);
+  t.match(stdout, /DO, class unknown: what it executes is not in the text\n/);
+  t.match((await ask("SELEC")).stdout, /UNKNOWN, class unknown: PostgreSQL's grammar rejects the text\n/);
+});
+
 t.test("test: which rule, why, and the status", async (t) => {
   const ask = (...more: string[]): ReturnType<typeof vitrine> =>
     vitrine(["proxy", "rules", "test", cards, "--user", "ann", ...more]);
@@ -29,7 +62,10 @@ t.test("test: which rule, why, and the status", async (t) => {
   t.equal(denied.status, 2);
   t.notOk(denied.stdout.includes("\u001b"), "nothing of the text reaches the terminal as it is");
   t.match(denied.stdout, /allowed: rule "rest"\n/);
-  t.match(denied.stdout, /denied: rule "cards": read of shop\.cards\nsent as one text, none/);
+  t.match(
+    denied.stdout,
+    /denied: rule "cards": read of shop\.cards\n {2}hint to the client: .*\nsent as one text, none/,
+  );
   const allowed = await ask("--sql", "SELECT * FROM cards", "--search-path", "public", "--json");
   t.equal(allowed.status, 0);
   t.match(JSON.parse(allowed.stdout), {

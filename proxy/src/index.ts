@@ -1,5 +1,15 @@
 /** The public entry: what `cli/` and the tests compose the proxy from. */
-export { type Explained, explain, type Problem, parseRules, type Question, type RuleSet } from "./access/index.ts";
+export {
+  type Explained,
+  explain,
+  type Limits,
+  type Note,
+  notesOn,
+  type Problem,
+  parseRules,
+  type Question,
+  type RuleSet,
+} from "./access/index.ts";
 export { LOCAL } from "./address/client.ts";
 export { makeNextKey } from "./audit/index.ts";
 export { formatVerifier, makeVerifier, putUser, readUsers, removeUser, type UserChange } from "./auth/index.ts";

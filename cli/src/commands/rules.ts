@@ -1,5 +1,5 @@
 import { readFileSync } from "node:fs";
-import { explain, LOCAL, parseRules, type RuleSet } from "@vitrine/proxy";
+import { type Explained, explain, type Limits, LOCAL, notesOn, parseRules, type RuleSet } from "@vitrine/proxy";
 import type { RulesCommand } from "../args/rules.ts";
 import { CliError, oneLine } from "../errors.ts";
 import { printable, printableJson } from "../printable.ts";
@@ -24,8 +24,13 @@ function check({ files, json }: RulesCommand & { rules: "check" }): number {
     const read = parseRules(readText(file));
     if ("set" in read) {
       const { digest, rules } = read.set;
-      if (json) process.stdout.write(`${printableJson({ file, digest, rules: rules.length })}\n`);
-      else process.stdout.write(`${printable(file)}: ${rules.length} rules, SHA-256 ${digest}\n`);
+      const notes = notesOn(read.set, Date.now());
+      const count = `${rules.length} ${rules.length === 1 ? "rule" : "rules"}`;
+      if (json) process.stdout.write(`${printableJson({ file, digest, rules: rules.length, notes })}\n`);
+      else process.stdout.write(`${printable(file)}: ${count}, SHA-256 ${digest}\n`);
+      for (const { line, message } of json ? [] : notes) {
+        process.stdout.write(`${printable(`${file}:${line}: note: ${message}`)}\n`);
+      }
       continue;
     }
     wrong += read.problems.length;
@@ -48,21 +53,42 @@ async function test(command: RulesCommand & { rules: "test" }): Promise<number> 
     process.stdout.write(`${printableJson({ allowed: !denied, statements: answers })}\n`);
     return denied ? DENIED : 0;
   }
-  const lines = answers.flatMap((answer) => {
-    const { allowed, rule, observed, why, passed } = answer;
-    const by = rule === undefined ? "no rule is asked: it is a transaction command" : why;
-    return [
-      printable(answer.sql),
-      `  ${answer.operation}, class ${answer.class}`,
-      ...passed.map((one) => `  line ${one.line}, ${one.rule}: ${printable(one.why)}`),
-      ...(observed === undefined ? [] : [`  would be denied by ${observed}, which only observes`]),
-      `  ${allowed ? "allowed" : "denied"}: ${printable(by)}`,
-    ];
-  });
-  if (answers.length === 0) lines.push("there is no statement in the text");
+  const lines = answers.flatMap(shown);
+  if (answers.length === 0) lines.push("there is no statement in the text: it executes nothing, and no rule is asked");
   if (denied && answers.length > 1) lines.push("sent as one text, none of these would be executed");
   process.stdout.write(`${lines.join("\n")}\n`);
   return denied ? DENIED : 0;
+}
+
+function shown(answer: Explained): string[] {
+  const { allowed, rule, why, passed, hint, limits, incomplete } = answer;
+  const by = rule === undefined ? "no rule is asked: it is a transaction command" : why;
+  const unread = answer.class === "unknown" && incomplete !== undefined ? `: ${UNKNOWN[incomplete] ?? incomplete}` : "";
+  return [
+    printable(answer.sql),
+    `  ${answer.operation}, class ${answer.class}${unread}`,
+    ...passed.map((one) => `  line ${one.line}, ${one.rule}: ${printable(one.why)}`),
+    `  ${allowed ? "allowed" : "denied"}: ${printable(by)}${limits === undefined ? "" : `, ${limitsText(limits)}`}`,
+    ...(hint === undefined ? [] : [`  hint to the client: ${printable(hint)}`]),
+  ];
+}
+
+/** Why a text is of class `unknown`. */
+const UNKNOWN: Readonly<Record<string, string>> = {
+  syntax: "PostgreSQL's grammar rejects the text",
+  "too-large": "the text is too long, or names too much",
+  encoding: "the text is not UTF-8",
+  opaque: "what it executes is not in the text",
+  analysis: "the text could not be analysed",
+};
+
+function limitsText({ rows, bytes, statementsPerMinute }: Limits): string {
+  const parts = [
+    rows === undefined ? [] : [`${rows} rows`],
+    bytes === undefined ? [] : [`${bytes} bytes`],
+    statementsPerMinute === undefined ? [] : [`${statementsPerMinute} statements a minute`],
+  ];
+  return `up to ${parts.flat().join(", ")}`;
 }
 
 function readSet(file: string): RuleSet {

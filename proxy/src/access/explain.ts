@@ -2,7 +2,7 @@ import { Analyzer, type Facts, type Statement } from "../statements/index.ts";
 import { Access, mayChangeReading, SessionAccess } from "./access.ts";
 import { matchStatement, matchSubject, type Subject } from "./match.ts";
 import { parseSearchPath } from "./resolve.ts";
-import type { RuleSet } from "./rules.ts";
+import type { Limits, Rule, RuleSet } from "./rules.ts";
 import { inForce } from "./when.ts";
 
 /** What rules say to a text, and why: `vitrine proxy rules test`. */
@@ -16,6 +16,12 @@ export interface Explained {
   readonly rule: string | undefined;
   readonly observed: string | undefined;
   readonly why: string;
+  /** What else the client is told, by the rule that denied. */
+  readonly hint: string | undefined;
+  /** What the rule that allowed it limits. */
+  readonly limits: Limits | undefined;
+  /** Why not everything that it does can be read off its text (spec/entry.md, `incomplete`). */
+  readonly incomplete: string | undefined;
   /** Each rule before the one that decided, and why it does not match. */
   readonly passed: readonly { readonly rule: string; readonly line: number; readonly why: string }[];
 }
@@ -55,7 +61,7 @@ export async function explain(set: RuleSet, { subject, sql, searchPath, now }: Q
       const who = matchSubject(rule, set, subject);
       const what = matchStatement(rule.action, rule.what, asked, path);
       const late = rule.when !== undefined && !inForce(rule.when, now);
-      let why = "observed, and passed by";
+      let why = "would deny this, but only observes";
       if (!who.matches) why = who.why;
       else if (!what.matches) why = what.why;
       else if (late) why = "not in force at this time";
@@ -69,7 +75,15 @@ export async function explain(set: RuleSet, { subject, sql, searchPath, now }: Q
       rule: decided.members === "" ? undefined : (decided.rule?.name ?? "default"),
       observed: decided.observed?.name,
       why: decided.why,
+      hint: decided.allowed ? undefined : decided.rule?.hint,
+      limits: decided.allowed ? limitsOf(decided.rule) : undefined,
+      incomplete: asked.incomplete,
       passed: decided.members === "" ? [] : passed,
     };
   });
+}
+
+function limitsOf(rule: Rule | undefined): Limits | undefined {
+  const limits = rule?.limits;
+  return limits !== undefined && Object.values(limits).some((limit) => limit !== undefined) ? limits : undefined;
 }

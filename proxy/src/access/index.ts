@@ -5,6 +5,7 @@ export { type Explained, explain, type Question } from "./explain.ts";
 export { readRules } from "./load.ts";
 export type { Subject } from "./match.ts";
 export { type Network, parseNetwork } from "./network.ts";
+export { type Note, notesOn } from "./notes.ts";
 export { type Problem, parseRules, RULE_KEYS } from "./parse.ts";
 export { fits, type Pattern, parsePattern } from "./patterns.ts";
-export type { RuleSet } from "./rules.ts";
+export type { Limits, RuleSet } from "./rules.ts";

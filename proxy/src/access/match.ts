@@ -99,7 +99,7 @@ function named({ reads, writes, functions }: What, facts: Facts, path: SearchPat
       const names = (access === "read" ? reads : writes) ?? [];
       return any(names, schemasOf(schema, name.startsWith("pg_"), path), name);
     });
-    if (hit === undefined) return not("touches no relation that it names");
+    if (hit === undefined) return not("names no relation that the statement touches");
     why.push(`${hit.access} of ${hit.schema === undefined ? "" : `${hit.schema}.`}${hit.name}`);
   }
   if (functions !== undefined) {
@@ -107,7 +107,7 @@ function named({ reads, writes, functions }: What, facts: Facts, path: SearchPat
       const { schema, name } = splitFunction(call);
       return any(functions, schemasOf(schema, true, path), name);
     });
-    if (hit === undefined) return not("calls no function that it names");
+    if (hit === undefined) return not("names no function that the statement calls");
     why.push(`the function ${hit}`);
   }
   return { matches: true, why: why.join(", ") };

@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import { isMap, isSeq, LineCounter, type Node, parseDocument } from "yaml";
 import { CLASSES, type StatementClass } from "../statements/index.ts";
+import { didYouMean } from "./nearest.ts";
 import { parseNetwork } from "./network.ts";
 import { type Name, type Pattern, parseName, parsePattern } from "./patterns.ts";
 import { ACTIONS, DEFAULT_RULE, type Limits, type Rule, type RuleSet, type What, type Who } from "./rules.ts";
@@ -33,11 +34,17 @@ export function parseRules(text: string): { readonly set: RuleSet } | { readonly
   const lines = new LineCounter();
   const document = parseDocument(text, { lineCounter: lines, uniqueKeys: true });
   const yaml = new YamlReader((offset) => lines.linePos(offset));
-  for (const { pos, message } of document.errors) yaml.wrong(pos[0], message.split("\n")[0] ?? "not YAML");
+  for (const { pos, message } of document.errors) yaml.wrong(pos[0], said(message));
   const set = yaml.problems.length > 0 ? undefined : readFile(yaml, document.contents, text);
   if (set !== undefined && yaml.problems.length === 0) return { set };
   const problems = yaml.problems.sort((a, b) => a.line - b.line || a.column - b.column);
   return { problems };
+}
+
+/** The first line, without the place, which the problem has already. */
+function said(message: string): string {
+  const [line = ""] = message.split("\n");
+  return `YAML: ${line.replace(/ at line \d+, column \d+:?$/, "")}`;
 }
 
 function readFile(yaml: YamlReader, root: Node | null, text: string): RuleSet {
@@ -98,7 +105,10 @@ function readRule(yaml: YamlReader, node: Node | null, at: number, zone: string)
   }
   const action = textOf(yaml, fields, "action");
   if (action === undefined ? isMap(node) && !fields.has("action") : !ACTIONS.includes(action.value as "allow")) {
-    yaml.wrong(action?.at ?? at, `"action" must be one of ${ACTIONS.join(", ")}`);
+    yaml.wrong(
+      action?.at ?? at,
+      `"action" must be one of ${ACTIONS.join(", ")}${didYouMean(action?.value ?? "", ACTIONS)}`,
+    );
   }
   const hint = textOf(yaml, fields, "hint");
   if (hint !== undefined && (hint.value.length > MAX_HINT || /\p{Cc}/u.test(hint.value))) {
@@ -147,7 +157,10 @@ function readWhat(yaml: YamlReader, fields: Fields): What {
   const classes = textsOf(yaml, what, "class");
   for (const { value, at } of classes ?? []) {
     if (value !== "any" && !CLASSES.includes(value as StatementClass)) {
-      yaml.wrong(at, `"class" has no "${value}"; the classes are ${CLASSES.join(", ")}, and any`);
+      yaml.wrong(
+        at,
+        `"class" has no "${value}"; the classes are ${CLASSES.join(", ")}, and any${didYouMean(value, CLASSES)}`,
+      );
     }
   }
   const chosen = classes?.map(({ value }) => value);

@@ -1,4 +1,5 @@
-import { isMap, isScalar, isSeq, type Node, type Pair, type YAMLMap } from "yaml";
+import { isAlias, isMap, isScalar, isSeq, type Node, type Pair, type YAMLMap } from "yaml";
+import { didYouMean } from "./nearest.ts";
 
 /** Reads a YAML tree, and collects what is wrong with it instead of stopping at the first. */
 
@@ -49,7 +50,7 @@ export class YamlReader {
     }
     for (const { key, start, value } of this.pairs(node, at)) {
       if (known.includes(key)) fields.set(key, { at: start, node: value });
-      else this.wrong(start, `${what} has no key "${key}"; the keys are ${known.join(", ")}`);
+      else this.wrong(start, `${what} has no key "${key}"; the keys are ${known.join(", ")}${didYouMean(key, known)}`);
     }
     return fields;
   }
@@ -74,6 +75,9 @@ export class YamlReader {
 
   text(node: Node | null, at: number, what: string): Value<string> | undefined {
     const start = startOf(node, at);
+    if (isAlias(node)) {
+      return this.wrong(start, `${what}: a name that begins with * stands in quotes in YAML: "*${node.source}"`);
+    }
     if (isScalar(node) && typeof node.value === "string" && node.value !== "") return { value: node.value, at: start };
     return this.wrong(
       start,

@@ -16,7 +16,7 @@ t.test("what is wrong, and where", async (t) => {
     ["version: 1", '1:1 "rules" must be a list'],
     ["version: 1\nrules: x", '2:1 "rules" must be a list'],
     ["version: 1\nrules: []\nrule: []", '3:1 the file has no key "rule"'],
-    ["version: 1\nversion: 1\nrules: []", "2:1 Map keys must be unique"],
+    ["version: 1\nversion: 1\nrules: []", "2:1 YAML: Map keys must be unique"],
     ["version: 1\ntime_zone: Mars/Olympus\nrules: []", '2:12 there is no time zone "Mars/Olympus"'],
     ["version: 1\nuser_schemas: maybe\nrules: []", '2:15 "user_schemas" must be true or false'],
     ["version: 1\ngroups: [a]\nrules: []", '2:9 "groups" must be a map'],
@@ -59,7 +59,12 @@ t.test("what is wrong, and where", async (t) => {
     [rule("limits: {rows: 1.5}"), '5:20 "rows" must be a whole number'],
     [rule("limits: {bytes: 1 MB}"), '5:21 "bytes" must be a whole number'],
     [rule('hint: "a\\nb"'), '5:11 "hint" must be one line'],
-    [rule("what: {reads: *.orders}"), "5:19 "],
+    [rule("what: {reads: *.orders}"), '5:19 "reads": a name that begins with * stands in quotes in YAML: "*.orders"'],
+    [
+      "version: 1\nrule: []\nrules: []",
+      '2:1 the file has no key "rule"; the keys are version, time_zone, user_schemas, groups, rules; did you mean "rules"?',
+    ],
+    ["version: 1\nrules:\n  - name: a\n   action: deny", "4:1 YAML: Sequence item without - indicator"],
     ["version: 1\nrules: [", "2:9 "],
   ];
   for (const [text, message] of wrong) {
