@@ -1,4 +1,5 @@
 import type { BackendKey } from "./backend.ts";
+import type { Act, Desk, Row, Shown } from "./console/index.ts";
 import type { Health } from "./health.ts";
 import type { Counts, Places } from "./workers/places.ts";
 
@@ -16,6 +17,8 @@ export interface RunningProxy {
    */
   reload(): Promise<string>;
   health(): Promise<Health>;
+  /** What this process shows and does for the console; nothing where it only starts others. */
+  readonly share?: Share;
   /** prom-client's, as JSON. */
   metrics(): Promise<readonly unknown[]>;
   /** Cancels what runs under this key here, if it is one of a session here. */
@@ -24,8 +27,15 @@ export interface RunningProxy {
   readonly failed?: Promise<Error>;
 }
 
+/** One process' part in what is asked at the console. */
+export interface Share {
+  show(what: Shown): Promise<readonly Row[]>;
+  /** @throws ProxyError as a desk */
+  perform(act: Act, signal: AbortSignal): Promise<void>;
+}
+
 /** What a proxy shares with others that serve the same clients. */
-export interface Among {
+export interface Among extends Desk {
   /** How many clients may be logged in here, given how many there are. */
   places(counts: () => Counts): Places;
   /** A cancel request for a key that is not known here. */

@@ -4,7 +4,7 @@ import { formatTimestamp, KeyFiles, Recorder } from "./audit/index.ts";
 import { CancelKeys } from "./cancel.ts";
 import type { ProxyConfig } from "./config.ts";
 import { ConfigInForce } from "./config-in-force.ts";
-import { type ConsoleSettings, isConsole, openConsole } from "./console/index.ts";
+import { type ConsoleSettings, type Desk, isConsole, openConsole } from "./console/index.ts";
 import { ProxyError } from "./errors.ts";
 import { type Health, healthOf } from "./health.ts";
 import { Identity } from "./identity/index.ts";
@@ -121,7 +121,7 @@ export async function startProxy(config: ProxyConfig, hooks: ProxyHooks = {}, am
     open: async (client) => {
       const { database } = client.startup;
       if (atConsole(client.startup))
-        return openConsole(client, terminating.door(client), consoleOf, operations, `${version}/vitrine`);
+        return openConsole(client, terminating.door(client), consoleOf, desk, `${version}/vitrine`);
       await pauses.untilResumed(database);
       await places?.prepare();
       const backend = await open(client);
@@ -173,8 +173,8 @@ export async function startProxy(config: ProxyConfig, hooks: ProxyHooks = {}, am
     lines,
     reload: () => reload(),
     stop: () => hooks.stop?.(),
-    alone: among === undefined,
   });
+  const desk: Desk = among ?? operations;
   metrics.watch(running, recorder);
   watchServers(metrics, terminating.pools, () => running.infos());
   const listener = (): "ok" | "closed" | "paused" => {
@@ -251,6 +251,7 @@ export async function startProxy(config: ProxyConfig, hooks: ProxyHooks = {}, am
     epoch: recorder.epoch,
     reload,
     health,
+    share: operations,
     metrics: () => metrics.registry.getMetricsAsJSON(),
     cancel: (key) => keys.cancel(key),
     close: () => {

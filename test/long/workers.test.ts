@@ -1,6 +1,9 @@
 // Several worker processes behind one port: one limit, one cancel space, and what becomes of one that is killed.
-import { readFileSync, rmSync } from "node:fs";
+import { readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import type { Postgres } from "@vitrine/cli";
+import { formatVerifier, makeVerifier } from "@vitrine/proxy";
+import pg from "pg";
 import t, { type Test } from "tap";
 import { errorField, RawClient, send, startupPacket } from "../support/raw-client.ts";
 import { login, RAW, trust, until } from "../support/sessions.ts";
@@ -15,6 +18,7 @@ import {
 } from "../support/stack.ts";
 
 const folder = temporaryFolder("workers");
+const PASSWORD = "of the operator";
 let database: Postgres;
 
 t.before(async () => {
@@ -161,6 +165,106 @@ t.test("one status address, one reload, and all sources in one audit", async (t)
   t.equal(await stack.proxy.end("SIGTERM"), 0);
   await stack.settled((all) => all.filter(({ kind }) => kind === "source.stop").length === 2);
   t.equal(await audited(stack), "");
+});
+
+t.test("the console of any worker is that of all", async (t) => {
+  const verifier = formatVerifier(await makeVerifier(PASSWORD));
+  const users = [`secret=${Buffer.alloc(32, 1).toString("base64")}`, `"ops" "${verifier}"`, '"raw" ""', ""];
+  writeFileSync(join(folder, "users"), users.join("\n"), { mode: 0o600 });
+  const stack = await started(t, {
+    workers: 2,
+    proxyKeys: {
+      users: join(folder, "users"),
+      auth: [{ user: RAW, database: DATABASE, method: "trust" }],
+      upstream_auth: ["trust"],
+      pool: { mode: "transaction", size: 3 },
+      console: { users: ["ops"] },
+    },
+  });
+  const clients = await logins(stack, 6, "seen");
+  for (const client of clients) {
+    client.write(send.query("BEGIN"));
+    await client.ready();
+  }
+  const consoles = [0, 1].map(
+    () =>
+      new pg.Client({ host: "127.0.0.1", port: stack.proxyPort, user: "ops", password: PASSWORD, database: "vitrine" }),
+  );
+  for (const one of consoles) {
+    await one.connect();
+    // The end is what they are told last.
+    one.on("error", () => undefined);
+  }
+  const show = async (at: pg.Client, what: string): Promise<Record<string, unknown>[]> =>
+    (await at.query(`SHOW ${what}`)).rows;
+  for (const at of consoles) {
+    const seen = (await show(at, "CLIENTS")).filter(({ user }) => user === RAW);
+    t.equal(seen.length, 6);
+    t.same(new Set(seen.map(({ worker }) => worker)), new Set(["1", "2"]));
+    t.match(await show(at, "POOLS"), [{ user: RAW, cl_active: "6", sv_active: "6" }]);
+    t.equal((await show(at, "SERVERS")).length, 6);
+    t.match(await show(at, "DATABASES"), [
+      { name: DATABASE, current_connections: "6", current_client_connections: "6" },
+    ]);
+    t.match(await show(at, "USERS"), [{ name: RAW, current_client_connections: "6" }]);
+    const lists = new Map((await show(at, "LISTS")).map(({ list, items }) => [list, items]));
+    t.same([lists.get("pools"), lists.get("used_servers"), lists.get("databases")], ["1", "6", "1"]);
+    const totals = new Map((await show(at, "POOL_TOTALS")).map(({ name, count }) => [name, count]));
+    t.equal(totals.get("opened"), "6");
+    t.match(await show(at, "STATS_TOTALS"), [{ database: DATABASE, session_count: "6" }]);
+    t.same(
+      (await show(at, "SPOOL")).map(({ worker }) => worker),
+      ["1", "2"],
+    );
+    t.match(await show(at, "STATE"), [{ key: "active", value: "yes" }, { value: "no" }, { value: "no" }]);
+    t.equal((await show(at, "VERSION")).length, 1);
+  }
+  const [one, other] = consoles as [pg.Client, pg.Client];
+  // What one worker calls so another may as well.
+  const ids = (await show(one, "CLIENTS")).filter(({ user }) => user === RAW);
+  const twice = ids.find(({ id, worker }) => ids.some((more) => more.id === id && more.worker !== worker));
+  if (twice !== undefined) {
+    await t.rejects(one.query(`KILL_CLIENT ${twice.id}`), { code: "55000", message: /name the worker/ });
+  }
+  await one.query(`KILL_CLIENT ${ids[0]!.id} ${ids[0]!.worker}`);
+  await until(
+    "one has ended",
+    async () => (await show(other, "CLIENTS")).filter(({ user }) => user === RAW).length === 5,
+  );
+  await t.rejects(one.query("KILL_CLIENT 99.99"), { code: "55000" });
+  // A pause is everywhere, waits for everybody, and is there for a worker that comes later.
+  let quiet = false;
+  const paused = one.query(`PAUSE ${DATABASE}`).then(() => {
+    quiet = true;
+  });
+  await until("it is paused", async () => (await show(other, "POOLS"))[0]?.paused === "1");
+  for (const client of clients) {
+    t.notOk(quiet, "one is still in its transaction");
+    if (client.closed) continue;
+    client.write(send.query("COMMIT"));
+    await client.ready();
+  }
+  await paused;
+  const open = clients.filter(({ closed }) => !closed);
+  let answered = 0;
+  const answers = open.map(async (client) => {
+    client.write(send.query("SELECT 1"));
+    await client.ready();
+    answered += 1;
+  });
+  t.equal((await show(other, "CLIENTS")).filter(({ user }) => user === RAW).length, 5);
+  t.equal(answered, 0, "they wait");
+  await other.query(`RESUME ${DATABASE}`);
+  await Promise.all(answers);
+  await t.rejects(other.query(`RESUME ${DATABASE}`), { code: "55000" });
+  await one.query("RECONNECT");
+  await until("the server connections are gone", async () => (await show(other, "SERVERS")).length === 0);
+  await one.query("RELOAD");
+  t.match(stack.proxy.output, /console\.command: RELOAD/);
+  await one.query("SHUTDOWN WAIT_FOR_CLIENTS");
+  for (const client of open) await client.end();
+  t.same(await stack.proxy.ended(20_000), { code: 0, signal: null });
+  for (const at of consoles) await at.end().catch(() => undefined);
 });
 
 t.test("workers that end again and again end the proxy, which says so", async (t) => {

@@ -7,7 +7,8 @@ export type Act =
   | { readonly kind: "resume"; readonly database: string | undefined }
   | { readonly kind: "reconnect"; readonly database: string | undefined }
   | { readonly kind: "kill"; readonly database: string }
-  | { readonly kind: "kill_client"; readonly session: string }
+  /** `worker` where there are several, each of which counts its sessions. */
+  | { readonly kind: "kill_client"; readonly session: string; readonly worker?: number }
   | { readonly kind: "reload" }
   | { readonly kind: "shutdown"; readonly wait: "none" | "servers" | "clients" };
 
@@ -55,11 +56,15 @@ export function parseCommand(text: string): Command | undefined {
       return act({ kind: "kill", database });
     }
     case "kill_client": {
-      const [session] = rest;
-      if (rest.length !== 1 || session === undefined || !/^[0-9]+\.[0-9]+$/.test(session.text)) {
-        throw wrong("KILL_CLIENT names a session, such as 3.17: the column id of SHOW CLIENTS");
+      const [session, worker, ...more] = rest;
+      const numbered = worker === undefined || /^[1-9][0-9]{0,4}$/.test(worker.text);
+      if (more.length > 0 || !numbered || session === undefined || !/^[0-9]+\.[0-9]+$/.test(session.text)) {
+        throw wrong(
+          "KILL_CLIENT names a session, such as 3.17, and behind it its worker: id and worker of SHOW CLIENTS",
+        );
       }
-      return act({ kind: "kill_client", session: session.text });
+      const at = worker === undefined ? {} : { worker: Number(worker.text) };
+      return act({ kind: "kill_client", session: session.text, ...at });
     }
     case "reload":
       if (rest.length > 0) throw wrong("RELOAD stands alone");

@@ -4,7 +4,7 @@ import type { Row } from "./table.ts";
 
 /** What the console has done: it reads and writes messages, and knows nothing of what stands behind them. */
 export interface Desk {
-  show(what: Shown): readonly Row[];
+  show(what: Shown): Promise<readonly Row[]>;
   /**
    * @param user who asks
    * @param signal aborted when the one who asks does not wait for it any more

@@ -9,7 +9,7 @@ import type { Operator } from "./script.ts";
 export type { Act } from "./command.ts";
 export { CONSOLE_KEYS, type ConsoleSettings, consoleSettings } from "./config.ts";
 export type { Desk } from "./desk.ts";
-export type { Shown } from "./shown.ts";
+export { type Shown, TABLES } from "./shown.ts";
 export { addressOf, type Row, timeText, waitOf } from "./table.ts";
 
 /** Whether a client that asks for this database asks for the console. Closed, it is a database like any other. */

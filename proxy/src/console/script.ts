@@ -28,7 +28,7 @@ export function columnsOf(command: Command | undefined): Columns | undefined {
 export async function execute(command: Command, operator: Operator, desk: Desk, signal: AbortSignal): Promise<Answer> {
   switch (command.kind) {
     case "show":
-      return { tag: "SHOW", shown: command.what, rows: desk.show(command.what) };
+      return { tag: "SHOW", shown: command.what, rows: await desk.show(command.what) };
     case "ignored":
       return { tag: command.tag, shown: undefined, rows: [] };
     case "act": {

@@ -18,6 +18,7 @@ export const TABLES = {
     prepared_statements: "int",
     id: "text",
     pins: "text",
+    worker: "int",
   },
   config: { key: "text", value: "text", default: "text", changeable: "text" },
   databases: {
@@ -57,6 +58,7 @@ export const TABLES = {
     remote_pid: "int",
     tls: "text",
     prepared_statements: "int",
+    worker: "int",
   },
   spool: {
     state: "text",
@@ -69,6 +71,7 @@ export const TABLES = {
     commits: "int",
     slowest_commit_us: "int",
     log: "text",
+    worker: "int",
   },
   state: { key: "text", value: "text" },
   stats: {

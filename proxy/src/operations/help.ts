@@ -14,7 +14,7 @@ const COMMANDS: readonly (readonly [string, string])[] = [
   ["RESUME [database]", "end a pause"],
   ["RECONNECT [database]", "close pooled server connections as they are given back"],
   ["KILL database", "end all its sessions now, and pause it"],
-  ["KILL_CLIENT id", "end one session now; the id is that of SHOW CLIENTS"],
+  ["KILL_CLIENT id [worker]", "end one session now; id and worker are those of SHOW CLIENTS"],
   ["RELOAD", "read the configuration and the access rules again"],
   ["SHUTDOWN", "stop as at SIGTERM"],
   ["SHUTDOWN WAIT_FOR_SERVERS", "stop when all statements and transactions have ended"],

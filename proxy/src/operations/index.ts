@@ -1,2 +1,3 @@
 /** What the console shows and does. */
-export { Operations } from "./operations.ts";
+export { Operations, sayCommand } from "./operations.ts";
+export { together } from "./together.ts";

@@ -25,8 +25,6 @@ export interface Operated {
   reload(): Promise<unknown>;
   /** The process is to stop in order, now. */
   stop(): void;
-  /** There are no other processes behind the same port. */
-  readonly alone: boolean;
 }
 
 /** What an operator asks of the proxy, done. */
@@ -39,7 +37,7 @@ export class Operations implements Desk {
     this.#o = operated;
   }
 
-  show(what: Shown): readonly Row[] {
+  async show(what: Shown): Promise<readonly Row[]> {
     const { view } = this.#o;
     switch (what) {
       case "clients":
@@ -74,14 +72,12 @@ export class Operations implements Desk {
   }
 
   async act(act: Act, user: string, signal: AbortSignal): Promise<void> {
-    if (!this.#o.alone) {
-      throw new ProxyError(
-        "console_state",
-        "with several workers the console shows the one it has reached, and no more",
-      );
-    }
-    const on = "database" in act ? act.database : "session" in act ? act.session : undefined;
-    this.#o.lines.say("console.command", act.kind.toUpperCase(), { on, by: user });
+    sayCommand(this.#o.lines, act, user);
+    await this.perform(act, signal);
+  }
+
+  /** As `act`, for somebody who has said it already. */
+  async perform(act: Act, signal: AbortSignal): Promise<void> {
     switch (act.kind) {
       case "pause":
         return this.#pause(act.database, signal);
@@ -180,6 +176,12 @@ export class Operations implements Desk {
       { key: "stopping", value: server.listening ? "no" : "yes" },
     ];
   }
+}
+
+/** The line that says that somebody changes something. */
+export function sayCommand(lines: Pick<Lines, "say">, act: Act, user: string): void {
+  const on = "database" in act ? act.database : "session" in act ? act.session : undefined;
+  lines.say("console.command", act.kind.toUpperCase(), { on, by: user });
 }
 
 const KILLED = new ProxyError("killed", "terminating connection due to administrator command at the proxy's console");

@@ -60,6 +60,7 @@ export function spool(view: View): Row[] {
       commits: found.commits,
       slowest_commit_us: Math.round(found.slowestCommitMs * 1000),
       log: found.submitter.trouble === undefined ? "ok" : "trouble",
+      worker: 1,
     },
   ];
 }

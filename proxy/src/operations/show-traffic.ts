@@ -25,6 +25,7 @@ export function clients(view: View): Row[] {
       prepared_statements: inPool?.preparedStatements ?? 0,
       id: info.id ?? "",
       pins: inPool?.pins.join(" ") ?? "",
+      worker: 1,
     };
   });
 }
@@ -42,6 +43,7 @@ export function servers(view: View): Row[] {
     remote_pid: info.pid ?? null,
     tls: "",
     prepared_statements: 0,
+    worker: 1,
   }));
   const lent = (view.pools?.serverStats() ?? []).map((server) => ({
     type: "S",
@@ -54,6 +56,7 @@ export function servers(view: View): Row[] {
     remote_pid: server.pid ?? null,
     tls: "",
     prepared_statements: server.preparedStatements,
+    worker: 1,
   }));
   return [...own, ...lent];
 }

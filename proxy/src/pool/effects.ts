@@ -85,7 +85,9 @@ function read(facts: Facts): Effects {
   // The second is SELECT INTO.
   const makes =
     operation.startsWith("CREATE") ||
-    (operation === "SELECT" && definition && facts.relations.some(({ access }) => access === "write"));
+    ((operation === "SELECT" || operation === "EXPLAIN") &&
+      definition &&
+      facts.relations.some(({ access }) => access === "write"));
   if (pins.size === 0 && effect === undefined && !definition && !makes && !unread && path === undefined) return PLAIN;
   return { pins: [...pins], effect, definition, makes, path, moves: moves(effect), stays, unread };
 }

@@ -2,7 +2,7 @@ import cluster, { type Worker } from "node:cluster";
 import { fileURLToPath } from "node:url";
 import type { BackendKey } from "../backend.ts";
 import { ProxyError, type ProxyErrorCode, SQLSTATE, STARTUP_CODES } from "../errors.ts";
-import type { Answer, FromWorker, Task, ToWorker } from "./messages.ts";
+import type { Answer, FromWorker, Task, ToWorker, Wanted } from "./messages.ts";
 import { Office } from "./office.ts";
 
 /** So many workers that end within so long are no accident. */
@@ -25,6 +25,12 @@ export interface CrewHooks {
   notice(sentence: string): void;
   /** What this one says itself. */
   tell(event: "worker.ended" | "worker.serves", sentence: string): void;
+  /** What a worker wants to know or to have done of all of them. */
+  wanted(wanted: Wanted, signal: AbortSignal): Promise<Answer>;
+  /** One that ended has a successor, which knows nothing of what was done since the start. */
+  followed(number: number): void;
+  /** All have seen their last client off. */
+  empty(): void;
   /** It cannot go on: no worker stays. */
   failed(error: ProxyError): void;
 }
@@ -41,6 +47,9 @@ export class Crew {
     number,
     { readonly of: Worker; readonly resolve: (answer: Answer | undefined) => void }
   >();
+  readonly #wanted = new Map<string, AbortController>();
+  /** Those that have nobody left; undefined while none was asked to wait for that. */
+  readonly #empty = new Set<Worker>();
   #asked = 0;
   #ends: number[] = [];
   #stopping = false;
@@ -81,6 +90,24 @@ export class Crew {
     return answers.filter((answer) => answer !== undefined);
   }
 
+  /**
+   * Asks each of them, or one of them, for as long as it takes.
+   * @returns their answers by number, those of workers that ended meanwhile left out
+   */
+  async askEach(
+    task: Task,
+    options: { readonly only?: number | undefined; readonly signal?: AbortSignal; readonly timeoutMs?: number } = {},
+  ): Promise<{ readonly number: number; readonly answer: Answer }[]> {
+    const { only, signal, timeoutMs = Number.POSITIVE_INFINITY } = options;
+    const asked = this.#members
+      .filter(({ number, ready }) => ready !== undefined && (only === undefined || number === only))
+      .sort((a, b) => a.number - b.number);
+    const answers = await Promise.all(
+      asked.map(async ({ number, worker }) => ({ number, answer: await this.#ask(worker, task, timeoutMs, signal) })),
+    );
+    return answers.flatMap(({ number, answer }) => (answer === undefined ? [] : [{ number, answer }]));
+  }
+
   /** Ends them in order. @returns how many entries were not submitted */
   async close(): Promise<number> {
     this.#stopping = true;
@@ -119,6 +146,7 @@ export class Crew {
       worker.process.once("close", (code, signal) => {
         this.#members.splice(this.#members.indexOf(member), 1);
         this.office.left(member);
+        for (const [key, controller] of this.#wanted) if (key.startsWith(`${worker.id} `)) controller.abort();
         for (const [id, { of, resolve: answered }] of this.#answers) {
           if (of !== worker) continue;
           this.#answers.delete(id);
@@ -147,7 +175,10 @@ export class Crew {
 
   #follow(number: number): void {
     this.#begin(number).then(
-      () => this.#hooks.tell("worker.serves", `worker ${number} serves again`),
+      () => {
+        this.#hooks.tell("worker.serves", `worker ${number} serves again`);
+        this.#hooks.followed(number);
+      },
       (error: ProxyError) => {
         if (this.#stopping) return;
         this.#hooks.tell("worker.ended", `worker ${number} could not start again: ${error.message}`);
@@ -184,6 +215,23 @@ export class Crew {
       case "returned":
         this.office.returned(member, message.places);
         return;
+      case "wanted": {
+        const key = `${member.worker.id} ${message.id}`;
+        const controller = new AbortController();
+        this.#wanted.set(key, controller);
+        void this.#hooks.wanted(message.wanted, controller.signal).then((value) => {
+          this.#wanted.delete(key);
+          send(member.worker, { type: "done", id: message.id, value });
+        });
+        return;
+      }
+      case "left":
+        this.#wanted.get(`${member.worker.id} ${message.id}`)?.abort();
+        return;
+      case "empty":
+        this.#empty.add(member.worker);
+        if (this.#members.every(({ worker }) => this.#empty.has(worker))) this.#hooks.empty();
+        return;
       case "cancel":
         this.#cancel(message, member);
         return;
@@ -198,7 +246,7 @@ export class Crew {
     }
   }
 
-  #ask(worker: Worker, task: Task, timeoutMs: number): Promise<Answer | undefined> {
+  #ask(worker: Worker, task: Task, timeoutMs: number, signal?: AbortSignal): Promise<Answer | undefined> {
     this.#asked += 1;
     const id = this.#asked;
     return new Promise((resolve) => {
@@ -209,6 +257,7 @@ export class Crew {
         }, timeoutMs).unref();
       }
       send(worker, { type: "ask", id, task });
+      signal?.addEventListener("abort", () => send(worker, { type: "leave", id }), { once: true });
     });
   }
 }

@@ -1,12 +1,20 @@
+import type { Act, Row, Shown } from "../console/index.ts";
 import type { Health } from "../health.ts";
 
 /** What a worker is asked to do; it answers each with `answer`. */
-export type Task = "reload" | "health" | "metrics" | "close";
+export type Task = "reload" | "health" | "metrics" | "close" | { readonly show: Shown } | { readonly act: Act };
+
+/** What is to be asked of all of them. */
+export type Wanted = { readonly show: Shown } | { readonly act: Act; readonly user: string };
 
 /** What the one that started the workers tells them. */
 export type ToWorker =
   | { readonly type: "start"; readonly file: string; readonly number: number }
   | { readonly type: "ask"; readonly id: number; readonly task: Task }
+  /** What was asked under this number is not waited for any more. */
+  | { readonly type: "leave"; readonly id: number }
+  /** What a worker wanted of all of them. */
+  | { readonly type: "done"; readonly id: number; readonly value: Answer }
   /** So many more clients may be logged in there. */
   | { readonly type: "granted"; readonly id: number; readonly places: number }
   /** Others need places: those that nobody uses are to come back, as `returned`. */
@@ -30,6 +38,12 @@ export type FromWorker =
   | { readonly type: "answer"; readonly id: number; readonly value: Answer }
   | { readonly type: "places"; readonly id: number; readonly wanted: number }
   | { readonly type: "returned"; readonly places: number }
+  /** What is to be asked of all of them; told when it is `done`. */
+  | { readonly type: "wanted"; readonly id: number; readonly wanted: Wanted }
+  /** That is not waited for any more. */
+  | { readonly type: "left"; readonly id: number }
+  /** Nobody is left there, as it was asked to wait for. */
+  | { readonly type: "empty" }
   /** A key that is none of this worker's. */
   | { readonly type: "cancel"; readonly pid: number; readonly key: Uint8Array };
 
@@ -39,4 +53,6 @@ export type Answer =
   | { readonly health: Health }
   | { readonly metrics: readonly unknown[] }
   | { readonly unsubmitted: number }
+  | { readonly rows: readonly Row[] }
+  | { readonly done: true }
   | { readonly error: { readonly code: string; readonly message: string } };

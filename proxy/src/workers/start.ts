@@ -4,11 +4,16 @@ import { type ProxyConfig, readProxyConfig } from "../config.ts";
 import { ProxyError, type ProxyErrorCode } from "../errors.ts";
 import type { Health } from "../health.ts";
 import { Lines } from "../lines/index.ts";
+<<<<<<< HEAD
 import { claimSockets } from "../listen/socket-file.ts";
+=======
+import { sayCommand } from "../operations/index.ts";
+>>>>>>> 5b6c6fa (proxy: with several workers the console is that of all of them)
 import type { ProxyHooks, RunningProxy } from "../running.ts";
 import { startProxy } from "../start.ts";
 import { createStatusServer, listenStatus } from "../status.ts";
 import { Crew } from "./crew.ts";
+import { CrewDesk } from "./desk.ts";
 import type { Answer } from "./messages.ts";
 
 /**
@@ -32,8 +37,12 @@ async function startWorkers(config: ProxyConfig, hooks: ProxyHooks): Promise<Run
       lines.say(event, sentence);
       hooks.notice?.(sentence);
     },
+    wanted: (wanted, signal) => desk.answer(wanted, signal),
+    followed: (number) => void desk.followed(number),
+    empty: () => hooks.stop?.(),
     failed: (error) => fail(error),
   });
+<<<<<<< HEAD
   // One claim for all: the workers listen on one socket.
   const sockets = await claimSockets(config.listen);
   let first: Awaited<ReturnType<Crew["start"]>>;
@@ -43,6 +52,15 @@ async function startWorkers(config: ProxyConfig, hooks: ProxyHooks): Promise<Run
     sockets.release();
     throw error;
   }
+=======
+  const desk = new CrewDesk(
+    crew,
+    (act, user) => sayCommand(lines, act, user),
+    () => reload(),
+    () => hooks.stop?.(),
+  );
+  const first = await crew.start(config.workers);
+>>>>>>> 5b6c6fa (proxy: with several workers the console is that of all of them)
   const own = ownMetrics(crew);
   const metrics = async (): Promise<readonly unknown[]> => {
     const all = (await crew.ask("metrics")).map((answer) => ("metrics" in answer ? answer.metrics : []));
@@ -67,6 +85,17 @@ async function startWorkers(config: ProxyConfig, hooks: ProxyHooks): Promise<Run
       throw error;
     }
   }
+  async function reload(): Promise<string> {
+    const { limits } = await readProxyConfig(config.file);
+    const [one, ...more] = await crew.ask("reload", Number.POSITIVE_INFINITY);
+    for (const answer of [one, ...more]) {
+      if (answer !== undefined && "error" in answer) {
+        throw new ProxyError(answer.error.code as ProxyErrorCode, answer.error.message);
+      }
+    }
+    crew.office.limit = limits.clients;
+    return one !== undefined && "sentence" in one ? `${1 + more.length} workers: ${one.sentence}` : "no worker serves";
+  }
   let closing: Promise<{ unsubmitted: number }> | undefined;
   return {
     address: { host: first.host, port: first.port },
@@ -77,19 +106,7 @@ async function startWorkers(config: ProxyConfig, hooks: ProxyHooks): Promise<Run
     metrics,
     // Each worker knows its own.
     cancel: async () => undefined,
-    reload: async () => {
-      const { limits } = await readProxyConfig(config.file);
-      const [one, ...more] = await crew.ask("reload", Number.POSITIVE_INFINITY);
-      for (const answer of [one, ...more]) {
-        if (answer !== undefined && "error" in answer) {
-          throw new ProxyError(answer.error.code as ProxyErrorCode, answer.error.message);
-        }
-      }
-      crew.office.limit = limits.clients;
-      return one !== undefined && "sentence" in one
-        ? `${1 + more.length} workers: ${one.sentence}`
-        : "no worker serves";
-    },
+    reload,
     close: () => {
       closing ??= (async () => {
         const unsubmitted = await crew.close();

@@ -1,8 +1,8 @@
 import { readProxyConfig } from "../config.ts";
-import { ProxyError } from "../errors.ts";
+import { ProxyError, type ProxyErrorCode } from "../errors.ts";
 import type { RunningProxy } from "../running.ts";
 import { startProxy } from "../start.ts";
-import type { Answer, FromWorker, Task, ToWorker } from "./messages.ts";
+import type { Answer, FromWorker, Task, ToWorker, Wanted } from "./messages.ts";
 import { workerConfig } from "./names.ts";
 import { Places } from "./places.ts";
 
@@ -15,6 +15,9 @@ export function runWorker(): void {
   let places: Places | undefined;
   let asked = 0;
   const grants = new Map<number, (places: number) => void>();
+  const wants = new Map<number, (answer: Answer) => void>();
+  /** What is under way for the one that asked. */
+  const under = new Map<number, AbortController>();
   process.on("message", (message: ToWorker) => {
     switch (message.type) {
       case "start":
@@ -24,7 +27,14 @@ export function runWorker(): void {
         });
         return;
       case "ask":
-        if (running !== undefined) void answer(running, message.id, message.task);
+        if (running !== undefined) void answer(running, message.id, message.task, under);
+        return;
+      case "leave":
+        under.get(message.id)?.abort();
+        return;
+      case "done":
+        wants.get(message.id)?.(message.value);
+        wants.delete(message.id);
         return;
       case "granted":
         grants.get(message.id)?.(message.places);
@@ -42,6 +52,21 @@ export function runWorker(): void {
 
   tell({ type: "here" });
 
+  /** Has the one that started this ask all workers. */
+  async function want(wanted: Wanted, signal?: AbortSignal): Promise<Answer> {
+    asked += 1;
+    const id = asked;
+    const leave = (): void => tell({ type: "left", id });
+    signal?.addEventListener("abort", leave);
+    const value = await new Promise<Answer>((resolve) => {
+      wants.set(id, resolve);
+      tell({ type: "wanted", id, wanted });
+    });
+    signal?.removeEventListener("abort", leave);
+    if ("error" in value) throw new ProxyError(value.error.code as ProxyErrorCode, value.error.message);
+    return value;
+  }
+
   async function start(file: string, number: number): Promise<void> {
     const config = workerConfig(await readProxyConfig(file), number);
     running = await startProxy(
@@ -49,6 +74,7 @@ export function runWorker(): void {
       {
         line: (line) => tell({ type: "line", line }),
         notice: (line) => tell({ type: "notice", line: `worker ${number}: ${line}` }),
+        stop: () => tell({ type: "empty" }),
       },
       {
         places: (counts) => {
@@ -63,6 +89,13 @@ export function runWorker(): void {
           return places;
         },
         cancel: ({ pid, key }) => tell({ type: "cancel", pid, key }),
+        show: async (what) => {
+          const answer = await want({ show: what });
+          return "rows" in answer ? answer.rows : [];
+        },
+        act: async (act, user, signal) => {
+          await want({ act, user }, signal);
+        },
       },
     );
     const { address, source, epoch } = running;
@@ -70,20 +103,28 @@ export function runWorker(): void {
   }
 }
 
-async function answer(proxy: RunningProxy, id: number, task: Task): Promise<void> {
+async function answer(proxy: RunningProxy, id: number, task: Task, under: Map<number, AbortController>): Promise<void> {
   let value: Answer;
+  const controller = new AbortController();
+  under.set(id, controller);
   try {
-    value = await perform(proxy, task);
+    value = await perform(proxy, task, controller.signal);
   } catch (error) {
     if (!(error instanceof ProxyError)) throw error;
     value = { error: { code: error.code, message: error.message } };
   }
+  under.delete(id);
   tell({ type: "answer", id, value }, () => {
     if (task === "close") process.exit(0);
   });
 }
 
-async function perform(proxy: RunningProxy, task: Task): Promise<Answer> {
+async function perform(proxy: RunningProxy, task: Task, signal: AbortSignal): Promise<Answer> {
+  if (typeof task === "object") {
+    if ("show" in task) return { rows: (await proxy.share?.show(task.show)) ?? [] };
+    await proxy.share?.perform(task.act, signal);
+    return { done: true };
+  }
   switch (task) {
     case "reload":
       return { sentence: await proxy.reload() };

@@ -18,7 +18,7 @@ class TestDesk implements Desk {
     { database: "shop", user: "ann", cl_active: 3, maxwait: 9_007_199_254_740_991, pool_mode: "relay" },
   ];
 
-  show(): readonly Row[] {
+  async show(): Promise<readonly Row[]> {
     return this.rows;
   }
 
