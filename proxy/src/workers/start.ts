@@ -4,11 +4,8 @@ import { type ProxyConfig, readProxyConfig } from "../config.ts";
 import { ProxyError, type ProxyErrorCode } from "../errors.ts";
 import type { Health } from "../health.ts";
 import { Lines } from "../lines/index.ts";
-<<<<<<< HEAD
 import { claimSockets } from "../listen/socket-file.ts";
-=======
 import { sayCommand } from "../operations/index.ts";
->>>>>>> 5b6c6fa (proxy: with several workers the console is that of all of them)
 import type { ProxyHooks, RunningProxy } from "../running.ts";
 import { startProxy } from "../start.ts";
 import { createStatusServer, listenStatus } from "../status.ts";
@@ -42,7 +39,12 @@ async function startWorkers(config: ProxyConfig, hooks: ProxyHooks): Promise<Run
     empty: () => hooks.stop?.(),
     failed: (error) => fail(error),
   });
-<<<<<<< HEAD
+  const desk = new CrewDesk(
+    crew,
+    (act, user) => sayCommand(lines, act, user),
+    () => reload(),
+    () => hooks.stop?.(),
+  );
   // One claim for all: the workers listen on one socket.
   const sockets = await claimSockets(config.listen);
   let first: Awaited<ReturnType<Crew["start"]>>;
@@ -52,15 +54,6 @@ async function startWorkers(config: ProxyConfig, hooks: ProxyHooks): Promise<Run
     sockets.release();
     throw error;
   }
-=======
-  const desk = new CrewDesk(
-    crew,
-    (act, user) => sayCommand(lines, act, user),
-    () => reload(),
-    () => hooks.stop?.(),
-  );
-  const first = await crew.start(config.workers);
->>>>>>> 5b6c6fa (proxy: with several workers the console is that of all of them)
   const own = ownMetrics(crew);
   const metrics = async (): Promise<readonly unknown[]> => {
     const all = (await crew.ask("metrics")).map((answer) => ("metrics" in answer ? answer.metrics : []));
