@@ -47,6 +47,16 @@ export interface DataFolder {
 }
 
 /**
+ * As mkdir of Node with `recursive`, which never returns where the file system takes no folders though the one above is
+ * there, such as /proc (seen with Node 20.20).
+ */
+function makeFolder(folder: string): void {
+  if (existsSync(folder)) return;
+  makeFolder(path.dirname(folder));
+  mkdirSync(folder, { mode: 0o700 });
+}
+
+/**
  * Opens the data folder for this process alone, and creates what a first start needs: keys, tokens, configuration.
  *
  * @param waiting told when an earlier `up` was killed and what it started is still stopping
@@ -61,7 +71,7 @@ export async function openDataFolder(
 ): Promise<DataFolder> {
   let lock: FolderLock;
   try {
-    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    makeFolder(path.resolve(folder));
     refuseForeign(folder);
     lock = await lockFolder(folder, waiting, signal);
   } catch (error) {

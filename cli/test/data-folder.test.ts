@@ -82,6 +82,8 @@ t.test("another version, another's folder and a folder in use are refused, and l
   t.same(readdirSync(path.join(dir, "home")), ["letter.txt"]);
   await t.rejects(open("file"), { code: "data_unwritable", message: /--data DIR/ });
   await t.rejects(open("file/below"), { code: "data_unwritable" });
+  if (process.platform === "linux")
+    await t.rejects(openDataFolder("/proc/none/of/it", createKey, never), { code: "data_unwritable" });
   const data = await openDataFolder(path.join(dir, "used"), createKey, never);
   await t.rejects(open("used"), { code: "data_in_use" });
   data.lock.release();

@@ -9,7 +9,7 @@ import { bad, CONFIG_KEYS, convert, convertDefault } from "./config-keys.ts";
  */
 export function parseValues(text: string, path: string): ReadonlyMap<string, unknown> {
   const lines = new LineCounter();
-  const document = parseDocument(text, { lineCounter: lines, uniqueKeys: true });
+  const document = parseDocument(text, { lineCounter: lines, uniqueKeys: true, prettyErrors: false });
   const at = (offset: number): string => {
     const { line, col } = lines.linePos(offset);
     return `${path}:${line}:${col}`;

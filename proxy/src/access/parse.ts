@@ -32,7 +32,7 @@ const AUTH = /^(?:trust|password|md5|scram-sha-256|scram-sha-256-plus|certificat
  */
 export function parseRules(text: string): { readonly set: RuleSet } | { readonly problems: readonly Problem[] } {
   const lines = new LineCounter();
-  const document = parseDocument(text, { lineCounter: lines, uniqueKeys: true });
+  const document = parseDocument(text, { lineCounter: lines, uniqueKeys: true, prettyErrors: false });
   const yaml = new YamlReader((offset) => lines.linePos(offset));
   for (const { pos, message } of document.errors) yaml.wrong(pos[0], said(message));
   const set = yaml.problems.length > 0 ? undefined : readFile(yaml, document.contents, text);
