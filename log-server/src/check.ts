@@ -53,8 +53,10 @@ export interface CheckedSubmission {
   readonly previous?: Previous | null;
 }
 
-// How many entries are checked before others get a turn: 1 ms or two, and up to 8 where each has to be parsed.
+// How many entries, or how many bytes of them, are checked before others get a turn: 1 ms or two, and up to 8 where each
+// has to be parsed. A single disclosure may be larger.
 const SLICE = 256;
+const SLICE_BYTES = 2 ** 18;
 /** Bytes of an entry and its disclosures that patterns are tried on, at most: what they keep on their stack is bounded. */
 const MOST_TEXT_BYTES = 2 ** 17;
 
@@ -152,9 +154,13 @@ export async function checkSubmission(
   const run = runOf(key.name, epoch);
   let previous: Previous | null | undefined;
   let newKey: string | undefined;
+  let slice = { entry: 0, offset: 0 };
   for (let i = 0; i < count; i += 1) {
-    if (i > 0 && i % SLICE === 0) await setImmediate();
     const [start, end, blockEnd] = [starts[i]!, ends[i]!, blockEnds[i]!];
+    if (i - slice.entry >= SLICE || (i > slice.entry && blockEnd - slice.offset > SLICE_BYTES)) {
+      await setImmediate();
+      slice = { entry: i, offset: start };
+    }
     const bytes = payload.subarray(start, end);
     const text = blockEnd - start > MOST_TEXT_BYTES ? undefined : payload.toString("latin1", start, blockEnd);
     // The first one is a source.start, which has no shape.

@@ -5,6 +5,8 @@ import { LogServerError } from "./errors.ts";
 import { isTooDeep, literal, MAX_DEPTH, sealableForms } from "./forms.ts";
 
 const SALT_BYTES = 16;
+/** Characters of a name that an error shows. */
+const MOST_SHOWN = 100;
 
 /** The bytes of a block of disclosures, and where they stand. */
 export interface Block {
@@ -144,8 +146,13 @@ function refusal(
 ): LogServerError {
   let what: string;
   if (typeof name !== "string") what = name.fault;
-  else if (sealed === undefined) what = `the entry has no sealed value at ${JSON.stringify(name)}`;
-  else what = `its digest is not the one sealed at ${JSON.stringify(name)}`;
+  else if (sealed === undefined) what = `the entry has no sealed value at ${shown(name)}`;
+  else what = `its digest is not the one sealed at ${shown(name)}`;
   const message = `disclosure ${disclosure} of entry ${position} of the submission: ${what}`;
   return new LogServerError("bad_disclosure", message, { entry: position });
+}
+
+/** A name may be as long as a disclosure. */
+function shown(name: string): string {
+  return JSON.stringify(name.length > MOST_SHOWN ? `${name.slice(0, MOST_SHOWN)}…` : name);
 }

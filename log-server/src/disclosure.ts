@@ -1,6 +1,6 @@
 import { hash } from "node:crypto";
 import { isOfSource } from "./added.ts";
-import type { EntryValue } from "./entry.ts";
+import { type EntryValue, MAX_ENTRY_BYTES } from "./entry.ts";
 import type { SealedValues } from "./entry-shapes.ts";
 import { isObject, isSealed } from "./forms.ts";
 
@@ -56,6 +56,8 @@ export function digestOf(bytes: Buffer, start: number, end: number): string {
 
 /** The sealed digest at a member's path such as `client.address`, if one is there. */
 function sealedAt(entry: EntryValue, path: string): string | undefined {
+  // A disclosure may name anything, of any length; what an entry has in it is no longer than the entry.
+  if (path.length > MAX_ENTRY_BYTES) return undefined;
   let value: unknown = entry;
   for (const name of path.split(".")) {
     if (!isObject(value) || isSealed(value) || !Object.hasOwn(value, name)) return undefined;

@@ -1,7 +1,9 @@
+import { isDeepStrictEqual } from "node:util";
 import t from "tap";
 import { disclosureDigest, sealedValues } from "../src/disclosure.ts";
 import { blockOf, type CheckedDisclosures, checkDisclosures } from "../src/disclosure-check.ts";
 import { type EntryValue, parseEntry } from "../src/entry.ts";
+import type { LogServerError } from "../src/errors.ts";
 import { leafHash } from "../src/merkle.ts";
 import { frameEntry, seal, TestSource } from "./source.ts";
 import { type Bytes, bytesOf, vectors } from "./vectors.ts";
@@ -38,10 +40,10 @@ function check(block: Buffer, entry: EntryValue, position: number): CheckedDiscl
     try {
       return checkDisclosures(each, sealedValues(entry), position);
     } catch (error) {
-      return error as Error;
+      return error as LogServerError;
     }
   });
-  t.same(outcomes[0], outcomes[1], "both ways say the same");
+  if (!isDeepStrictEqual(outcomes[0], outcomes[1])) throw new Error(`two ways, two answers: ${outcomes.join("; ")}`);
   if (outcomes[1] instanceof Error) throw outcomes[1];
   return outcomes[1]!;
 }
@@ -83,5 +85,18 @@ t.test("what is wrong with a disclosure is said without its value", async (t) =>
     } catch (error) {
       t.notMatch((error as Error).message, /hunter2/);
     }
+  }
+});
+
+t.test("a disclosure whose name is longer than an entry is refused at once, in a few words", async (t) => {
+  const source = new TestSource("s");
+  const entry = { ...source.head("test.event"), sql: seal("sql", "SELECT 1").sealed } as unknown as EntryValue;
+  const { disclosure } = seal(".".repeat(70_000), "x");
+  try {
+    check(block(disclosure), entry, 0);
+    t.fail("accepted");
+  } catch (error) {
+    t.match(error, { code: "bad_disclosure" });
+    t.ok((error as Error).message.length < 300);
   }
 });

@@ -1,6 +1,9 @@
 import fc from "fast-check";
 import t from "tap";
+import { checkSubmission } from "../src/check.ts";
+import { EntryShapes } from "../src/entry-shapes.ts";
 import { LogServerError } from "../src/errors.ts";
+import { Sources } from "../src/sources.ts";
 import { parsePayload, parseSubmission } from "../src/submission.ts";
 import { frameEntry, frameSubmission, TestSource } from "./source.ts";
 
@@ -61,4 +64,22 @@ t.test("any bytes are taken apart or refused, never anything else", async (t) =>
     { numRuns: 500 },
   );
   t.pass();
+});
+
+t.test("others get a turn while a submission of long entries is checked", async (t) => {
+  const long = new TestSource("long");
+  long.start().fill(40, 60_000);
+  const sources = new Sources([long.key.vkey]);
+  let turns = 0;
+  let done = false;
+  const turn = (): void => {
+    turns += 1;
+    if (!done) setImmediate(turn);
+  };
+  setImmediate(turn);
+  const checked = await checkSubmission(parseSubmission(long.submission("o")), "o", sources, new EntryShapes());
+  done = true;
+  t.equal(checked.count, 41);
+  // 2.4 MB, at most 256 KiB at a time.
+  t.ok(turns >= 9, `${turns} turns`);
 });
