@@ -258,6 +258,36 @@ t.test("names follow the search_path, at Execute too", async (t) => {
   await client.end();
 });
 
+t.test(
+  "trap 48: a portal is what was bound, whatever the search_path is when it is executed or fetched from",
+  async (t) => {
+    const client = await login(stack.proxyPort, "portals");
+    const path = (schema: string): Promise<string> => ask(client, 1, send.query(`SET search_path = ${schema}`));
+    const bind = [send.bind([], "k", "c"), send.sync()];
+    const uses = [[send.execute("c"), send.sync()], [send.query("FETCH ALL FROM c")]];
+    for (const use of uses) {
+      t.equal(await ask(client, 1, send.query("BEGIN")), "C ZT");
+      t.equal(await ask(client, 1, send.parse("SELECT a FROM kept", "k"), ...bind), "1 2 ZT");
+      t.match(await ask(client, 1, ...use), /^(T )?C ZT$/, "nobody has changed the path: public.kept, which is empty");
+      t.equal(await ask(client, 1, send.close("P", "c"), send.sync()), "3 ZT");
+      t.equal(await path("hr"), "C ZT");
+      t.equal(await ask(client, 1, ...bind), "2 ZT", "hr.kept, which has a row");
+      t.equal(await path("public"), "C ZT");
+      t.equal(await ask(client, 1, ...use), "E42501 ZE");
+      t.equal(await ask(client, 1, send.query("ROLLBACK")), "C ZI");
+      t.equal(await ask(client, 1, send.query("DEALLOCATE ALL")), "C ZI");
+    }
+    await client.end();
+    const { all } = await recorded(stack, "portals");
+    t.same(
+      statements(all)
+        .filter(({ outcome }) => outcome === "denied")
+        .map(told),
+      ["SELECT denied 42501", "FETCH denied 42501"],
+    );
+  },
+);
+
 t.test("limits: statements a minute, and rows", async (t) => {
   const client = await login(stack.proxyPort, "limits");
   const query = (sql: string): Promise<string> => ask(client, 1, send.query(sql));

@@ -74,6 +74,11 @@ export class SessionAccess {
     this.#version = -1;
   }
 
+  /** The search_path as the server reported it last; undefined: it never did. */
+  get reported(): string | undefined {
+    return this.#reported;
+  }
+
   /** Who asks is another now: its application name has changed. */
   changed(): void {
     this.#version = -1;
@@ -91,6 +96,14 @@ export class SessionAccess {
     }
     // Whoever may not execute it need not prepare it.
     return table.decide(facts.effect?.kind === "prepare" ? facts.effect.inner : facts, now);
+  }
+
+  /** As `decide`, for names that the server resolved under another path than the present one. */
+  decideUnder(facts: Facts, path: string | undefined, now: number = Date.now()): Decision {
+    if (isPassedUnasked(facts.effect)) return NOT_DECIDED;
+    if (this.#version !== this.#access.version) this.#refresh();
+    const then = path === undefined ? undefined : parseSearchPath(path, this.#access.set.userSchemas);
+    return this.#access.table(this.#rules, then).decide(facts, now);
   }
 
   /** Counts one execution under the rule that allowed it. @returns what is decided with that */

@@ -2,7 +2,7 @@ import type { Decision } from "../access/index.ts";
 import type { Intent } from "../audit/index.ts";
 import type { Shown } from "../receipts/index.ts";
 import type { Statement } from "../statements/index.ts";
-import type { Judged } from "./gate.ts";
+import type { Judged, Reading } from "./gate.ts";
 import type { Member } from "./values.ts";
 
 /** What can be executed: a statement's text and what its grammar tells, shared by all its executions. */
@@ -44,6 +44,8 @@ export interface Portal {
   /** Number of the segment that its Bind was sent in. */
   readonly segment: number;
   readonly parameters: Parameters | undefined;
+  /** How the server read the names in it at its Bind; undefined where nothing is decided. */
+  readonly bound?: Reading | undefined;
   /** Size of the Bind; counted with its first execution. */
   bytes: number;
   /** The execution that PortalSuspended left open. */

@@ -7,7 +7,7 @@ import {
   NOT_DECIDED,
   type SessionAccess,
 } from "../access/index.ts";
-import { type Facts, type Statement, UNKNOWN_FACTS } from "../statements/index.ts";
+import { type Facts, type SessionEffect, type Statement, UNKNOWN_FACTS } from "../statements/index.ts";
 import type { Execution, Quota } from "./execution.ts";
 
 /** What a decision lets its execution return; undefined: as much as there is. */
@@ -35,6 +35,20 @@ export interface Judged {
   readonly facts: Facts;
 }
 
+/** What names without a schema mean to the server at some time. */
+export interface Reading {
+  /** Nothing that is unanswered may have changed it. */
+  readonly known: boolean;
+  /** The search_path as reported last. */
+  readonly path: string | undefined;
+}
+
+/** What may be executed under a name: what was bound to it, as far as that was seen, and how its names were read. */
+export interface Candidate {
+  readonly judged: readonly Judged[] | undefined;
+  readonly bound: Reading | undefined;
+}
+
 const BACKSLASH = 0x5c;
 const NOT_READ: Judged = { facts: UNKNOWN_FACTS };
 
@@ -59,9 +73,21 @@ export class Gate {
   /** The path is known again once so many were answered. */
   #knownAt = 0;
   #moved = false;
+  #reading: Reading | undefined;
+  /** What the protocol has bound under the name of a portal, which SQL knows as a cursor. */
+  readonly #portals: (name: string) => readonly Candidate[];
 
-  constructor(access: SessionAccess) {
+  constructor(access: SessionAccess, portals: (name: string) => readonly Candidate[]) {
     this.#access = access;
+    this.#portals = portals;
+  }
+
+  /** A Bind: the server resolves the names of the statement now, and executes that, whatever the path is then. */
+  bound(): Reading {
+    const known = this.#known;
+    const path = this.#access.reported;
+    if (this.#reading?.known !== known || this.#reading.path !== path) this.#reading = { known, path };
+    return this.#reading;
   }
 
   /**
@@ -89,18 +115,16 @@ export class Gate {
    * @param candidates what it may execute, as far as is known: each must be allowed. A name that is not known is undefined
    * @param counted false where it carries on what was counted before
    */
-  execute(
-    candidates: readonly (readonly Judged[] | undefined)[],
-    name: string | undefined,
-    counted: boolean,
-  ): Decision {
+  execute(candidates: readonly Candidate[], name: string | undefined, counted: boolean): Decision {
     let answer = NOT_DECIDED;
-    for (const statements of candidates) {
+    for (const { judged: statements, bound } of candidates) {
       const inner = statements === undefined && name !== undefined ? this.#prepared.get(name) : undefined;
       const known = statements ?? [inner === undefined ? NOT_READ : { facts: inner }];
       const { decisions, denied } = this.#judge(known, false);
       answer = decisions[denied < 0 ? 0 : denied] ?? NOT_DECIDED;
       if (denied >= 0) return answer;
+      const before = this.#deniedAtBind(known, bound);
+      if (before !== undefined) return before;
       this.#moves(known);
     }
     return counted ? this.#access.count(answer) : answer;
@@ -151,7 +175,7 @@ export class Gate {
         local ??= new Map();
         local.set(effect.name, effect.inner);
       }
-      const decided = this.#access.decide(asked, known);
+      const decided = this.#fetched(effect, known) ?? this.#access.decide(asked, known);
       decisions.push(decided);
       if (!decided.allowed) return { decisions, denied: decisions.length - 1 };
       if (mayChangeReading(asked, moved)) {
@@ -167,6 +191,33 @@ export class Gate {
     if (!known && this.#known) this.#unknown();
     this.#moved = moved;
     return { decisions, denied: -1 };
+  }
+
+  /** A FETCH from what the protocol has bound executes it: decided as an Execute of it would be. */
+  #fetched(effect: SessionEffect | undefined, pathKnown: boolean): Decision | undefined {
+    if (effect?.kind !== "fetch") return undefined;
+    let answer: Decision | undefined;
+    for (const { judged = [NOT_READ], bound } of this.#portals(effect.name)) {
+      for (const { facts } of judged) {
+        answer = this.#access.decide(facts, pathKnown);
+        if (!answer.allowed) return answer;
+      }
+      answer = this.#deniedAtBind(judged, bound) ?? answer;
+      if (answer?.allowed === false) return answer;
+    }
+    return answer;
+  }
+
+  /** What the names meant when they were resolved must be allowed as well as what they mean now. */
+  #deniedAtBind(statements: readonly Judged[], bound: Reading | undefined): Decision | undefined {
+    if (bound === undefined || (bound.known && bound.path === this.#access.reported)) return undefined;
+    for (const { facts } of statements) {
+      const { effect } = facts;
+      const asked = effect?.kind === "execute" ? (this.#prepared.get(effect.name) ?? facts) : facts;
+      const decided = this.#access.decideUnder(asked, bound.known ? bound.path : undefined);
+      if (!decided.allowed) return decided;
+    }
+    return undefined;
   }
 
   #moves(statements: readonly Judged[]): void {

@@ -4,7 +4,7 @@ import type { Statement } from "../statements/index.ts";
 import { REJECTED_CALL, REJECTED_EXECUTE, REJECTED_QUERY, rejectedParse } from "../wire/write.ts";
 import type { Exchange } from "./exchange.ts";
 import { type Execution, type Parameters, type Portal, type Prepared, type Subject, subjectOf } from "./execution.ts";
-import { type Judgement, permit } from "./gate.ts";
+import { type Candidate, type Judgement, permit } from "./gate.ts";
 import { OwnAnswers } from "./own-answers.ts";
 
 /**
@@ -31,6 +31,17 @@ export class Requests {
   /** Whether the proxy itself answers what the client has prepared under this name. */
   isShown(statement: string): boolean {
     return this.#own.has(statement);
+  }
+
+  /** What may be bound to a portal, as the client believes and as the server has confirmed; of a cursor of SQL's nothing. */
+  boundTo(name: string): Candidate[] {
+    const { sent, confirmed } = this.#exchange;
+    const both = new Set([sent.portals.get(name), confirmed.portals.get(name)]);
+    return [...both].flatMap((portal) => {
+      if (portal === undefined || portal.shown !== undefined) return [];
+      if (portal.prepared === undefined && portal.statement === "") return [];
+      return [{ judged: portal.prepared?.judged, bound: portal.bound }];
+    });
   }
 
   query(text: Buffer, size: number): number {
@@ -121,7 +132,7 @@ export class Requests {
     size: number,
     format: number = 0,
   ): number {
-    const { queue, sent, segment, skipping } = this.#exchange;
+    const { around, queue, sent, segment, skipping } = this.#exchange;
     if (skipping) return 0;
     const prepared = sent.prepared.get(statement);
     // With parameters it is the server that says that there are none.
@@ -129,7 +140,8 @@ export class Requests {
       this.#own.bind(portalName, statement, prepared, prepared.shown, format);
       return 0;
     }
-    const portal: Portal = { statement, prepared, segment, parameters, bytes: size, suspended: undefined };
+    const bound = around.gate?.bound();
+    const portal: Portal = { statement, prepared, segment, parameters, bound, bytes: size, suspended: undefined };
     // Likewise (42P03).
     if (portalName === "" || !sent.portals.has(portalName)) sent.portals.set(portalName, portal);
     queue.push({ kind: "bind", name: portalName, statement, portal });
@@ -239,12 +251,12 @@ export class Requests {
     const { around, confirmed } = this.#exchange;
     const { gate } = around;
     if (gate === undefined) return undefined;
-    const candidates = [portal?.prepared?.judged];
+    const candidates: Candidate[] = [{ judged: portal?.prepared?.judged, bound: portal?.bound }];
     if (!carriedOn && !certain) {
       const known = confirmed.portals.get(name);
-      if (known?.prepared !== undefined) candidates.push(known.prepared.judged);
+      if (known?.prepared !== undefined) candidates.push({ judged: known.prepared.judged, bound: known.bound });
       const prepared = portal === undefined ? undefined : confirmed.prepared.get(portal.statement);
-      if (prepared !== undefined) candidates.push(prepared.judged);
+      if (prepared !== undefined) candidates.push({ judged: prepared.judged, bound: portal?.bound });
     }
     return gate.execute(candidates, portal?.statement, !carriedOn);
   }

@@ -138,7 +138,8 @@ export class Session {
       claimed: (sql) => actor.claimed(this.#utf8 ? sql : undefined),
       utf8: () => this.#utf8,
       standardStrings: () => this.#standardStrings,
-      gate: this.access === undefined ? undefined : new Gate(this.access),
+      gate:
+        this.access === undefined ? undefined : new Gate(this.access, (name) => this.tracker.requests.boundTo(name)),
       finished: (outcome, ms, execution) => shared.watch?.finished(this, outcome, ms, execution),
       denied: (rule) => shared.watch?.denied(this, rule),
       cancel: (execution) => this.onExceeded?.(execution),

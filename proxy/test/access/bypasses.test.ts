@@ -468,6 +468,89 @@ rules:
   );
 });
 
+t.test("trap 48: what was bound under another search_path is judged by that one too", async (t) => {
+  const text = `version: 1
+rules:
+  - {name: read, action: allow, what: {class: [read, session], reads: [shop.*]}}
+`;
+  const path = (stage: Stage, value: string): void => {
+    stage.client(F.query(`SET search_path = ${value}`));
+    stage.server(B.complete("SET"), B.status("search_path", value), B.ready("T"));
+  };
+  const begun = (): Stage => {
+    const stage = new Stage({ rules: text });
+    stage.server(B.status("search_path", "shop"));
+    stage.client(F.query("BEGIN"), F.parse("SELECT * FROM orders", "p"), F.sync());
+    stage.server(B.complete("BEGIN"), B.ready("T"), B.parsed(), B.ready("T"));
+    return stage;
+  };
+  const bind = (stage: Stage): void => {
+    stage.client(F.bind("p", "c"), F.sync());
+    stage.server(B.bound(), B.ready("T"));
+  };
+  const passes = (stage: Stage, message: Buffer): boolean => {
+    stage.client(message);
+    const passed = stage.forwarded.at(-1)!.bytes.equals(message);
+    stage.end();
+    return passed;
+  };
+  for (const message of [F.execute("c"), F.query("FETCH ALL FROM c"), F.query("MOVE c"), F.parse("FETCH c")]) {
+    const same = begun();
+    bind(same);
+    t.ok(passes(same, message), "the path is the same all along");
+    const there = begun();
+    path(there, "hr");
+    bind(there);
+    path(there, "shop");
+    t.notOk(passes(there, message), "hr.orders was bound, and shop is the path again");
+    const ahead = begun();
+    ahead.client(F.query("SET search_path = hr"), F.bind("p", "c"), F.sync());
+    ahead.server(B.complete("SET"), B.status("search_path", "hr"), B.ready("T"), B.bound(), B.ready("T"));
+    path(ahead, "shop");
+    t.notOk(passes(ahead, message), "bound behind a SET that was not answered");
+    const unseen = begun();
+    bind(unseen);
+    path(unseen, "hr");
+    t.notOk(passes(unseen, message), "what a utility statement names is looked for now");
+  }
+});
+
+t.test("trap 48: a FETCH from what the protocol has bound is judged as what was bound", async (t) => {
+  const stage = new Stage({
+    rules: `version: 1
+rules:
+  - {name: cards, action: deny, what: {reads: ["*.cards"]}, when: {from: 2026-11-23T06:00:00Z}}
+  - {name: few, action: allow, what: {class: read, reads: [public.cards]}, limits: {rows: 1}}
+  - {name: rest, action: allow, what: {class: [read, session]}}
+`,
+  });
+  let now = Date.parse("2026-11-23T05:59:59Z");
+  t.intercept(Date, "now", { value: () => now });
+  const cards = F.query("FETCH ALL FROM c");
+  stage.client(F.query("BEGIN"), F.parse("SELECT * FROM public.cards", "p"), F.bind("p", "c"), F.sync(), cards);
+  stage.server(B.complete("BEGIN"), B.ready("T"), B.parsed(), B.bound(), B.ready("T"));
+  stage.splice!.take();
+  stage.server(B.rowDescription(), B.row(), B.row(), B.error("57014"), B.ready("E"));
+  stage.client(F.query("ROLLBACK"), F.query("BEGIN"), F.parse("SELECT * FROM public.cards"), F.bind("", "c"), F.sync());
+  stage.server(B.complete("ROLLBACK"), B.ready("I"), B.complete("BEGIN"), B.ready("T"), B.parsed(), B.bound());
+  stage.server(B.ready("T"));
+  now += 1000;
+  stage.client(cards, F.query("FETCH ALL FROM other"));
+  stage.server(B.error("42601"), B.ready("E"), B.error("25P02"), B.ready("E"));
+  stage.end();
+  t.same(
+    stage.spool.statements().map(({ operation, outcome, rule, rows }) => `${operation} ${outcome} ${rule} ${rows}`),
+    [
+      "BEGIN completed undefined 0",
+      "FETCH denied few 1",
+      "ROLLBACK completed undefined 0",
+      "BEGIN completed undefined 0",
+      "FETCH denied cards 0",
+      "FETCH failed few 0",
+    ],
+  );
+});
+
 t.test("trap 48: a rule that ends denies the sessions that are there", async (t) => {
   const until = Date.parse("2026-11-23T06:00:00Z");
   let now = until - 1;
