@@ -30,9 +30,14 @@ export interface Child {
   outlive(pid: number): void;
   /** Has it read its configuration again; it tells by a notice what came of it. */
   reload(): void;
-  /** @returns how many entries were left unsubmitted; `undefined` when it had to be killed or failed */
-  stop(): Promise<number | undefined>;
+  stop(): Promise<Stopped>;
 }
+
+/** How it ended: after it had served, before it could, or not in order because it had to be killed or failed. */
+export type Stopped =
+  | { readonly how: "served"; readonly unsubmitted: number }
+  | { readonly how: "unready" }
+  | { readonly how: "disorderly" };
 
 const COMMAND = fileURLToPath(new URL("../../bin/vitrine.js", import.meta.url));
 
@@ -89,17 +94,24 @@ export function startChild(
       reject(new CliError("part_failed", `the ${name} did not start: ${line}; see ${logFile}`)),
     );
   });
-  // Whoever stops during the start does not look at it any more.
-  ready.catch(() => {});
+  let serving = false;
+  ready.then(
+    () => {
+      serving = true;
+    },
+    // Whoever stops during the start does not look at it any more.
+    () => {},
+  );
 
-  const stop = async (): Promise<number | undefined> => {
+  const stop = async (): Promise<Stopped> => {
     const running = (): boolean => child.exitCode === null && child.signalCode === null;
     if (running()) child.kill("SIGTERM");
     const timer = setTimeout(() => child.kill("SIGKILL"), STOP_TIMEOUT_MS);
     await ended;
     clearTimeout(timer);
     // SIGTERM ends only a process that had not yet begun: from its first line on it handles that signal.
-    return child.exitCode === 0 || child.signalCode === "SIGTERM" ? (unsubmitted ?? 0) : undefined;
+    if (child.exitCode !== 0 && child.signalCode !== "SIGTERM") return { how: "disorderly" };
+    return serving ? { how: "served", unsubmitted: unsubmitted ?? 0 } : { how: "unready" };
   };
   const outlive = (pid: number): void => {
     const identity = processIdentity(pid);
@@ -108,16 +120,12 @@ export function startChild(
     // An error says that it is gone, which `ended` says as well.
     child.send(message, () => {});
   };
-  // Before it is ready it would take the signal for the order to stop.
-  let serving = false;
-  ready.then(
-    () => {
-      serving = true;
-    },
-    () => {},
-  );
   const reload = (): void => {
-    if (serving) child.kill("SIGHUP");
+    // Earlier it might not handle that signal yet; one that is not to serve any more need not.
+    ready.then(
+      () => child.kill("SIGHUP"),
+      () => {},
+    );
   };
   return { name, pid: child.pid, ready, ended, outlive, reload, stop };
 }

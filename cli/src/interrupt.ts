@@ -42,6 +42,8 @@ export function watchSignals(again: () => void, reload: () => void): Interrupt {
 
 /** Waits for a promise, but not beyond an interruption. */
 export async function orInterrupted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  // Once interrupted nobody looks at it any more, and how it ends says nothing.
+  promise.catch(() => {});
   signal.throwIfAborted();
   const { promise: aborted, reject } = withReject();
   const abort = (): void => reject(signal.reason);

@@ -39,9 +39,11 @@ export function childPiece(child: Child): Piece {
     ended: child.ended,
     reload: () => child.reload(),
     stop: async () => {
-      const unsubmitted = await child.stop();
-      if (unsubmitted === undefined)
+      const stopped = await child.stop();
+      if (stopped.how === "disorderly")
         return { clean: false, note: `${child.name} did not stop in order; it recovers at the next start` };
+      if (stopped.how === "unready") return { clean: true, note: `${child.name} stopped before it was ready` };
+      const { unsubmitted } = stopped;
       const submitted = child.name === "proxy" && unsubmitted === 0 ? "; everything it recorded is in the log" : "";
       return { clean: true, note: `${child.name} stopped${submitted}${waiting(unsubmitted)}` };
     },

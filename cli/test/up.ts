@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import pg from "pg";
 import type { Test } from "tap";
+import { isAlive } from "../src/processes.ts";
 import { BIN } from "./run.ts";
 
 export const ANY_PORTS: readonly string[] = ["--proxy", "127.0.0.1:0", "--log", "127.0.0.1:0"];
@@ -76,8 +77,8 @@ export async function query(connection: string, text: string): Promise<unknown[]
   }
 }
 
-/** The identities in `up.lock`: of `up`, the log-server, the proxy. */
+/** The identities in `up.lock` of those who live: of `up`, the log-server, the proxy. */
 export const lockOf = (dir: string): string[] =>
-  readFileSync(path.join(dir, "vitrine-data/up.lock"), "utf8").trim().split("\n");
+  readFileSync(path.join(dir, "vitrine-data/up.lock"), "utf8").trim().split("\n").filter(isAlive);
 
 export const pidOf = (identity: string | undefined): number => Number(identity?.split(" ", 1)[0]);

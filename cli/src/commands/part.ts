@@ -50,6 +50,8 @@ const START: Record<"log-server" | "proxy", (config: string, stop: () => void) =
 };
 
 const OUTLIVE_MS = 60_000;
+/** How long a start that is not wanted any more may take to come to its end, and then to stop in order. */
+const START_MS = 2_000;
 let outlive: string | undefined;
 
 /**
@@ -59,14 +61,28 @@ let outlive: string | undefined;
  */
 export async function runPart(name: "log-server" | "proxy", config: string): Promise<number> {
   let part: Part | undefined;
-  const { stop, requested } = stopRequested(() => part);
+  let hungUp = false;
+  const { stop, requested } = stopRequested(
+    () => part,
+    () => {
+      hungUp = true;
+    },
+  );
   process.on("message", (message) => {
     if (isUpMessage(message)) outlive = message.identity;
   });
   try {
-    part = await START[name](config, stop);
+    const started = await Promise.race([START[name](config, stop), requested.then(() => sleep(START_MS))]);
+    if (started === undefined) {
+      // CRASH: it may be anywhere in its start, as if it were killed there, and the next one recovers.
+      process.stdout.write(`vitrine: ${name} stopped before it was ready\n`);
+      process.exit(0);
+    }
+    part = started;
     await tell({ type: "ready", at: part.at });
     process.stdout.write(`vitrine: ${name} ready at ${part.description}\n`);
+    // The configuration may be another one since it was read.
+    if (hungUp && part.reload !== undefined) void reloaded(part.reload, part.writesLines === true);
     const failure = await Promise.race([requested, part.failed]);
     if (failure !== undefined) throw failure;
     const unsubmitted = await part.close();
@@ -90,7 +106,8 @@ interface StopRequest {
   readonly stop: () => void;
 }
 
-function stopRequested(running: () => Part | undefined): StopRequest {
+/** @param early told of an order to reload while there is nothing yet that could */
+function stopRequested(running: () => Part | undefined, early: () => void): StopRequest {
   const terminal = watchTerminal();
   let stop = (): void => undefined;
   const requested = new Promise<undefined>((resolve) => {
@@ -100,7 +117,9 @@ function stopRequested(running: () => Part | undefined): StopRequest {
   for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, stop);
   process.on("SIGHUP", () => {
     const part = running();
-    if (terminal.wasClosed() || part?.reload === undefined) stop();
+    if (terminal.wasClosed()) stop();
+    else if (part === undefined) early();
+    else if (part.reload === undefined) stop();
     else void reloaded(part.reload, part.writesLines === true);
   });
   if (process.connected) process.on("disconnect", () => void outlived().then(stop));

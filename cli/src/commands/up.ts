@@ -41,7 +41,7 @@ export async function up(options: UpOptions, version: string): Promise<number> {
   // when it is ours: another `up`, or what a killed one left running, may have both.
   const folder = path.resolve(options.data);
   const isNew = !isDataFolder(folder);
-  if (isNew) await checkAddresses(options);
+  if (isNew) await orInterrupted(checkAddresses(options), interrupt.signal);
   const { createKey } = await import("@vitrine/log-server");
   const leftovers = (): void =>
     say("vitrine: an earlier start was killed; waiting until what it left running has stopped");
@@ -50,7 +50,7 @@ export async function up(options: UpOptions, version: string): Promise<number> {
   let clean = true;
   let problem: unknown;
   try {
-    if (!isNew) await checkAddresses(options);
+    if (!isNew) await orInterrupted(checkAddresses(options), interrupt.signal);
     const report = await bringUp(options, data, pieces, interrupt.signal);
     say(`Vitrine ${version}\n${report}\nvitrine: ready`);
     const death = await Promise.race([interrupt.received.then(() => undefined), ...pieces.map(diedByItself)]);
@@ -151,10 +151,12 @@ async function startDatabase(
     passwordFile: data.file("superuserPassword"),
     logFile: data.file("postgresLog"),
     onOrphan: () => say("vitrine: stopping the PostgreSQL of an earlier start that was killed"),
+    onCreate: (pid) => data.lock.note(pid),
     signal,
   });
   pieces.push(databasePiece(postgres));
-  const password = await ensureSample(postgres, data.file("appPassword"));
+  signal.throwIfAborted();
+  const password = await orInterrupted(ensureSample(postgres, data.file("appPassword")), signal);
   return { address: postgres, password };
 }
 

@@ -1,3 +1,4 @@
+import type { ChildProcess } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import {
   chownSync,
@@ -12,7 +13,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import path from "node:path";
-import { CliError } from "../errors.ts";
+import { CliError, codeOf } from "../errors.ts";
 import { type Account, run } from "./account.ts";
 import type { Binaries } from "./binaries.ts";
 
@@ -21,6 +22,16 @@ const MAJOR_VERSION = "18";
 
 /** Written into postgresql.conf once, where a person may change them. */
 const SETTINGS = ["shared_buffers=128MB", "max_connections=100", "log_line_prefix=%m [%p] ", "log_checkpoints=off"];
+
+/** How long initdb has to stop. */
+const STOP_MS = 5_000;
+
+interface CreateOptions {
+  /** Stops it: nothing is left of what was begun. */
+  readonly signal?: AbortSignal | undefined;
+  /** Told the process that makes the cluster. */
+  readonly onSpawn?: ((pid: number) => void) | undefined;
+}
 
 /**
  * CRASH: the cluster is made beside its place and renamed into it when it is whole; a start that finds no cluster
@@ -31,7 +42,9 @@ export async function createCluster(
   passwordFile: string,
   binaries: Binaries,
   account: Account,
+  { signal, onSpawn }: CreateOptions = {},
 ): Promise<void> {
+  signal?.throwIfAborted();
   const unfinished = `${folder}.new`;
   const passwordForInitdb = `${folder}.password`;
   rmSync(unfinished, { recursive: true, force: true });
@@ -50,13 +63,19 @@ export async function createCluster(
   for (const setting of SETTINGS) args.push("-c", setting);
   try {
     const child = run(account, binaries.initdb, args, "pipe");
+    if (child.pid !== undefined) onSpawn?.(child.pid);
+    const stop = (): void => stopGroup(child);
+    signal?.addEventListener("abort", stop, { once: true });
     let output = "";
     for (const stream of [child.stdout, child.stderr])
       stream?.setEncoding("utf8").on("data", (text) => (output += text));
     const status = await new Promise((resolve, reject) => {
       child.once("error", reject);
+      // Not "exit": until then one of those that it has started may still write.
       child.once("close", (code, signal) => resolve(signal ?? code));
     });
+    signal?.removeEventListener("abort", stop);
+    signal?.throwIfAborted();
     if (status !== 0) {
       const said =
         output
@@ -70,6 +89,20 @@ export async function createCluster(
     rmSync(passwordForInitdb, { force: true });
     rmSync(unfinished, { recursive: true, force: true });
   }
+}
+
+/** initdb leads a process group, in which it has a server do the work. What does not heed the first signal gets another. */
+function stopGroup(child: ChildProcess): void {
+  const signalGroup = (name: NodeJS.Signals): void => {
+    try {
+      if (child.pid !== undefined) process.kill(-child.pid, name);
+    } catch (error) {
+      if (codeOf(error) !== "ESRCH") throw error; // all of them are gone
+    }
+  };
+  signalGroup("SIGTERM");
+  const late = setTimeout(() => signalGroup("SIGKILL"), STOP_MS).unref();
+  child.once("close", () => clearTimeout(late));
 }
 
 /** A cluster from elsewhere: of the right version, and, when root copied it, given to the user that runs it. */

@@ -19,9 +19,11 @@ export interface PostgresConfig {
   readonly logFile: string;
   /** Told about a server that outlived its `up`. */
   readonly onOrphan?: () => void;
+  /** Told the process id of what creates the cluster: until it is gone nobody else may begin anew. */
+  readonly onCreate?: (pid: number) => void;
   /** Told the server's process id as soon as there is one. */
   readonly onSpawn?: (pid: number) => void;
-  /** Stops waiting for the server to accept connections, and stops the server. */
+  /** Stops what is under way: the making of a cluster, the wait for the server to accept connections, and the server. */
   readonly signal?: AbortSignal;
 }
 
@@ -53,7 +55,11 @@ export async function startPostgres(config: PostgresConfig): Promise<Postgres> {
   const folder = path.resolve(config.folder);
   const exists = existsSync(folder);
   const account = chooseAccount(path.dirname(folder), binaries.postgres, exists ? statSync(folder).uid : undefined);
-  if (!exists) await createCluster(folder, path.resolve(config.passwordFile), binaries, account);
+  if (!exists)
+    await createCluster(folder, path.resolve(config.passwordFile), binaries, account, {
+      signal: config.signal,
+      onSpawn: config.onCreate,
+    });
   else adopt(folder, account);
   await stopOrphan(folder, binaries, account, config.onOrphan);
 
