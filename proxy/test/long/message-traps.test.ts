@@ -6,6 +6,7 @@ import { until } from "../audit/help.ts";
 import { B, F } from "../session/stage.ts";
 import { connected, frames, played, WAYS, type Way, way } from "../ways.ts";
 
+t.setTimeout(300_000);
 /** Sends it in a session of its own. @returns the refusal, and what the server got behind its login */
 async function send(
   one: Way,

@@ -12,6 +12,7 @@ if (typeof started === "string") {
   process.exit(0);
 }
 const database: Postgres = started;
+t.setTimeout(300_000);
 t.teardown(() => database.stop());
 
 interface Round {

@@ -1,11 +1,14 @@
 // Servers that go away anywhere, say more than they were asked, or are not all the same; by every way that leads to them.
 import t from "tap";
+import type { LetIn } from "../../src/pool/index.ts";
+import type { Pool } from "../../src/pool/pool.ts";
 import { frame } from "../../src/wire/write.ts";
 import { until } from "../audit/help.ts";
 import type { Backend } from "../fake-postgres.ts";
 import { B, F } from "../session/stage.ts";
 import { connected, frames, played, WAYS, type Way, way } from "../ways.ts";
 
+t.setTimeout(300_000);
 const asked = Buffer.concat([
   ...[F.parse("SELECT 1"), F.bind(), F.describe("P"), F.execute(), F.sync()],
   ...[F.query("SELECT 2; DELETE FROM t"), F.query("COPY t TO STDOUT")],
@@ -137,8 +140,9 @@ t.test(
     };
     t.same(await ask("SELECT 1"), ["T", "D", "C", "Z"]);
     there.fake.last.send(NOTICE, B.status("TimeZone", "Mars"), NOTIFICATION);
-    await until("it is known", () => [...one.pools!.serverStats()].length === 1 && idle(one) === 1);
-    await new Promise((resolve) => setTimeout(resolve, 50));
+    const pool = [...one.pools!.clients][0]!.pool as Pool<LetIn>;
+    // The notification stands behind it in the same bytes.
+    await until("it is known", () => [...pool.servers].some(({ parameters }) => parameters.get("TimeZone") === "Mars"));
     t.equal(client.received.length, Buffer.concat(answer).length, "nobody asked");
     t.same(await ask("SELECT 2"), ["S", "T", "D", "C", "Z"]);
     t.match(client.received.toString("latin1"), /TimeZone\0Mars/);
@@ -161,13 +165,12 @@ t.test(
     client.socket.write(F.query("SELECT 8"));
     (await askedAt(there.fake.backends, F.query("SELECT 8"))).send(...answer, B.error("57P01", "FATAL"));
     await until("it is dropped", () => one.pools!.serverStats().length === 0);
-    t.ok(client.received.equals(Buffer.concat(answer)), "the client has its answer, and no more");
+    await until("it is answered", () => client.received.length >= Buffer.concat(answer).length);
+    t.same(frames(client.received), frames(Buffer.concat(answer)), "the client has its answer, and no more");
     t.same((await ask("SELECT 9")).at(-1), "Z");
     client.socket.destroy();
   },
 );
-
-const idle = (one: Way): number => one.pools!.stats()[0]?.servers.idle ?? 0;
 
 t.test("a client that gets another server is told what that one reports otherwise, before its answer", async (t) => {
   const there = await played(t);

@@ -8,6 +8,7 @@ import { Client, startup } from "../help.ts";
 import { B, F } from "../session/stage.ts";
 import { played, WAYS, type Way, way } from "../ways.ts";
 
+t.setTimeout(300_000);
 const SSL = Buffer.from("0000000804d2162f", "hex");
 const GSSENC = Buffer.from("0000000804d21630", "hex");
 
