@@ -63,9 +63,20 @@ export class Answers {
   #at = 0;
   /** What was answered, as long as it may have to be asked again. */
   #gone: Asked[] | undefined;
+  #unended = false;
 
   push(item: Asked): void {
     this.#items.push(item);
+    if (item.kind === "sync" || item.kind === "query" || item.kind === "function") this.#unended = false;
+    else if (item.kind !== "copy-end" && !("way" in item && item.way === "own")) this.#unended = true;
+  }
+
+  /**
+   * Whether the server was sent something behind the last message that a ReadyForQuery answers: all may be answered, and
+   * the implicit transaction that it stands in is still open.
+   */
+  get unended(): boolean {
+    return this.#unended;
   }
 
   get head(): Asked | undefined {
@@ -113,6 +124,7 @@ export class Answers {
     this.#items = [];
     this.#at = 0;
     this.#gone = [];
+    this.#unended = false;
     return all;
   }
 
@@ -137,6 +149,7 @@ export class Answers {
     let to = from;
     while (this.#items[to]?.kind === "sync") to += 1;
     const ended = this.#items[to]?.kind === "copy-end";
+    if (to > from && this.#items.length === to + (ended ? 1 : 0)) this.#unended = this.head?.kind !== "query";
     this.#items.splice(from, to - from + (ended ? 1 : 0));
     return ended;
   }

@@ -448,8 +448,9 @@ export class TransactionLane implements Lane, Holder {
       this.#options.owner.finished();
       return;
     }
-    const { last } = this.answers;
-    const open = this.copyIn || this.skipping || !this.#asking.empty;
+    const { last, unended } = this.answers;
+    // Given to somebody else now, what was not ended would be committed with his first statement.
+    const open = this.copyIn || this.skipping || unended || !this.#asking.empty;
     if (last === undefined && !open) this.#leave(server);
     else if (open || (last?.kind !== "sync" && last?.kind !== "query" && last?.kind !== "function")) {
       // PostgreSQL answers what was sent, notices the end, and closes.
@@ -463,6 +464,8 @@ export class TransactionLane implements Lane, Holder {
   #leave(server: PooledServer): void {
     const { stays, pinned } = this.state;
     this.#giveBack(server, stays ? "close" : this.status === "I" && !pinned ? "clean" : "rollback");
+    // The answer that was waited for has come with the bytes that are being read just now.
+    this.#pieces.flush();
     this.#options.owner.finished();
   }
 
