@@ -119,7 +119,7 @@ export class Upstreams {
   > {
     let attempts = before;
     let problem: ProxyError | undefined;
-    let kept: { value: T; host: Host; waits: boolean; dispose(): void } | undefined;
+    let kept: { value: T; host: Host; waits: boolean; dispose(): void; isOpen(): boolean } | undefined;
     for (const host of inOrder(this.hosts, this.target, this.#upstream.shuffled ? this.#random : undefined)) {
       if (!host.breaker.allows()) {
         this.#metrics.connection(host.name, "skipped");
@@ -127,7 +127,7 @@ export class Upstreams {
         continue;
       }
       attempts += 1;
-      let entered: Entered<T>;
+      let entered: Entered<T> & { isOpen(): boolean };
       try {
         entered = await this.#enter(host, enter);
       } catch (error) {
@@ -150,20 +150,23 @@ export class Upstreams {
       const better = kept === undefined || (kept.waits && entered.unready !== true);
       if (better && (entered.unready === true || fit === "second")) {
         kept?.dispose();
-        kept = { value, host, waits: entered.unready === true, dispose };
+        kept = { value, host, waits: entered.unready === true, dispose, isOpen: entered.isOpen };
         continue;
       }
       dispose();
       if (entered.unready !== true) problem = unfit(host.name, this.target, fit === "unknown");
     }
-    if (kept !== undefined) return { ...kept, attempts, tried: true };
+    if (kept?.isOpen() === true) return { ...kept, attempts, tried: true };
+    if (kept !== undefined) problem = lost(kept.host);
     if (problem === undefined) throw new Error("there are no hosts");
     return { problem, attempts, tried: attempts > before };
   }
 
-  async #enter<T>(host: Host, enter: Enter<T>): Promise<Entered<T>> {
+  async #enter<T>(host: Host, enter: Enter<T>): Promise<Entered<T> & { isOpen(): boolean }> {
     try {
       const stream = await connectUpstream(host.address, this.connectTimeoutMs, this.tls);
+      // While others are tried nobody listens to one that is kept; "close" says all that matters then.
+      stream.on("error", () => stream.destroy());
       let entered: Entered<T>;
       try {
         entered = await enter(stream, host.address);
@@ -174,7 +177,7 @@ export class Upstreams {
       if (entered.unready === true) host.failed();
       else host.succeeded();
       for (const [name, value] of entered.reported ?? []) host.reported(name, value);
-      return entered;
+      return { ...entered, isOpen: () => !stream.destroyed };
     } catch (error) {
       if (!(error instanceof ProxyError)) host.breaker.released();
       else if (PASSING.has(error.code)) {
@@ -193,6 +196,10 @@ export function unfit(name: string, target: Target, unknown: boolean): ProxyErro
     "upstream_unfit",
     `the database server ${name} ${why}; connect again, other hosts go first then`,
   );
+}
+
+function lost({ name }: Host): ProxyError {
+  return new ProxyError("upstream_lost", `the database server ${name} closed the connection while others were tried`);
 }
 
 function left({ name, breaker }: Host): ProxyError {

@@ -103,6 +103,34 @@ t.test("when all take none now, after retries the client hears it in the server'
   t.equal(one.backends.length, QUICK.attempts);
 });
 
+t.test("one that takes none now, and breaks its connection while others are tried, brings nothing down", async (t) => {
+  for (const way of ["reset", "end"] as const) {
+    const [starting, slow, gone] = (await servers(t, 3)) as [FakePostgres, FakePostgres, FakePostgres];
+    const broken: (() => void)[] = [];
+    starting.onStartup = (backend) => {
+      backend.send(NOT_NOW);
+      broken.push(() => (way === "reset" ? backend.socket.resetAndDestroy() : backend.socket.end()));
+    };
+    slow.onStartup = async (backend) => {
+      broken.at(-1)!();
+      await new Promise((resolve) => setTimeout(resolve, 60));
+      backend.send(B.auth(0));
+    };
+    t.match(await firstOf(await target(t, [starting.port, slow.port]).open()), /^R/);
+    // And when none of the others will do.
+    gone.onStartup = async (backend) => {
+      broken.at(-1)!();
+      await new Promise((resolve) => setTimeout(resolve, 60));
+      backend.socket.destroy();
+    };
+    const opened = await target(t, [starting.port, gone.port], {}, new Retries({ ...QUICK, attempts: 1 }))
+      .open()
+      .catch((error: unknown) => error);
+    if (opened instanceof Error) t.match(opened, { code: "upstream_lost" });
+    else t.match(await firstOf(opened as OpenedBackend), /57P03/);
+  }
+});
+
 t.test("a server that comes back while it is tried again", async (t) => {
   const [one] = (await servers(t, 1)) as [FakePostgres];
   one.onStartup = (backend) => {
