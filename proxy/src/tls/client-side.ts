@@ -63,8 +63,8 @@ export class ClientTls {
       // A client whose certificate is not good is told so in the protocol, and its refusal is recorded.
       rejectUnauthorized: false,
     });
-    this.#server.on("secureConnection", (socket) => this.#settle(socket)?.resolve(socket));
-    this.#server.on("tlsClientError", (error, socket) => this.#settle(socket)?.reject(error));
+    this.#server.on("secureConnection", (socket) => this.#settle(socket, (waiting) => waiting.resolve(socket)));
+    this.#server.on("tlsClientError", (error, socket) => this.#settle(socket, (waiting) => waiting.reject(error)));
   }
 
   /** @throws ProxyError `bad_certificate` */
@@ -109,25 +109,31 @@ export class ClientTls {
     const name = nameOf(raw);
     if (name === undefined) throw new Error("the connection is closed");
     if (first !== undefined) raw.unshift(first);
+    const { allowHalfOpen } = raw;
+    // Who ends his side in the middle of a handshake is gone: nobody is left to shake hands with.
+    raw.allowHalfOpen = false;
     const socket = await new Promise<TLSSocket>((resolve, reject) => {
       const closed = (): void => {
-        this.#waiting.delete(name);
+        // The next connection may have the same addresses.
+        if (this.#waiting.get(name) === waiting) this.#waiting.delete(name);
         reject(new Error("the connection was closed"));
       };
       const done = (): void => {
         raw.off("close", closed);
       };
-      this.#waiting.set(name, {
+      const waiting: Waiting = {
         endPoint,
         resolve: (encrypted) => {
           done();
+          encrypted.allowHalfOpen = allowHalfOpen;
           resolve(encrypted);
         },
         reject: (error) => {
           done();
           reject(error);
         },
-      });
+      };
+      this.#waiting.set(name, waiting);
       raw.once("close", closed);
       this.#server.emit("connection", raw);
     });
@@ -156,11 +162,16 @@ export class ClientTls {
     return socket.authorized ? undefined : `the client's certificate is not good: ${String(socket.authorizationError)}`;
   }
 
-  #settle(socket: TLSSocket): Waiting | undefined {
+  #settle(socket: TLSSocket, tell: (waiting: Waiting) => void): void {
     const name = nameOf(socket);
     const waiting = name === undefined ? undefined : this.#waiting.get(name);
-    if (name !== undefined) this.#waiting.delete(name);
-    return waiting;
+    if (waiting === undefined || name === undefined) {
+      // The peer has gone, and its address with it. Nobody would read on, and see that: whoever waits is told by "close".
+      socket.destroy();
+      return;
+    }
+    this.#waiting.delete(name);
+    tell(waiting);
   }
 }
 

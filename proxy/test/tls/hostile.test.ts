@@ -181,3 +181,33 @@ t.test("an answer that is cut off is no answer, whether the server closes TLS or
     t.match(all.bench.log.ofKind("statement")[0]!.json, { outcome: "unknown" });
   }
 });
+
+t.test("clients that go away at any point of a handshake are let go at once", async (t) => {
+  const mine = make.issue("left", { by: root, dns: ["proxy.example"] });
+  const settings = { mode: "prefer", cert: mine.certFile, key: mine.keyFile, clientCa: root.certFile } as const;
+  const tls = await ClientTls.load({ ...settings, clientCert: "optional" });
+  const all = await rig(t, { tls, login: 60_000 });
+  const leave = async (i: number): Promise<void> => {
+    const raw = connectPlain({ host: "127.0.0.1", port: all.port, noDelay: true }).on("error", () => undefined);
+    await new Promise((resolve) => raw.once("connect", resolve));
+    const gone = new Promise((resolve) => raw.once("close", resolve));
+    setTimeout(() => (i % 2 === 0 ? raw.resetAndDestroy() : raw.destroy()), (i * 7) % 41);
+    if (i % 3 !== 0) {
+      raw.write(SSL_REQUEST);
+      await Promise.race([new Promise((resolve) => raw.once("data", resolve)), gone]);
+    }
+    if (raw.destroyed) return;
+    const maxVersion = i % 4 < 2 ? "TLSv1.2" : "TLSv1.3";
+    const socket = connect({ socket: raw, ca: root.cert, servername: "proxy.example", maxVersion });
+    socket.on("error", () => undefined);
+    // Before the proxy has seen the end of the handshake.
+    socket.on("secureConnect", () => (i % 5 === 0 ? raw.resetAndDestroy() : socket.write(startup({ user: "alice" }))));
+    await gone;
+    socket.destroy();
+  };
+  for (let i = 0; i < 160; i += 20) await Promise.all(Array.from({ length: 20 }, (_, k) => leave(i + k)));
+  await until("all are gone", () => all.proxy.clients === 0);
+  const client = await encrypted(all.port);
+  client.socket.write(startup({ user: "alice" }));
+  await until("one who stays gets in", () => client.received.includes("Z\0\0\0\x05I"));
+});
