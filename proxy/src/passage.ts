@@ -12,6 +12,8 @@ import { TERMINATE } from "./wire/write.ts";
 
 /** Held client bytes beyond which the client is not read any further. */
 const HELD_LIMIT = 1 << 18;
+/** The same of the server's. Below it a server is read on: to stop for each answer and go on costs more than the answer. */
+const HELD_ANSWER_LIMIT = 1 << 16;
 /**
  * Unanswered statements beyond which the client is not read any further: each is an intent, in memory and in the spool.
  * More than the server can have answered without sending it: its buffer of 8 KiB holds 1,638 of the shortest answers,
@@ -160,7 +162,7 @@ export class Passage {
   flow(ending: boolean, waiting: boolean): void {
     const { socket, gone, held } = this.#client;
     flow(socket, ending || (!waiting && this.#takesMore()));
-    flow(this.#server, ending || gone || (!socket.writableNeedDrain && held.empty));
+    flow(this.#server, ending || gone || (!socket.writableNeedDrain && held.heldBytes < HELD_ANSWER_LIMIT));
   }
 
   #takesMore(): boolean {

@@ -80,7 +80,7 @@ export class PooledServer {
     this.#onClose = onClose;
     this.#framer = new Framer({
       begin: (type, size) => this.#begin(type, size),
-      pass: (piece) => this.#current.pass(piece),
+      pass: (piece) => this.#current.pass?.(piece),
       end: (type, size, head) => this.#end(type, size, head),
     });
     const { stream } = opened;
@@ -206,4 +206,4 @@ export function signatureOf(parameters: ReadonlyMap<string, string>): string {
   return JSON.stringify([...parameters].sort());
 }
 
-const IDLE: FrameSink = { begin: () => 0, pass: () => undefined, end: () => undefined };
+const IDLE: FrameSink = { begin: () => 0, end: () => undefined };

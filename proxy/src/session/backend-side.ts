@@ -37,10 +37,6 @@ export class BackendSide implements FrameSink {
     }
   }
 
-  pass(): void {
-    // Whole chunks are passed on by the connection.
-  }
-
   end(type: number, size: number, head: Buffer): void {
     const session = this.#session;
     const name = BACKEND_NAMES[type];

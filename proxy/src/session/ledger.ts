@@ -125,18 +125,17 @@ export class Ledger {
     return 0;
   }
 
-  #intentText(execution: Execution): { readonly members: string; readonly disclosures: Uint8Array[] } {
+  #intentText(execution: Execution): Members {
     const { subject, parameters } = execution;
     const actor = this.#around.actor();
-    const disclosures = [...actor.disclosures];
-    let sql: Member | undefined;
-    if (subject.sql !== undefined) {
-      sql = this.#around.values.bytesMember("sql", subject.sql, subject.sql.length, () => this.#sqlText(subject));
-      if (sql.disclosure !== undefined) disclosures.push(sql.disclosure);
-    }
-    if (parameters?.member.disclosure !== undefined) disclosures.push(parameters.member.disclosure);
-    const members = intentMembers(`${actor.members}${this.#around.claimed(subject.commented)}`, execution, sql);
-    return { members, disclosures };
+    const sql = subject.sql === undefined ? undefined : this.#sealedSql(subject, subject.sql);
+    const claimed = this.#around.claimed(subject.commented);
+    const members = intentMembers(claimed === "" ? actor.members : `${actor.members}${claimed}`, execution, sql);
+    return { members, disclosures: joined(actor.disclosures, sql?.disclosure, parameters?.member.disclosure) };
+  }
+
+  #sealedSql(subject: Subject, sql: Buffer): Member {
+    return this.#around.values.bytesMember("sql", sql, sql.length, () => this.#sqlText(subject));
   }
 
   /** What a disclosure says of its text: the same for all its executions, while the client's encoding is. */
@@ -164,12 +163,11 @@ export class Ledger {
     const errorDisclosure = result.error?.disclosure;
     if (execution.intent !== undefined) {
       return this.#wrote(
-        recorder.complete(execution.intent, outcome, errorDisclosure === undefined ? [] : [errorDisclosure]),
+        recorder.complete(execution.intent, outcome, errorDisclosure === undefined ? NONE : [errorDisclosure]),
       );
     }
     const { members, disclosures } = this.#intentText(execution);
-    if (errorDisclosure !== undefined) disclosures.push(errorDisclosure);
-    return this.#wrote(recorder.record("statement", `${members},${outcome}`, disclosures));
+    return this.#wrote(recorder.record("statement", `${members},${outcome}`, joined(disclosures, errorDisclosure)));
   }
 
   /** @param position 0 when nothing was written: the recorder is stopped */
@@ -214,4 +212,12 @@ export class Ledger {
     const error = this.#around.values.member("error", message, Buffer.byteLength(message));
     return this.finish(execution, { outcome: "denied", sqlstate, error });
   }
+}
+
+const NONE: readonly Uint8Array[] = [];
+
+/** A list that is made in its size: one that grows takes room for many more. */
+function joined(some: readonly Uint8Array[], one: Uint8Array | undefined, two?: Uint8Array): readonly Uint8Array[] {
+  if (one === undefined) return two === undefined ? some : [...some, two];
+  return two === undefined ? [...some, one] : [...some, one, two];
 }

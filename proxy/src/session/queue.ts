@@ -94,7 +94,7 @@ export class Queue {
     if (item !== undefined) this.#count(item, -1);
     this.#at += 1;
     if (this.#at === this.#items.length) {
-      this.#items = [];
+      this.#items.length = 0;
       this.#at = 0;
     } else if (this.#at > 1024) {
       this.#items.splice(0, this.#at);
@@ -128,7 +128,7 @@ export class Queue {
   }
 
   #count(item: Pending, by: 1 | -1): void {
-    if (!("unsettles" in item)) return;
+    if (item.kind !== "query" && item.kind !== "execute" && item.kind !== "function") return;
     this.#executing += by;
     if (item.unsettles) this.#unsettling += by;
   }

@@ -60,11 +60,11 @@ export class Requests {
     const executions = this.#executionsOf(text, statements, judged);
     if (executions[0] !== undefined) executions[0].bytesIn = size;
     const denial = judged?.decisions[judged.denied];
-    const query = { kind: "query", text, executions, next: 0, failed: false } as const;
     if (denial !== undefined) {
       this.#exchange.instead = REJECTED_QUERY;
       sent.dropUnnamed();
-      queue.push({ ...query, wait: 0, unsettles: true, denial });
+      const refused = { next: 0, failed: false, wait: 0, unsettles: true, denial } as const;
+      queue.push({ kind: "query", text, executions, ...refused });
       return 0;
     }
     let wait = 0;
@@ -77,7 +77,7 @@ export class Requests {
     }
     sent.dropUnnamed();
     const unsettles = !settled || statements.some(mayUnsettle);
-    queue.push({ ...query, wait, unsettles });
+    queue.push({ kind: "query", text, executions, next: 0, failed: false, wait, unsettles });
     return wait;
   }
 

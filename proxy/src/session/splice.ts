@@ -70,7 +70,6 @@ export class Splice implements FrameSink {
   }
 
   pass(piece: Buffer): void {
-    this.#inner.pass();
     this.#left -= piece.length;
     if (!this.#keptBack) this.#pieces.push({ bytes: piece, whole: this.#left === 0 });
   }

@@ -18,8 +18,11 @@ export interface FrameSink {
    * @throws ProxyError to refuse the type or the size before anything is buffered
    */
   begin(type: number, size: number): number;
-  /** A piece of a message that `begin` did not ask for whole: straight from the chunk, not copied. */
-  pass(piece: Buffer): void;
+  /**
+   * A piece of a message that `begin` did not ask for whole: straight from the chunk, not copied. Left out by who does not
+   * look at pieces: a view for each row of a result takes longer than all the rest that is done with it.
+   */
+  pass?(piece: Buffer): void;
   /** The message is complete. `head` is what `begin` asked for: a view of the chunk, or a copy if it was split. */
   end(type: number, size: number, head: Buffer): void;
 }
@@ -69,7 +72,7 @@ export class Framer {
         this.#start(type, size, keep);
         continue;
       }
-      if (keep < size) sink.pass(chunk.subarray(at, at + size));
+      if (keep < size) sink.pass?.(chunk.subarray(at, at + size));
       sink.end(type, size, keep === 0 ? NOTHING : chunk.subarray(at, at + keep));
       at += size;
     }
@@ -117,7 +120,7 @@ export class Framer {
     if (wanted > 0) {
       this.#keepPiece(chunk.subarray(at, at + wanted));
     }
-    if (this.#keep < this.#size) this.#sink.pass(chunk.subarray(at, at + n));
+    if (this.#keep < this.#size) this.#sink.pass?.(chunk.subarray(at, at + n));
     this.#missing -= n;
     if (this.#missing === 0) {
       const kept = this.#kept;

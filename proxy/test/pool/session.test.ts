@@ -1,4 +1,6 @@
 // Session pooling, with a real PostgreSQL: who gets which connection, and what is left on it.
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import t from "tap";
 import { cancelRequest } from "../../src/wire/write.ts";
 import { until } from "../audit/help.ts";
@@ -102,8 +104,8 @@ t.test("a COPY out of more than fits anywhere passes by in pieces", async (t) =>
   client.socket.pause();
   client.socket.write(Q("COPY (SELECT repeat('x', 1000) FROM generate_series(1, 30000)) TO STDOUT"));
   await new Promise((resolve) => setTimeout(resolve, 200));
-  const before = process.memoryUsage().arrayBuffers;
-  t.ok(before < 24 << 20, `while nobody reads: ${before >> 20} MiB`);
+  const kept = await keptBytes();
+  t.ok(kept < 16 << 20, `while nobody reads: ${kept >> 20} MiB`);
   client.socket.resume();
   const messages = await client.ready();
   t.equal(messages.filter(({ type }) => type === "d").length, 30_000);
@@ -122,3 +124,14 @@ t.test("a cancel request reaches the statement that the client has under way", a
 });
 
 t.end();
+
+/** What of buffers is in use: collected twice, for the memory of those that are not is given back behind the collector. */
+async function keptBytes(): Promise<number> {
+  setFlagsFromString("--expose-gc");
+  const gc = runInNewContext("gc") as () => void;
+  for (let i = 0; i < 2; i++) {
+    gc();
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  return process.memoryUsage().arrayBuffers;
+}
