@@ -149,6 +149,31 @@ t.test("wherever it stands: simple, extended, pipelines, transactions", async (t
   t.equal(end.failed, statements(all).filter(({ outcome }) => outcome !== "completed").length);
 });
 
+t.test("a denial is told at once, without a Sync or a Flush behind it", async (t) => {
+  const client = await login(stack.proxyPort, "at once");
+  const heard = async (...parts: Buffer[]): Promise<string> => {
+    client.write(...parts);
+    return shown(await client.until((seen) => seen.some(({ type }) => type === "E")));
+  };
+  t.equal(await heard(send.parse(DENIED)), "E42501");
+  t.equal(
+    await ask(client, 1, send.bind(), send.execute(), send.sync()),
+    "ZI",
+    "and the rest of its segment is skipped",
+  );
+  const run = [send.parse("SELECT 1"), send.bind(), send.execute()];
+  t.equal(await heard(...run, send.parse(DENIED)), "1 2 D C E42501", "with what came before it");
+  t.equal(await ask(client, 2, send.query("SELECT 'skipped'"), send.sync(), send.query("SELECT 1")), "ZI T D C ZI");
+  await client.end();
+  const { all } = await recorded(stack, "at once");
+  t.same(statements(all).map(told), [
+    "SELECT denied 42501",
+    "SELECT completed",
+    "SELECT denied 42501",
+    "SELECT completed",
+  ]);
+});
+
 t.test("pipelines at random: as if the server itself had refused", async (t) => {
   const proxied = await login(stack.proxyPort, "random");
   const direct = await login(database.port, "random");

@@ -311,6 +311,26 @@ t.test("a handshake that takes too long, breaks off, or is nonsense leaves nothi
   t.same(await all.stop(), ["source.start", "source.stop"]);
 });
 
+t.test("a connection that ends beneath TLS, without a word or by a reset, ends its session", async (t) => {
+  for (const how of ["end", "reset"] as const) {
+    const all = await secured(t);
+    const { socket } = await asked(all, SSL_REQUEST);
+    const client = new Client(await shakeHands({ socket }));
+    client.socket.write(startup({ user: "alice" }));
+    await loggedIn(client);
+    client.socket.write(Buffer.from("510000000d53454c454354203100", "hex"));
+    await until("the statement is there", () => all.upstream.last.received.includes("SELECT 1"));
+    if (how === "end") socket.end();
+    else socket.resetAndDestroy();
+    all.upstream.last.send(B.complete("SELECT 1"), B.ready());
+    await until("the proxy has let the client go", () => all.proxy.clients === 0);
+    await all.stop();
+    t.match(all.bench.log.ofKind("statement")[0]!.json, { outcome: "completed" }, how);
+    t.match(all.bench.log.ofKind("session.end")[0]!.json, { reason: "client-closed", statements: 1 });
+    socket.destroy();
+  }
+});
+
 t.test("however the bytes before a session are cut", async (t) => {
   const all = await secured(t);
   await fc.assert(

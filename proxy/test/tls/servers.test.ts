@@ -104,6 +104,31 @@ t.test("what each mode takes for an answer", async (t) => {
   }
 });
 
+t.test(
+  "what a server says in the clear behind its answer, when the handshake has begun, is no part of it",
+  async (t) => {
+    for (const mode of ["prefer", "require"]) {
+      const all = await rig(t, { serverTls: await load({ sslmode: mode }) });
+      let connections = 0;
+      all.upstream.onConnection = (socket) => {
+        connections += 1;
+        socket.on("error", () => undefined);
+        socket.once("data", () => {
+          socket.write("S");
+          // The client's side of the handshake: behind it nobody can take this for one read with the answer.
+          socket.once("data", () => socket.write("R\0\0\0\x08\0\0\0\0Z\0\0\0\x05I say this to the client"));
+        });
+      };
+      const { tls, refusal } = await through(t, all);
+      t.equal(tls, undefined, mode);
+      t.match(refusal, /^08001/);
+      t.notMatch(refusal ?? "", /say this/);
+      t.ok(connections >= 1);
+      t.equal(all.upstream.backends.length, 0, "nothing is asked in the clear");
+    }
+  },
+);
+
 t.test("a server that goes away, or says nothing, instead of an answer", async (t) => {
   const tls = await load({ sslmode: "require" });
   for (const act of ["close", "silence", "half"]) {
