@@ -134,7 +134,7 @@ function isPassedUnasked(effect: SessionEffect | undefined): boolean {
 const READ_BY = ["search_path", "role", "session_authorization", "standard_conforming_strings", "client_encoding"];
 
 /** Whether it may change how later texts are read; `changed` says whether anything in this session may have. */
-export function mayChangeReading({ effect, effectful, class: kind }: Facts, changed: boolean): boolean {
+export function mayChangeReading({ effect, effectful, unseen, class: kind }: Facts, changed: boolean): boolean {
   if (effectful.some((name) => name === "set_config" || name === "pg_catalog.set_config")) return true;
   switch (effect?.kind) {
     case "set":
@@ -148,6 +148,7 @@ export function mayChangeReading({ effect, effectful, class: kind }: Facts, chan
       // What was set in the transaction, or for it alone, ends with it.
       return changed && !["begin", "savepoint", "release"].includes(effect.verb);
     default:
-      return kind === "function" || kind === "unknown";
+      // The class is that of the strongest effect: CREATE TABLE … AS SELECT f() is `ddl`.
+      return unseen || kind === "function" || kind === "unknown";
   }
 }

@@ -87,7 +87,8 @@ function setting(node: Nodes["VariableSetStmt"]): SessionEffect {
   return { kind: "set", name, local: node.is_local === true, ...(known ? { value: values.join(", ") } : {}) };
 }
 
-function isSettings({ schema, name, access }: Relation): boolean {
+/** A relation that is written to change settings. */
+export function isSettings({ schema, name, access }: Relation): boolean {
   return access === "write" && name === "pg_settings" && (schema === undefined || schema === "pg_catalog");
 }
 

@@ -4,6 +4,7 @@ import { OPERATORS, TYPES } from "./builtins.ts";
 import { callEffect, hasNoEffect, isEffectful } from "./function-effects.ts";
 import { isCte, type Scope } from "./scope.ts";
 import { qualifiedName, SEQUENCE_FUNCTIONS, writtenArgument } from "./sequence-calls.ts";
+import { isSettings } from "./session-effect.ts";
 import { type Access, CLASSES, type Facts, type Relation, type StatementClass } from "./statement.ts";
 import { type Nodes, PLAIN_NODES, strings, written } from "./tree.ts";
 
@@ -128,7 +129,10 @@ export class Walk {
     const done = this.mode === "plan" ? "read" : access;
     const key = `${schema ?? ""}\0${name}\0${done}`;
     if (this.#relations.has(key)) return;
-    this.#relations.set(key, schema === undefined ? { name, access: done } : { schema, name, access: done });
+    const relation: Relation = schema === undefined ? { name, access: done } : { schema, name, access: done };
+    this.#relations.set(key, relation);
+    // As set_config is.
+    if (isSettings(relation)) this.raise("admin");
   }
 
   /** A walk in which these names without a schema are those that the statement makes there itself. */

@@ -259,6 +259,8 @@ t.test("trap 44: what reaches beyond the database's data", async (t) => {
     "SELECT pg_reload_conf()",
     "SELECT set_config('role', 'postgres', false)",
     "SELECT pg_catalog.set_config('search_path', 'hr', false)",
+    "UPDATE pg_settings SET setting = 'postgres' WHERE name = 'role'",
+    "WITH s AS (UPDATE pg_catalog.pg_settings SET setting = 'hr' RETURNING 1) SELECT * FROM s",
     "SET ROLE postgres",
     "SET role TO postgres",
     'SET LOCAL "ROLE" = postgres',
@@ -331,6 +333,36 @@ t.test("trap 45: names that lead elsewhere", async (t) => {
     "DISCARD ALL; SELECT * FROM pay",
   ]);
   await denied(t, NO_CARDS, ["SET search_path = shop; SELECT * FROM cards"], { path: "public" });
+  // Whatever may change the path, in whichever disguise: what stands behind it may be in any schema.
+  const all = rules(`version: 1
+rules:
+  - {name: cards, action: deny, what: {reads: [shop.cards]}}
+  - {name: rest, action: allow, what: {class: any}}
+`);
+  const moves = [
+    "UPDATE pg_settings SET setting = 'shop' WHERE name = 'search_path'",
+    "WITH s AS (UPDATE pg_catalog.pg_settings SET setting = 'shop' RETURNING 1) SELECT * FROM s",
+    "EXPLAIN ANALYZE UPDATE pg_settings SET setting = 'shop'",
+    "SELECT set_config('search_path', 'shop', false)",
+    "DECLARE c CURSOR FOR SELECT pg_catalog.set_config('search_path', 'shop', false)",
+    "COPY (SELECT set_config('search_path', 'shop', false)) TO STDOUT",
+    "CREATE TABLE x AS SELECT set_config('search_path', 'shop', false)",
+    "CREATE TABLE x AS SELECT shop.f()",
+    "CREATE TEMP TABLE x AS SELECT 1 OPERATOR(shop.+) 2",
+    "CREATE EXTENSION x",
+    "INSERT INTO public.t SELECT shop.f()",
+    "SELECT shop.f()",
+    "CALL shop.p()",
+    "DO 'x'",
+    "EXECUTE p",
+    "FETCH c",
+    "SET ROLE bob",
+    "RESET ALL",
+  ];
+  for (const move of moves) {
+    t.match(await told(all, `${move}; SELECT * FROM cards`, { path: "public" }), /rest !cards$/, move);
+  }
+  t.equal(await told(all, "INSERT INTO public.t VALUES (1); SELECT * FROM cards", { path: "public" }), "rest rest");
   await allowed(t, READ_ONLY, ['SELECT * FROM "Cards"', 'SELECT * FROM shop."shop.cards"', "SELECT 'shop.cards'"]);
   await allowed(t, READ_ONLY, ["SELECT * FROM pay"], { path: "shop, public" });
 });
