@@ -30,7 +30,7 @@ export function relayTo(upstreams: Upstreams): OpenBackend {
     const enter: Enter<Socket> = async (stream) => {
       stream.write(spoken ?? raw);
       const ready = await takesSessions(stream, connectTimeoutMs);
-      return { value: stream, unready: !ready, dispose: () => stream.destroy() };
+      return { value: stream, unready: !ready, dispose: () => stream.destroy(), isLost: () => stream.destroyed };
     };
     const { value: stream, host, attempts } = await upstreams.open(enter);
     // Of several addresses of a name, a cancel request must reach the one where the session is.

@@ -1,4 +1,4 @@
-import { type AuthClient, Authenticator } from "./authenticator.ts";
+import { type AuthClient, Authenticator, type LearntKeys } from "./authenticator.ts";
 import { Guesses } from "./guesses.ts";
 import { type Asked, type AuthMethod, type AuthRule, methodFor } from "./rules.ts";
 import type { Users } from "./users.ts";
@@ -8,6 +8,7 @@ export class Authentication {
   #rules: readonly AuthRule[];
   readonly #users: () => Users;
   readonly #guesses: Guesses;
+  readonly #learnt: LearntKeys = new Map();
 
   /** @param users those in force now; asked for each login */
   constructor(rules: readonly AuthRule[], users: () => Users, failuresPerMinute: number) {
@@ -30,6 +31,7 @@ export class Authentication {
   /** For one login at the proxy: by `terminate` where the client's rule is to relay it, and no server is to be asked. */
   authenticator(client: AuthClient): Authenticator {
     const method = this.methodFor(client);
-    return new Authenticator(client, method === "relay" ? "terminate" : method, this.#users(), this.#guesses);
+    const own = method === "relay" ? "terminate" : method;
+    return new Authenticator(client, own, this.#users(), this.#guesses, this.#learnt);
   }
 }

@@ -38,9 +38,12 @@ export interface Accepted {
   readonly groups: readonly string[];
   /** What to log in as at the database server. */
   readonly role: string;
-  /** The keys of the client's password, learnt from its proof: for a server whose verifier is the same. */
+  /** The keys of its password, learnt from its proof, now or before: for a server whose verifier is the same. */
   readonly keys: ScramKeys | undefined;
 }
+
+/** By login. Who comes by another way, with a certificate say, has the keys that were learnt when it proved its password. */
+export type LearntKeys = Map<string, ScramKeys>;
 
 /** What to do next. `send` is whole messages for the client. */
 export type Step =
@@ -68,6 +71,7 @@ export class Authenticator {
   readonly #users: Users;
   readonly #guesses: Guesses;
   readonly #user: User | undefined;
+  readonly #learnt: LearntKeys;
   readonly #wait: (ms: number) => Promise<unknown>;
   #scram: ScramServer | undefined;
   #auth: AuthName = "scram-sha-256";
@@ -81,6 +85,7 @@ export class Authenticator {
     method: Exclude<AuthMethod, "relay">,
     users: Users,
     guesses: Guesses,
+    learnt: LearntKeys = new Map(),
     wait: (ms: number) => Promise<unknown> = sleep,
   ) {
     this.#client = client;
@@ -88,6 +93,7 @@ export class Authenticator {
     this.#users = users;
     this.#guesses = guesses;
     this.#user = users.byName.get(client.user);
+    this.#learnt = learnt;
     this.#wait = wait;
   }
 
@@ -229,8 +235,13 @@ export class Authenticator {
     return { kind: "continue", send };
   }
 
-  #accept(user: User, send: Buffer, keys?: ScramKeys): Step {
-    const { name, identity, groups, role } = user;
+  #accept(user: User, send: Buffer, proven?: ScramKeys): Step {
+    const { name, identity, groups, role, verifier } = user;
+    if (proven !== undefined) this.#learnt.set(name, proven);
+    const learnt = this.#learnt.get(name);
+    // Those of a password that it has no more are of no use.
+    const keys = learnt !== undefined && verifier?.salt.equals(learnt.salt) ? learnt : undefined;
+    if (keys === undefined) this.#learnt.delete(name);
     const accepted = { login: name, auth: this.#auth, identity, groups, role: role ?? name, keys };
     return { kind: "accepted", send, accepted };
   }

@@ -21,6 +21,8 @@ export interface Entered<T> {
   readonly reported?: Reported;
   /** Lets go of it. */
   dispose(): void;
+  /** Whether it is of no use any more, asked after others were tried; left out: it stays as it is. */
+  isLost?(): boolean;
 }
 
 export interface Opened<T> {
@@ -119,7 +121,7 @@ export class Upstreams {
   > {
     let attempts = before;
     let problem: ProxyError | undefined;
-    let kept: { value: T; host: Host; waits: boolean; dispose(): void; isOpen(): boolean } | undefined;
+    let kept: { value: T; host: Host; waits: boolean; dispose(): void; isLost(): boolean } | undefined;
     for (const host of inOrder(this.hosts, this.target, this.#upstream.shuffled ? this.#random : undefined)) {
       if (!host.breaker.allows()) {
         this.#metrics.connection(host.name, "skipped");
@@ -127,7 +129,7 @@ export class Upstreams {
         continue;
       }
       attempts += 1;
-      let entered: Entered<T> & { isOpen(): boolean };
+      let entered: Entered<T>;
       try {
         entered = await this.#enter(host, enter);
       } catch (error) {
@@ -150,19 +152,19 @@ export class Upstreams {
       const better = kept === undefined || (kept.waits && entered.unready !== true);
       if (better && (entered.unready === true || fit === "second")) {
         kept?.dispose();
-        kept = { value, host, waits: entered.unready === true, dispose, isOpen: entered.isOpen };
+        kept = { value, host, waits: entered.unready === true, dispose, isLost: () => entered.isLost?.() === true };
         continue;
       }
       dispose();
       if (entered.unready !== true) problem = unfit(host.name, this.target, fit === "unknown");
     }
-    if (kept?.isOpen() === true) return { ...kept, attempts, tried: true };
-    if (kept !== undefined) problem = lost(kept.host);
+    if (kept?.isLost() === true) problem = lost(kept.host);
+    else if (kept !== undefined) return { ...kept, attempts, tried: true };
     if (problem === undefined) throw new Error("there are no hosts");
     return { problem, attempts, tried: attempts > before };
   }
 
-  async #enter<T>(host: Host, enter: Enter<T>): Promise<Entered<T> & { isOpen(): boolean }> {
+  async #enter<T>(host: Host, enter: Enter<T>): Promise<Entered<T>> {
     try {
       const stream = await connectUpstream(host.address, this.connectTimeoutMs, this.tls);
       // While others are tried nobody listens to one that is kept; "close" says all that matters then.
@@ -177,7 +179,7 @@ export class Upstreams {
       if (entered.unready === true) host.failed();
       else host.succeeded();
       for (const [name, value] of entered.reported ?? []) host.reported(name, value);
-      return { ...entered, isOpen: () => !stream.destroyed };
+      return entered;
     } catch (error) {
       if (!(error instanceof ProxyError)) host.breaker.released();
       else if (PASSING.has(error.code)) {

@@ -1,8 +1,9 @@
 import fc from "fast-check";
 import t from "tap";
-import type { Step } from "../../src/auth/authenticator.ts";
+import type { LearntKeys, Step } from "../../src/auth/authenticator.ts";
 import { Guesses } from "../../src/auth/guesses.ts";
 import { AUTHENTICATION_OK, passwordMessage, saslInitialResponse, saslResponse } from "../../src/auth/messages.ts";
+import { formatVerifier, makeVerifier } from "../../src/auth/scram.ts";
 import { frame } from "../../src/wire/write.ts";
 import { authenticator, type Login, PENCIL, pencilKeys, scramLogin, users } from "./help.ts";
 
@@ -100,6 +101,32 @@ t.test("certificates, trust and rejection", async (t) => {
   t.equal(await begin({ method: "trust", user: "old" }), "not_authorized");
   t.equal(await begin({ method: "reject" }), "not_authorized");
 });
+
+t.test(
+  "keys that a password has shown are there for who comes with a certificate, while the password stays",
+  async (t) => {
+    const learnt: LearntKeys = new Map();
+    const names = { commonName: "ann", alternatives: [] };
+    const keys = async (from: typeof all, user = "ann"): Promise<unknown> => {
+      const step = await authenticator(from, {
+        method: "certificate",
+        names: { ...names, commonName: user },
+        user,
+        learnt,
+      }).begin();
+      return step.kind === "accepted" && step.accepted.keys;
+    };
+    t.equal(await keys(all), undefined);
+    await scramLogin(authenticator(all, { learnt }), "wrong");
+    t.equal(await keys(all), undefined, "only what was proven");
+    await scramLogin(authenticator(all, { learnt }), "pencil");
+    t.same(await keys(all), pencilKeys);
+    t.equal(await keys(all, "new"), undefined, "nobody else's");
+    const changed = users(`"ann" "${formatVerifier(await makeVerifier("other"))}"`);
+    t.equal(await keys(changed), undefined);
+    t.equal(learnt.size, 0, "and they are forgotten");
+  },
+);
 
 t.test("a client may leave the initial response out, and is asked for it", async (t) => {
   const one = authenticator(all, {});

@@ -1,4 +1,4 @@
-import { type AuthClient, Authenticator, type Step } from "../../src/auth/authenticator.ts";
+import { type AuthClient, Authenticator, type LearntKeys, type Step } from "../../src/auth/authenticator.ts";
 import { Guesses } from "../../src/auth/guesses.ts";
 import { saslInitialResponse, saslResponse } from "../../src/auth/messages.ts";
 import type { AuthMethod } from "../../src/auth/rules.ts";
@@ -25,6 +25,7 @@ export interface Login {
   readonly names?: { commonName: string | undefined; alternatives: readonly string[] };
   readonly guesses?: Guesses;
   readonly waits?: number[];
+  readonly learnt?: LearntKeys;
 }
 
 export function authenticator(all: Users, login: Login): Authenticator {
@@ -39,7 +40,14 @@ export function authenticator(all: Users, login: Login): Authenticator {
   const wait = async (ms: number): Promise<void> => {
     login.waits?.push(ms);
   };
-  return new Authenticator(client, login.method ?? "terminate", all, login.guesses ?? new Guesses(60), wait);
+  return new Authenticator(
+    client,
+    login.method ?? "terminate",
+    all,
+    login.guesses ?? new Guesses(60),
+    login.learnt,
+    wait,
+  );
 }
 
 /** What the client does with a whole exchange. @returns the steps, and the data of the server's messages */
