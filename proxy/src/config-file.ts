@@ -1,4 +1,4 @@
-import { isMap, isScalar, LineCounter, parseDocument, type YAMLMap } from "yaml";
+import { isMap, isScalar, LineCounter, parseDocument, type YAMLError, type YAMLMap } from "yaml";
 import { bad, CONFIG_KEYS, convert, convertDefault } from "./config-keys.ts";
 
 /**
@@ -15,7 +15,7 @@ export function parseValues(text: string, path: string): ReadonlyMap<string, unk
     return `${path}:${line}:${col}`;
   };
   const problem = document.errors[0];
-  if (problem !== undefined) throw bad(at(problem.pos[0]), problem.message.split("\n")[0] ?? "not YAML");
+  if (problem !== undefined) throw bad(at(problem.pos[0]), sayProblem(problem));
   if (!isMap(document.contents)) throw bad(at(0), "the file must be a map of keys");
   const given = new Map<string, { value: unknown; where: string }>();
   flatten(document.contents, "", at, given);
@@ -40,8 +40,22 @@ function flatten(
     const where = at((isScalar(key) ? key.range?.[0] : undefined) ?? 0);
     if (!isScalar(key) || typeof key.value !== "string") throw bad(where, "a key must be a name");
     const name = `${prefix}${key.value}`;
-    if (isMap(value) && CONFIG_KEYS.some(({ path }) => path.startsWith(`${name}.`)))
-      flatten(value, `${name}.`, at, into);
-    else into.set(name, { value: (value as { toJSON?(): unknown } | null)?.toJSON?.() ?? null, where });
+    if (CONFIG_KEYS.some(({ path }) => path.startsWith(`${name}.`))) {
+      // One whose keys are all commented out has no value.
+      if (isMap(value)) flatten(value, `${name}.`, at, into);
+      else if (!(value === null || (isScalar(value) && value.value === null))) {
+        const keys = CONFIG_KEYS.flatMap(({ path }) =>
+          path.startsWith(`${name}.`) ? path.slice(name.length + 1) : [],
+        );
+        throw bad(where, `"${name}" must be a map of the keys ${keys.join(", ")}`);
+      }
+    } else into.set(name, { value: (value as { toJSON?(): unknown } | null)?.toJSON?.() ?? null, where });
   }
+}
+
+/** In words for whoever wrote the file, where the parser's own are for whoever calls it. */
+function sayProblem({ code, message }: YAMLError): string {
+  if (code === "MULTIPLE_DOCS") return "a second document begins; the configuration is one";
+  if (message.startsWith("Maximum call stack")) return "it is nested too deeply";
+  return message.split("\n")[0] ?? "not YAML";
 }

@@ -1,5 +1,7 @@
+import { stat } from "node:fs/promises";
 import type { Recorder } from "./audit/index.ts";
 import { mergeConfig, type ProxyConfig, readProxyConfig } from "./config.ts";
+import { ProxyError } from "./errors.ts";
 import { POOL_KEYS } from "./pool/index.ts";
 
 /** The keys that count from the moment the file is read again; of the others the values of the start stay in force. */
@@ -61,6 +63,7 @@ export class ConfigInForce {
 
   async #reload(also: () => Promise<void>): Promise<string> {
     const before = this.#config;
+    await checkIsFile(before.file);
     const file = await readProxyConfig(before.file);
     const { config, changed, waiting } = await mergeConfig(before, file, RELOADED);
     await also();
@@ -76,4 +79,11 @@ export class ConfigInForce {
     const later = waiting.length === 0 ? "" : `; only a restart changes ${waiting.join(", ")}`;
     return `configuration ${config.digest.slice(0, 16)}: ${what}${later}`;
   }
+}
+
+/** A pipe can be read at the start; to read it again would wait for somebody who writes. One that is not there is told by the reader. */
+async function checkIsFile(path: string): Promise<void> {
+  const found = await stat(path).catch(() => undefined);
+  if (found === undefined || found.isFile()) return;
+  throw new ProxyError("bad_config", `${path} is no file that could be read again; only a restart reads it`);
 }

@@ -1,5 +1,6 @@
+import { isUtf8 } from "node:buffer";
 import { createHash } from "node:crypto";
-import { readFile } from "node:fs/promises";
+import { readFile, stat } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { type AuthSettings, authSettings } from "./auth/index.ts";
 import { parseValues } from "./config-file.ts";
@@ -65,18 +66,24 @@ export interface ProxyConfig {
   readonly digest: string;
 }
 
+/** Far more than all keys, with a long list of rules for authentication. */
+const MAX_FILE_BYTES = 4 * 1024 * 1024;
+
 /**
  * Reads and checks a configuration file (YAML). Paths in it are relative to the file.
  * @throws ProxyError `bad_config`, with the line and column of what is wrong
  */
 export async function readProxyConfig(path: string): Promise<ProxyConfig> {
-  let text: string;
+  let bytes: Buffer;
   try {
-    text = await readFile(path, "utf8");
+    const { size } = await stat(path);
+    if (size > MAX_FILE_BYTES) throw new Error(`it has ${size} bytes, where ${MAX_FILE_BYTES} are the limit`);
+    bytes = await readFile(path);
   } catch (error) {
     throw new ProxyError("bad_config", `${path} cannot be read: ${(error as Error).message}`);
   }
-  return parseProxyConfig(text, path);
+  if (!isUtf8(bytes)) throw bad(path, "the file is not UTF-8");
+  return parseProxyConfig(bytes.toString(), path);
 }
 
 export async function parseProxyConfig(text: string, path: string): Promise<ProxyConfig> {
@@ -105,7 +112,14 @@ export async function mergeConfig(
   const waiting = differing.filter((path) => !reloaded.includes(path));
   const values = new Map(current.values);
   for (const path of changed) values.set(path, next.values.get(path));
-  return { config: await build(values, current.file), changed, waiting };
+  try {
+    return { config: await build(values, current.file), changed, waiting };
+  } catch (error) {
+    if (!(error instanceof ProxyError) || waiting.length === 0) throw error;
+    // Each of the two files is good, but not what would be in force: part of each.
+    const why = `what only a restart changes (${waiting.join(", ")}) is needed for what changes at once`;
+    throw new ProxyError(error.code, `${error.message}; in the file it is well, but ${why}: restart`);
+  }
 }
 
 /** A value as JSON, whatever it was made into. */

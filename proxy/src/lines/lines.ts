@@ -7,6 +7,8 @@ export interface LinesOptions {
   readonly format: Format;
 }
 
+const OF_OPERATORS: ReadonlySet<EventName> = new Set(["console.command", "config.changed", "config.refused"]);
+
 /** What the proxy tells its operator: one line an event. */
 export class Lines {
   readonly #write: (line: string) => void;
@@ -43,8 +45,8 @@ export class Lines {
    */
   say(event: EventName, message: string, fields: Fields = {}): void {
     if (!this.tells(event)) return;
-    // Who asks for every session is given every session; what an operator changes is never left out.
-    if (EVENTS[event] !== "debug" && event !== "console.command") {
+    // Who asks for every session is given every session; what an operator does is never left out.
+    if (EVENTS[event] !== "debug" && !OF_OPERATORS.has(event)) {
       const kind = fields.code === undefined ? event : `${event} ${String(fields.code).replaceAll(" ", "_")}`;
       if (!this.#repeats.admits(kind)) return;
     }
