@@ -1,6 +1,6 @@
 import type { Answers, Prepared, Undo } from "./answers.ts";
 import { closeStatement, parseMessage } from "./rewrite.ts";
-import type { PreparedText, Shelf } from "./shelf.ts";
+import type { PreparedText, Shelf, Standing } from "./shelf.ts";
 
 /** What is kept of texts for one server connection. A large one makes room for itself. */
 const SHELF_BYTES = 16 << 20;
@@ -66,7 +66,9 @@ export class Names {
 
   /** The same of a statement on the server. */
   uncertainOn(shelf: Shelf, text: PreparedText): boolean {
-    return isPending(shelf.named.get(text), this.segment) || (shelf.closing.get(text) ?? this.segment) !== this.segment;
+    if (isPending(shelf.named.get(text), this.segment)) return true;
+    for (const one of shelf.closing) if (one.text === text && one.segment !== this.segment) return true;
+    return false;
   }
 
   /** A Parse of the unnamed statement was sent. */
@@ -147,7 +149,7 @@ export class Names {
   /** DEALLOCATE ALL, DISCARD ALL: told when the server did it, so what was sent behind it stays. */
   clear(shelf: Shelf): void {
     for (const [name, { confirmed }] of this.#names) if (confirmed) this.#names.delete(name);
-    for (const [text, { confirmed }] of shelf.named) if (confirmed) shelf.named.delete(text);
+    shelf.clear();
   }
 
   /** Parses it on the server unless it is there. */
@@ -167,7 +169,7 @@ export class Names {
 
   /** A Parse of it is on its way to the server. */
   shelve(shelf: Shelf, text: PreparedText): { readonly undo: Undo; readonly done: Undo } {
-    const entry = { segment: this.segment, confirmed: false };
+    const entry: Standing = { segment: this.segment, confirmed: false };
     shelf.named.set(text, entry);
     return {
       undo: () => {
@@ -181,7 +183,7 @@ export class Names {
 
   /** Closes what was used least recently, so that one more has room. */
   makeRoom(shelf: Shelf, limit: number, more: PreparedText): void {
-    for (const stale of shelf.stale.splice(0)) this.#close(shelf, stale, () => shelf.stale.push(stale));
+    for (const stale of shelf.stale.splice(0)) this.#close(shelf, stale, undefined);
     let bytes = more.body.length;
     // Small ones are not worth counting: as many as are kept fit.
     if (bytes > LARGE_BYTES) for (const { body } of shelf.named.keys()) bytes += body.length;
@@ -189,7 +191,7 @@ export class Names {
       if ((shelf.named.size < limit && bytes <= SHELF_BYTES) || !entry.confirmed) return;
       bytes -= text.body.length;
       shelf.named.delete(text);
-      this.#close(shelf, text, () => shelf.named.set(text, entry));
+      this.#close(shelf, text, entry);
     }
   }
 
@@ -198,7 +200,7 @@ export class Names {
     const entry = shelf.named.get(text);
     if (entry === undefined) return;
     shelf.named.delete(text);
-    this.#close(shelf, text, () => shelf.named.set(text, entry));
+    this.#close(shelf, text, entry);
   }
 
   /** Makes the server's unnamed statement the session's. */
@@ -225,15 +227,18 @@ export class Names {
     }
   }
 
-  #close(shelf: Shelf, text: PreparedText, restore: Undo): void {
+  #close(shelf: Shelf, text: PreparedText, standing: Standing | undefined): void {
     this.#send(closeStatement(text.serverName));
-    shelf.closing.set(text, this.segment);
+    const closing = { text, standing, segment: this.segment };
+    shelf.closing.add(closing);
     const done = (): void => {
-      shelf.closing.delete(text);
+      shelf.closing.delete(closing);
     };
     const undo = (): void => {
-      done();
-      restore();
+      // What the server has forgotten meanwhile does not come back.
+      if (!shelf.closing.delete(closing)) return;
+      if (standing === undefined) shelf.stale.push(text);
+      else shelf.named.set(text, standing);
     };
     this.#answers.push({ kind: "close", way: "hidden", undo, done, text: undefined, name: "" });
   }

@@ -151,7 +151,7 @@ export class Pools<A = unknown> {
         address: server.opened.address,
         connectedAt: server.since,
         pid: server.opened.key?.pid,
-        preparedStatements: server.shelf?.named.size ?? 0,
+        preparedStatements: server.shelf?.size ?? 0,
         client: holders.get(server),
       })),
     );

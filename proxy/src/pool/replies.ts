@@ -3,7 +3,7 @@ import { parseReady, parseTag } from "../wire/backend.ts";
 import { BACKEND, showType } from "../wire/messages.ts";
 import type { Asked } from "./answers.ts";
 import { type Effects, PLAIN } from "./effects.ts";
-import { isMissingStatement, isStalePlan, renamed } from "./rewrite.ts";
+import { isDuplicate, isMissingStatement, isStalePlan, renamed } from "./rewrite.ts";
 import type { TransactionLane } from "./transaction-lane.ts";
 
 /** An ErrorResponse or NoticeResponse above this passes by unread. */
@@ -164,12 +164,17 @@ export class Replies {
       if (asked.next === 0) asked.failedAtOnce?.();
       return;
     }
-    if (asked.kind === "parse" || asked.kind === "close") (asked.failed ?? asked.undo)?.();
-    else if (asked.kind === "bind") asked.undo?.();
     lane.answers.shift();
     // Section "Extended Query": after an error the backend reads and discards messages until a Sync is reached.
     const { skipped, synced } = lane.answers.skip();
+    // The last first, and what failed behind what it was followed by.
     for (const item of skipped) if ("undo" in item) item.undo?.();
+    if ((asked.kind === "parse" || asked.kind === "close") && asked.failed !== undefined) asked.failed();
+    else if ("undo" in asked) asked.undo?.();
+    // It was there though we did not know: the next who wants it has it closed first.
+    if (asked.kind === "parse" && asked.undo !== undefined && text !== undefined && isDuplicate(head)) {
+      if (!lane.shelf.named.has(text)) lane.shelf.stale.push(text);
+    }
     if (!synced) lane.skipping = true;
   }
 }

@@ -61,6 +61,11 @@ export function isStalePlan(error: Buffer): boolean {
   return error.includes("\0C0A000\0") && error.includes("\0RRevalidateCachedQuery\0");
 }
 
+/** Whether it says that there is one of this name already. */
+export function isDuplicate(error: Buffer): boolean {
+  return error.includes("\0C42P05\0");
+}
+
 /** Whether it says that there is no such prepared statement. */
 export function isMissingStatement(error: Buffer): boolean {
   return error.includes("\0C26000\0");

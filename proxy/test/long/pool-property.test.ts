@@ -2,7 +2,7 @@
 // answers, message for message.
 import fc from "fast-check";
 import t from "tap";
-import { type Message, type Postgres, poolRig, postgres, type Wire } from "../pool/help.ts";
+import { type Message, type Postgres, poolRig, postgres, rowsOf, type Wire } from "../pool/help.ts";
 import { F } from "../session/stage.ts";
 
 const RUNS = Number(process.env.RUNS ?? 300);
@@ -219,6 +219,14 @@ const step: fc.Arbitrary<Step> = fc.oneof(
     }),
 );
 
+/** Ends what was begun. @returns the server's process, and how many statements of the pool's it has */
+async function ask(wire: Wire): Promise<Message[]> {
+  wire.socket.write(Buffer.concat([F.sync(), F.query("ROLLBACK"), F.query(PREPARED)]));
+  return wire.ready(3);
+}
+
+const PREPARED = "SELECT pg_backend_pid(), count(*) FROM pg_prepared_statements WHERE name LIKE 'vitrine%'";
+
 async function run(wire: Wire, { bytes, readies }: Step, key: number): Promise<string[]> {
   wire.socket.write(bytes(key));
   let timer: NodeJS.Timeout | undefined;
@@ -270,6 +278,11 @@ t.test("as if everybody had a connection of their own", async (t) => {
             const [is, should] = [pooled, direct].map((wires) => wires[one.client]!.parameters.get(name));
             if (is !== should) throw new Error(`step ${i}: ${one.what}: ${name} is ${is}, and should be ${should}`);
           }
+        }
+        const [see] = rowsOf(await ask(pooled[0]!));
+        const server = rig.pools.serverStats().find(({ pid }) => pid === Number(see?.[0]));
+        if (see?.[1] !== String(server?.preparedStatements)) {
+          throw new Error(`there are ${see?.[1]} statements on a server that has ${server?.preparedStatements}`);
         }
       } finally {
         for (const wire of [...pooled, ...direct]) wire.socket.destroy();
