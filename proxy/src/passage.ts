@@ -118,7 +118,8 @@ export class Passage {
 
   /** The client sends no more: what is held for the server is the last of it. */
   endWhenSent(): void {
-    if (this.#toServer.empty) this.#server.end();
+    // To end it twice costs an error with its stack, which nobody is told.
+    if (this.#toServer.empty && !this.#server.writableEnded && !this.#server.destroyed) this.#server.end();
   }
 
   /** What is held for the server is never sent. @param flush what may go is sent first */

@@ -16,8 +16,10 @@ import { SessionState } from "./session-state.ts";
 import { type PoolMode, poolKey } from "./settings.ts";
 import type { ClientStats } from "./stats.ts";
 import { TransactionLane } from "./transaction-lane.ts";
-import { backendKeyData, makeKey, parameterStatus, readyForQuery } from "./welcome.ts";
+import { backendKeyData, makeKey, readyForQuery, type Welcome, welcome } from "./welcome.ts";
 
+const NOTHING: Buffer = Buffer.alloc(0);
+const READY: Buffer = readyForQuery("I");
 /** Of a password message (PG_MAX_AUTH_TOKEN_LENGTH in PostgreSQL). */
 const PASSWORD_BYTES = 65_536;
 /** What may wait in either direction before the other side is read no further. */
@@ -221,11 +223,12 @@ export class Front<A extends LetIn> extends Duplex implements Backend, LaneOwner
       this.fail(step.error);
       return;
     }
-    this.push(step.send);
-    if (step.kind === "accepted") this.#enter(step.accepted);
+    if (step.kind === "accepted") this.#enter(step.accepted, step.send);
+    else this.push(step.send);
   }
 
-  #enter(accepted: A): void {
+  /** @param ok says that the client is let in */
+  #enter(accepted: A, ok: Buffer): void {
     this.accepted = accepted;
     const { startup } = this.#client;
     const pool = this.#pools.pool(poolKey(accepted.role, startup.database, startup.parameters));
@@ -234,12 +237,13 @@ export class Front<A extends LetIn> extends Duplex implements Backend, LaneOwner
     const application = startup.parameters.get("application_name");
     this.#state = new SessionState(application, this.#pools.settings.pinUnknown);
     for (const value of pool.key.parameters.values()) this.#state.beginsWith(value);
-    const { baseline } = pool;
-    if (this.#mode === "transaction" && baseline !== undefined && isPlain(application)) {
+    const { welcomes } = pool;
+    if (this.#mode === "transaction" && welcomes !== undefined && isPlain(application)) {
       // What a server would report is known, so none is needed yet.
-      this.#begin(pool, undefined, new Map([...baseline, ["application_name", application ?? ""]]));
+      this.#begin(pool, undefined, welcomes.of(application ?? ""), ok);
       return;
     }
+    this.push(ok);
     this.#leasing = lease(
       pool,
       this.#state.carry(),
@@ -254,15 +258,18 @@ export class Front<A extends LetIn> extends Duplex implements Backend, LaneOwner
   #leased(pool: Pool<A>, server: PooledServer): void {
     this.#leasing = undefined;
     if (this.#ended || this.destroyed) pool.release(server, "clean");
-    else if (this.#mode === "session") this.#begin(pool, server, server.parameters);
+    else if (this.#mode === "session") this.#begin(pool, server, welcome(server.parameters), NOTHING);
     else {
-      this.#begin(pool, undefined, new Map(server.parameters));
+      this.#begin(pool, undefined, welcome(new Map(server.parameters)), NOTHING);
       pool.release(server, "clean");
     }
   }
 
-  /** @param server what the client keeps for its session */
-  #begin(pool: Pool<A>, server: PooledServer | undefined, parameters: ReadonlyMap<string, string>): void {
+  /**
+   * @param server what the client keeps for its session
+   * @param before what it is to hear first
+   */
+  #begin(pool: Pool<A>, server: PooledServer | undefined, told: Welcome, before: Buffer): void {
     this.#framer = undefined;
     const { totals, texts, analyzer } = this.#pools;
     this.#lane =
@@ -275,19 +282,15 @@ export class Front<A extends LetIn> extends Duplex implements Backend, LaneOwner
             analyzer,
             texts,
             shelfSize: () => this.#pools.settings.preparedStatements,
-            told: parameters,
+            told,
             onPin: (reason) => totals.pins.set(reason, (totals.pins.get(reason) ?? 0) + 1),
             onTimeout: () => {
               totals.timeouts += 1;
             },
             reads: this.#pools.reads?.(this.#client.unanswered),
           });
-    this.#greet(parameters);
-  }
-
-  #greet(parameters: ReadonlyMap<string, string>): void {
-    const messages = [...parameters].map(([name, value]) => parameterStatus(name, value));
-    this.push(Buffer.concat([...messages, backendKeyData(this.#cancelKey), readyForQuery("I")]));
+    // In one piece: each is a message to the client's kernel.
+    this.push(Buffer.concat([before, told.bytes, backendKeyData(this.#cancelKey), READY]));
   }
 }
 

@@ -2,6 +2,7 @@ import { ProxyError } from "../errors.ts";
 import { chore, query } from "./chore.ts";
 import { type OpenedServer, PooledServer } from "./server.ts";
 import { nameOfKey, type PoolKey, type PoolSettings } from "./settings.ts";
+import { Welcomes } from "./welcome.ts";
 
 /** Somebody who waits for a server connection; told exactly one of the two, unless the wait is given up. */
 export interface Waiter {
@@ -60,8 +61,8 @@ export class Pool<A = unknown> {
   /** Who was let in last: whose password may be what the server wants. */
   visitor: A | undefined;
   usedAt: number = performance.now();
-  /** What the server reports of a session that nothing was set in; known once a connection was open. */
-  baseline: ReadonlyMap<string, string> | undefined;
+  /** By what the server reports of a session that nothing was set in; known once a connection was open. */
+  welcomes: Welcomes | undefined;
 
   constructor(key: PoolKey, commons: Commons<A>) {
     this.key = key;
@@ -251,7 +252,7 @@ export class Pool<A = unknown> {
         // Those that were opened together do not all close together.
         if (lifetimeMs > 0) server.expiresAt = performance.now() + lifetimeMs * (1 - Math.random() / 10);
         server.generation = generation;
-        this.baseline ??= opened.parameters;
+        this.welcomes ??= new Welcomes(opened.parameters);
         this.servers.add(server);
         this.#free(server);
       },

@@ -294,7 +294,7 @@ export class Pools<A = unknown> {
         const unused = idleTimeoutMs > 0 && now - server.idleSince >= idleTimeoutMs && countOf(pool) > min;
         if (old || unused) pool.evict(server);
       }
-      if (pool.baseline !== undefined && countOf(pool) < min) pool.prepare();
+      if (pool.welcomes !== undefined && countOf(pool) < min) pool.prepare();
       const forgotten = now - pool.usedAt > FORGOTTEN_MS && pool.waiting === 0 && countOf(pool) === 0;
       if (forgotten && ![...this.clients].some((client) => client.pool === pool)) this.#pools.delete(name);
     }

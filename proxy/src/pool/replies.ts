@@ -133,7 +133,7 @@ export class Replies {
     lane.state.completed(effects, sql, tag);
     if (effects.definition) lane.texts.forget();
     const { effect } = effects;
-    if (effect?.kind === "deallocate" && effect.name !== undefined) lane.shelf.lost(effect.name);
+    if (effect?.kind === "deallocate" && effect.name !== undefined) lane.shelf.deallocated(effect.name);
     if (tag === "DEALLOCATE ALL" || tag === "DISCARD ALL") lane.names.clear(lane.shelf);
   }
 
@@ -152,10 +152,9 @@ export class Replies {
       else {
         lane.tell(renamed(head, text.serverName, asked.name));
         if (isStalePlan(head)) {
-          lane.shelf.named.delete(text);
-          lane.shelf.stale.push(text);
+          if (lane.shelf.lost(text)) lane.shelf.stale.push(text);
           lane.texts.forget();
-        } else if (isMissingStatement(head)) lane.shelf.named.delete(text);
+        } else if (isMissingStatement(head)) lane.shelf.lost(text);
       }
     }
     if (asked === undefined || asked.kind === "function" || asked.kind === "sync") return;

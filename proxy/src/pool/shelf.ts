@@ -46,8 +46,13 @@ export class Shelf {
     this.stale.length = 0;
   }
 
+  /** The server does not have it, or not any more. @returns whether we thought so; one that is on its way stays */
+  lost(text: PreparedText): boolean {
+    return this.named.get(text)?.confirmed === true && this.named.delete(text);
+  }
+
   /** Somebody had the server forget one of them by its name there. */
-  lost(serverName: string): void {
-    for (const text of this.named.keys()) if (text.serverName === serverName) this.named.delete(text);
+  deallocated(serverName: string): void {
+    for (const text of this.named.keys()) if (text.serverName === serverName) this.lost(text);
   }
 }

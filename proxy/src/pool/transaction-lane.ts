@@ -13,11 +13,11 @@ import { Pieces } from "./pieces.ts";
 import type { Pool } from "./pool.ts";
 import { Replies } from "./replies.ts";
 import { CLOSE_COMPLETE, PARSE_COMPLETE } from "./rewrite.ts";
-import { type Holder, type PooledServer, signatureOf } from "./server.ts";
+import type { Holder, PooledServer } from "./server.ts";
 import type { SessionState } from "./session-state.ts";
 import { Shelf } from "./shelf.ts";
 import type { PreparedTexts } from "./texts.ts";
-import { parameterStatus } from "./welcome.ts";
+import { parameterStatus, type Welcome } from "./welcome.ts";
 
 export interface TransactionLaneOptions {
   readonly pool: Pick<Pool, "take" | "release">;
@@ -28,7 +28,7 @@ export interface TransactionLaneOptions {
   /** Prepared statements that a server connection keeps. */
   readonly shelfSize: () => number;
   /** What the client was told at its welcome. */
-  readonly told: ReadonlyMap<string, string>;
+  readonly told: Welcome;
   /** It keeps its server connection from now on. */
   readonly onPin: (reason: string) => void;
   readonly onTimeout: () => void;
@@ -85,10 +85,10 @@ export class TransactionLane implements Lane, Holder {
     this.state = options.state;
     this.analyzer = options.analyzer;
     this.texts = options.texts;
-    this.#told = options.told;
+    this.#told = options.told.parameters;
     // What it is now; before PostgreSQL 18 a server does not say.
-    this.state.beginsWith(options.told.get("search_path") ?? "");
-    this.#signature = signatureOf(options.told);
+    this.state.beginsWith(this.#told.get("search_path") ?? "");
+    this.#signature = options.told.signature;
     this.names = new Names(this.answers, (message) => this.send(message));
     this.#asking = new Asking(this);
     this.#replies = new Replies(this);

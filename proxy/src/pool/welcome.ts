@@ -2,6 +2,7 @@ import { randomBytes, randomInt } from "node:crypto";
 import type { BackendKey } from "../backend.ts";
 import { BACKEND } from "../wire/messages.ts";
 import { frame } from "../wire/write.ts";
+import { signatureOf } from "./server.ts";
 
 export const AUTHENTICATION_OK: Buffer = frame(BACKEND.authentication, Buffer.alloc(4));
 
@@ -11,6 +12,40 @@ export function parameterStatus(name: string, value: string): Buffer {
 
 export function readyForQuery(status: "I" | "T" | "E"): Buffer {
   return frame(BACKEND.readyForQuery, Buffer.from(status));
+}
+
+/** What a client is told of its session. One object for all who are told the same: nobody changes it. */
+export interface Welcome {
+  readonly parameters: ReadonlyMap<string, string>;
+  /** The ParameterStatus messages. */
+  readonly bytes: Buffer;
+  readonly signature: string;
+}
+
+export function welcome(parameters: ReadonlyMap<string, string>): Welcome {
+  const messages = [...parameters].map(([name, value]) => parameterStatus(name, value));
+  return { parameters, bytes: Buffer.concat(messages), signature: signatureOf(parameters) };
+}
+
+/** So many names of applications are remembered for a pool; others are welcomed with a little more work. */
+const REMEMBERED = 64;
+
+/** Greets those who come to a pool whose servers' reports are known, before they have a server. */
+export class Welcomes {
+  readonly #baseline: ReadonlyMap<string, string>;
+  readonly #known: Map<string, Welcome> = new Map();
+
+  constructor(baseline: ReadonlyMap<string, string>) {
+    this.#baseline = baseline;
+  }
+
+  of(application: string): Welcome {
+    const known = this.#known.get(application);
+    if (known !== undefined) return known;
+    const made = welcome(new Map([...this.#baseline, ["application_name", application]]));
+    if (this.#known.size < REMEMBERED) this.#known.set(application, made);
+    return made;
+  }
 }
 
 /** A key of our own: 4 bytes in protocol 3.0, 32 from 3.2 on (section "Canceling Requests in Progress"). */
