@@ -2,6 +2,7 @@ import { stat } from "node:fs/promises";
 import type { Recorder } from "./audit/index.ts";
 import { mergeConfig, type ProxyConfig, readProxyConfig } from "./config.ts";
 import { ProxyError } from "./errors.ts";
+import type { Lines } from "./lines/index.ts";
 import { POOL_KEYS } from "./pool/index.ts";
 
 /** The keys that count from the moment the file is read again; of the others the values of the start stay in force. */
@@ -81,8 +82,13 @@ export class ConfigInForce {
   }
 }
 
+/** Tells the operator that nothing came of a reload. */
+export function sayRefused(lines: Pick<Lines, "say">, { code, message }: ProxyError): void {
+  lines.say("config.refused", `everything stays as it was: ${message}`, { code });
+}
+
 /** A pipe can be read at the start; to read it again would wait for somebody who writes. One that is not there is told by the reader. */
-async function checkIsFile(path: string): Promise<void> {
+export async function checkIsFile(path: string): Promise<void> {
   const found = await stat(path).catch(() => undefined);
   if (found === undefined || found.isFile()) return;
   throw new ProxyError("bad_config", `${path} is no file that could be read again; only a restart reads it`);

@@ -3,7 +3,7 @@ import { Access, readRules } from "./access/index.ts";
 import { formatTimestamp, KeyFiles, Recorder } from "./audit/index.ts";
 import { CancelKeys } from "./cancel.ts";
 import type { ProxyConfig } from "./config.ts";
-import { ConfigInForce } from "./config-in-force.ts";
+import { ConfigInForce, sayRefused } from "./config-in-force.ts";
 import { type ConsoleSettings, type Desk, isConsole, openConsole } from "./console/index.ts";
 import { ProxyError } from "./errors.ts";
 import { type Health, healthOf } from "./health.ts";
@@ -241,7 +241,7 @@ export async function startProxy(config: ProxyConfig, hooks: ProxyHooks = {}, am
       return `${changed}${ruled}`;
     } catch (error) {
       if (!(error instanceof ProxyError)) throw error;
-      lines.say("config.refused", `everything stays as it was: ${error.message}`, { code: error.code });
+      sayRefused(lines, error);
       throw error;
     }
   };

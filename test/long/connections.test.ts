@@ -1,6 +1,6 @@
 // Where clients come in: Unix sockets that real clients find, and what happens when the system has no files left.
 import { type ChildProcess, spawn } from "node:child_process";
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { connect, createServer, type Server, type Socket } from "node:net";
 import { join } from "node:path";
 import type { Postgres } from "@vitrine/cli";
@@ -104,6 +104,25 @@ for (const workers of [1, 2]) {
     t.equal(code === 0 ? "" : stdout + stderr, "");
   });
 }
+
+t.test("several workers: a file with an error is told of once, and changes none of them", async (t) => {
+  const { stack, dir } = await started(t, 2);
+  const file = join(stack.folder, "proxy.yaml");
+  const text = readFileSync(file, "utf8");
+  const said = (what: RegExp): number => stack.proxy.output.match(new RegExp(what, "g"))?.length ?? 0;
+  writeFileSync(file, `${text}limits: { clients: none }\n`);
+  process.kill(stack.proxy.pid!, "SIGHUP");
+  await until("it is told", () => said(/ config\.refused: /) > 0);
+  t.match(
+    stack.proxy.output,
+    / error config\.refused: everything stays as it was: .*limits\.clients.* code=bad_config/,
+  );
+  writeFileSync(file, `${text}limits: { clients: 7 }\n`);
+  process.kill(stack.proxy.pid!, "SIGHUP");
+  await until("each has taken it", () => said(/ config\.changed: .*changed limits\.clients/) === 2);
+  t.equal(said(/ config\.refused: /), 1);
+  t.equal(await ask(dir), 42);
+});
 
 /** A proxy that may open so many files and no more. */
 async function limited(t: Test, stack: Stack, files: number): Promise<{ child: ChildProcess; said(): string }> {

@@ -1,6 +1,7 @@
 import type { Server } from "node:http";
 import { AggregatorRegistry, Counter, Gauge, Registry } from "prom-client";
 import { type ProxyConfig, readProxyConfig } from "../config.ts";
+import { checkIsFile, sayRefused } from "../config-in-force.ts";
 import { ProxyError, type ProxyErrorCode } from "../errors.ts";
 import type { Health } from "../health.ts";
 import { Lines } from "../lines/index.ts";
@@ -79,7 +80,7 @@ async function startWorkers(config: ProxyConfig, hooks: ProxyHooks): Promise<Run
     }
   }
   async function reload(): Promise<string> {
-    const { limits } = await readProxyConfig(config.file);
+    const { limits } = await readAgain(config.file, lines);
     const [one, ...more] = await crew.ask("reload", Number.POSITIVE_INFINITY);
     for (const answer of [one, ...more]) {
       if (answer !== undefined && "error" in answer) {
@@ -112,6 +113,17 @@ async function startWorkers(config: ProxyConfig, hooks: ProxyHooks): Promise<Run
       return closing;
     },
   };
+}
+
+/** Before any worker does, so that none takes what another could not. What goes wrong later each of them says itself. */
+async function readAgain(file: string, lines: Lines): Promise<ProxyConfig> {
+  try {
+    await checkIsFile(file);
+    return await readProxyConfig(file);
+  } catch (error) {
+    if (error instanceof ProxyError) sayRefused(lines, error);
+    throw error;
+  }
 }
 
 function ownMetrics(crew: Crew): Registry {

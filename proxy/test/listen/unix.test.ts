@@ -12,6 +12,7 @@ import { TestLog } from "../audit/log.ts";
 import { FakePostgres } from "../fake-postgres.ts";
 import { Client, startup } from "../help.ts";
 import { B, F } from "../session/stage.ts";
+import { Certificates } from "../tls/certificates.ts";
 
 const NAME = ".s.PGSQL.6432";
 const SSL_REQUEST = Buffer.from([0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f]);
@@ -171,6 +172,36 @@ auth:
   t.ok(asked.received.includes(B.auth(3)), "AuthenticationCleartextPassword, without TLS");
   t.equal(all.upstream.backends.length, 0);
 });
+
+t.test(
+  "TLS is for TCP alone: what requires it lets in who is on the socket, and is not asked of the server's",
+  async (t) => {
+    const all = await local(t, (folder) => {
+      const { certFile, keyFile } = new Certificates(folder).issue("proxy", { commonName: "proxy" });
+      return `
+listen: ["RUN:6432", "127.0.0.1:0"]
+upstream: "postgres:///?host=${folder}&sslmode=require"
+tls: {mode: require, cert: ${certFile}, key: ${keyFile}}
+`;
+    });
+    await all.start();
+    const client = all.client();
+    client.socket.write(SSL_REQUEST);
+    await until("it is answered", () => client.received.length > 0);
+    t.equal(client.received.toString(), "N", "though there is a certificate");
+    client.socket.write(startup({ user: "alice" }));
+    await until("the login is through", () => client.received.includes(B.ready()) || client.ended);
+    t.ok(client.received.includes(B.ready()));
+    await until("it is recorded", () => all.log.ofKind("session.start").length === 1);
+    const { json } = all.log.ofKind("session.start")[0]!;
+    t.match(json, { client: { tls: false }, server: { tls: false } });
+    // A client that begins with TLS has come to the wrong place.
+    const direct = all.client();
+    direct.socket.write(Buffer.from([0x16, 3, 1, 0, 5, 1, 0, 0, 1, 3]));
+    await until("it is closed", () => direct.ended);
+    t.equal(direct.received.length, 0);
+  },
+);
 
 t.test("a server that is not there is named by its socket", async (t) => {
   const all = await local(t, (folder) => `listen: "RUN:6432"\nupstream: "postgres:///?host=${folder}&port=7"\n`);
