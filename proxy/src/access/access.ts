@@ -1,12 +1,17 @@
-import { type Facts, type SessionEffect, UNKNOWN_FACTS } from "../statements/index.ts";
+import { classOfCall, type Facts, type SessionEffect, UNKNOWN_FACTS } from "../statements/index.ts";
 import { type Decision, decision, NOT_DECIDED, rulesFor, Table } from "./decide.ts";
 import type { Subject } from "./match.ts";
 import { Rates } from "./rates.ts";
 import { parseSearchPath, type SearchPath } from "./resolve.ts";
 import type { Rule, RuleSet } from "./rules.ts";
 
-/** A function called by its number: which one it is cannot be told. */
-export const FUNCTION_BY_NUMBER: Facts = { ...UNKNOWN_FACTS, operation: "FUNCTION CALL", class: "function" };
+const CALL: Facts = { ...UNKNOWN_FACTS, operation: "FUNCTION CALL", class: "function" };
+const CALL_OF_OWN: Facts = { ...CALL, class: "admin" };
+
+/** A function called by its number: which one it is cannot be told. @param oid undefined: not known */
+export function functionByNumber(oid: number | undefined): Facts {
+  return classOfCall(oid) === "admin" ? CALL_OF_OWN : CALL;
+}
 
 /** Sessions that differ in their search_path have tables of their own. Nobody has that many, unless on purpose. */
 const MAX_TABLES = 1000;

@@ -87,7 +87,8 @@ function covered({ reads, writes, functions }: What, facts: Facts, path: SearchP
       if (!all(functions, schemas, name)) return not(`does not cover the function ${shown(schema, name, schemas)}`);
     }
     if (facts.foreignOperator) return not("does not cover an operator that is not PostgreSQL's");
-    if (facts.class === "function" && facts.effectful.length === 0) return not("does not cover a function by number");
+    if (facts.operation === "FUNCTION CALL" || (facts.class === "function" && facts.effectful.length === 0))
+      return not("does not cover a function by number");
   }
   return MATCHES;
 }

@@ -1,7 +1,7 @@
 import type { Decision } from "../access/index.ts";
 import type { Intent } from "../audit/index.ts";
 import type { Shown } from "../receipts/index.ts";
-import type { Statement } from "../statements/index.ts";
+import { classOfCall, type Statement } from "../statements/index.ts";
 import type { Judged, Reading } from "./gate.ts";
 import type { Member } from "./values.ts";
 
@@ -91,8 +91,8 @@ const NOT_KNOWN =
   '"operation":"UNKNOWN","class":"unknown","relations":[],"functions":[],"complete":false,"incomplete":"opaque"';
 const NOT_TAKEN =
   '"operation":"UNKNOWN","class":"unknown","relations":[],"functions":[],"complete":false,"incomplete":"too-large"';
-const FUNCTION_CALL =
-  '"operation":"FUNCTION CALL","class":"function","relations":[],"functions":[],"complete":false,"incomplete":"opaque"';
+const functionCall = (oid: number | undefined): string =>
+  `"operation":"FUNCTION CALL","class":"${classOfCall(oid)}","relations":[],"functions":[],"complete":false,"incomplete":"opaque"`;
 const IMPLICIT_COMMIT = '"operation":"COMMIT","class":"session","relations":[],"functions":[],"complete":true';
 
 /** The server ends an implicit transaction at Sync; when that fails, this is what failed. */
@@ -141,7 +141,7 @@ function grammarMembers(subject: Subject): string {
   if (subject.statement !== undefined) return subject.statement.members;
   if (subject === COMMIT_AT_SYNC || subject === COMMIT_OF_QUERY) return IMPLICIT_COMMIT;
   if (subject === TOO_LARGE.simple || subject === TOO_LARGE.extended) return NOT_TAKEN;
-  return subject.protocol === "function" ? FUNCTION_CALL : NOT_KNOWN;
+  return subject.protocol === "function" ? functionCall(subject.functionOid) : NOT_KNOWN;
 }
 
 export type Outcome = "completed" | "failed" | "denied" | "cancelled" | "unknown";

@@ -79,9 +79,9 @@ export class FrontendSide implements FrameSink {
         return size;
       case "bind":
       case "functionCall":
-        // Its pieces are passed on before it ends, so it is decided before it begins.
-        if (name === "functionCall") this.#call = this.#session.tracker.requests.decideCall();
         if (size <= this.#session.values.limit) return size;
+        // Its pieces are passed on before it ends, so it is decided before it begins, and before its function is known.
+        if (name === "functionCall") this.#call = this.#session.tracker.requests.decideCall(undefined);
         this.#digest = createHash("sha256");
         this.#digestSkip = HEADER_BYTES;
         // Never all of it: a message that is asked for whole is not passed by in pieces.
@@ -143,6 +143,7 @@ export class FrontendSide implements FrameSink {
       }
       case "functionCall": {
         const { oid, block } = parseFunctionCall(head);
+        if (this.#digest === undefined) this.#call = requests.decideCall(oid);
         return requests.functionCall(oid, this.#parameters("FunctionCall", head, block, size), size, this.#call);
       }
       case "describe": {

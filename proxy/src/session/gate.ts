@@ -2,7 +2,7 @@ import { isAscii } from "node:buffer";
 import {
   type Decision,
   decision,
-  FUNCTION_BY_NUMBER,
+  functionByNumber,
   mayChangeReading,
   NOT_DECIDED,
   type SessionAccess,
@@ -130,10 +130,12 @@ export class Gate {
     return counted ? this.#access.count(answer) : answer;
   }
 
-  functionCall(): Decision {
-    const decided = this.#access.decide(FUNCTION_BY_NUMBER, this.#known);
+  /** @param oid undefined: not known yet */
+  functionCall(oid: number | undefined): Decision {
+    const facts = functionByNumber(oid);
+    const decided = this.#access.decide(facts, this.#known);
     const answer = decided.allowed ? this.#access.count(decided) : decided;
-    if (answer.allowed) this.#moves([{ facts: FUNCTION_BY_NUMBER }]);
+    if (answer.allowed) this.#moves([{ facts }]);
     return answer;
   }
 

@@ -189,9 +189,9 @@ export class Requests {
     return wait;
   }
 
-  /** Whether a FunctionCall may be executed: asked before any of it is passed on; then told. */
-  decideCall(): Decision | undefined {
-    return this.#exchange.skipping ? undefined : this.#exchange.around.gate?.functionCall();
+  /** Whether a FunctionCall may be executed: asked before any of it is passed on; then told. @param oid if it is known */
+  decideCall(oid: number | undefined): Decision | undefined {
+    return this.#exchange.skipping ? undefined : this.#exchange.around.gate?.functionCall(oid);
   }
 
   functionCall(oid: number, parameters: Parameters | undefined, size: number, decided?: Decision): number {

@@ -1,4 +1,5 @@
 export { Analyzer, type AnalyzerOptions } from "./analyzer.ts";
+export { classOfCall } from "./by-number.ts";
 export {
   type Access,
   CLASSES,

@@ -34,6 +34,38 @@ t.test("not a byte of what is denied goes to the server", async (t) => {
   t.same(stage.end(), ["SELECT denied 42501", "SELECT denied 42501"]);
 });
 
+t.test(
+  "a FunctionCall of PostgreSQL's own functions is of class admin, but for large objects; so is one not read whole",
+  async (t) => {
+    const rules = "version: 1\nrules:\n  - {name: r, action: allow, what: {class: [read, function]}}\n";
+    const passes = (call: Buffer, disclosureBytes = 1024): boolean => {
+      const stage = new Stage({ rules, disclosureBytes });
+      stage.client(call);
+      const passed = stage.forwarded.some(({ bytes }) => bytes.includes("secret"));
+      stage.server(passed ? B.functionResult("") : B.error("42883"), B.ready());
+      const [told] = stage.end();
+      t.equal(told, passed ? "FUNCTION CALL completed" : "FUNCTION CALL denied 42501");
+      t.equal(stage.spool.statements()[0]?.class, call.readUInt32BE(5) < 16_384 && !passed ? "admin" : "function");
+      return passed;
+    };
+    // pg_read_file, set_config, pg_terminate_backend, lo_import
+    for (const oid of [3826, 2078, 2096, 764, 16_383]) t.notOk(passes(F.functionCall(oid, "secret")), String(oid));
+    for (const oid of [715, 952, 954, 955, 3172, 16_384, 2_000_000_000]) t.ok(passes(F.functionCall(oid, "secret")));
+    const large = (oid: number): Buffer => F.functionCall(oid, `secret${"x".repeat(2000)}`);
+    t.notOk(passes(large(3826)));
+    const stage = new Stage({ rules, disclosureBytes: 1024 });
+    stage.client(large(955));
+    t.notOk(forwarded(stage).includes("secret"), "which it is is seen too late");
+    stage.server(B.error("42883"), B.ready());
+    t.same(stage.end(), ["FUNCTION CALL denied 42501"]);
+    const named = new Stage({ rules: rules.replace("function]", "function, admin], functions: [a.*]") });
+    named.client(F.functionCall(952, "secret"), F.functionCall(3826, "secret"));
+    t.notOk(forwarded(named).includes("secret"), "no list covers a number");
+    named.server(B.error("42883"), B.ready(), B.error("42883"), B.ready());
+    named.end();
+  },
+);
+
 t.test("a denied FunctionCall that comes in pieces, while the server fails what stands before it", async (t) => {
   const stage = new Stage({ rules: RULES.replace(", function]", "]"), disclosureBytes: 1024 });
   const call = F.functionCall(1, "x".repeat(400_000));
@@ -133,7 +165,7 @@ rules:
     stage.client(F.query("COPY many TO STDOUT"));
     stage.server(B.copyOut(), B.copyData("x".repeat(50)), B.copyData("x".repeat(50)), B.error("57014"), B.ready());
     t.equal(sent(stage), "HdEZ");
-    stage.client(F.functionCall(1), F.functionCall(1));
+    stage.client(F.functionCall(20_000), F.functionCall(20_000));
     stage.server(B.functionResult("x".repeat(51)), B.ready(), B.functionResult("x".repeat(52)), B.ready());
     t.equal(sent(stage), "VZEZ");
     t.equal(cancelled, 3, "a function that has returned is not cancelled");
