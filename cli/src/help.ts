@@ -239,7 +239,8 @@ entry must match all:
   --identity NAME    who stands behind the login, as it was authenticated
   --claimed NAME     whom the client says that it works for: nobody checked it
   --database NAME
-  --table NAME       a table or view, as NAME or SCHEMA.NAME
+  --table NAME       a table or view, as NAME or SCHEMA.NAME; the latter finds
+                     only what names the schema too
   --operation OP     such as select or "create table", or a kind of entry, such
                      as access.refused; in upper or lower case
   --class CLASS      read, write, ddl, role, function, copy, admin, session,

@@ -50,8 +50,25 @@ function claimedOf(entry: Entry): unknown {
 
 /** @returns the relations of a statement, `schema.name` where the schema is known. */
 export function tablesOf(entry: Entry): string[] {
-  if (entry.kind !== "statement" || entry.relations === undefined) return [];
-  return (entry.relations as Relation[]).map(({ schema, name }) => (schema === undefined ? name : `${schema}.${name}`));
+  return relationsOf(entry).map(({ schema, name }) => (schema === undefined ? name : `${schema}.${name}`));
+}
+
+function relationsOf(entry: Entry): readonly Relation[] {
+  return entry.kind === "statement" ? ((entry.relations as Relation[] | undefined) ?? []) : [];
+}
+
+/**
+ * A text that names a table without a schema means one of the search path, which the entry does not know.
+ * @param filter what the caller asked for
+ * @returns a test as `makeFilter`'s, of entries that may mean the table, where the caller has named its schema
+ */
+export function makeDoubt(filter: Filter): ((kind: string, text: string) => boolean) | undefined {
+  const { table } = filter;
+  if (table === undefined || !table.includes(".")) return undefined;
+  const bare = (entry: Entry): boolean =>
+    relationsOf(entry).some(({ schema, name }) => schema === undefined && table.endsWith(`.${name}`));
+  const others = makeFilter({ ...filter, table: undefined });
+  return (kind, text) => kind === "statement" && bare(JSON.parse(text) as Entry) && others(kind, text);
 }
 
 /**
@@ -83,8 +100,7 @@ function isAccess(kind: string): boolean {
 }
 
 function hasTable(entry: Entry, table: string): boolean {
-  if (entry.kind !== "statement" || entry.relations === undefined) return false;
-  return (entry.relations as Relation[]).some(
+  return relationsOf(entry).some(
     ({ schema, name }) => name === table || (schema !== undefined && `${schema}.${name}` === table),
   );
 }

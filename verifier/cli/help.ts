@@ -116,7 +116,8 @@ What to list (with several, entries that match all):
   --identity NAME  who stands behind the login, as it was authenticated
   --claimed NAME   whom the client says that it works for: nobody checked it
   --database NAME
-  --table NAME     a table or view, as NAME or SCHEMA.NAME
+  --table NAME     a table or view, as NAME or SCHEMA.NAME; the latter lists
+                   only what names the schema too
   --operation OP   such as select or "create table", or a kind of entry, such as
                    access.refused; in upper or lower case
   --since TIME     from this time on: 2026-11-22, 2026-11-22T18:00Z, or
@@ -133,7 +134,7 @@ lists what is new; --all reads and lists everything.
 
 Example:
   vitrine-verifier audit --log https://log.example/audit --vkey log.vkey \\
-    --all --table public.accounts --operation update --since 2026-11-01
+    --all --table accounts --operation update --since 2026-11-01
 `,
   prove: `Makes an evidence bundle: one entry, the proof that it is in the signed tree,
 and, with a token, the values that are sealed in it. Whoever has the log's key

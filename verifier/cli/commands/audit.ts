@@ -2,7 +2,7 @@ import { type AuditReport, auditLog } from "../../src/index.ts";
 import { Acknowledgements } from "../acknowledged.ts";
 import type { AuditInvocation } from "../args/audit.ts";
 import { acknowledgedStatus } from "../exit-status.ts";
-import { isFiltering, makeFilter } from "../filter.ts";
+import { isFiltering, makeDoubt, makeFilter } from "../filter.ts";
 import { readPins } from "../keys.ts";
 import { LeafPool } from "../leaf-pool.ts";
 import { Listing, layListing } from "../listing.ts";
@@ -40,6 +40,8 @@ export async function runAudit(options: AuditInvocation): Promise<number> {
   const acknowledged = await Acknowledgements.read(options.acknowledged, session.keys[0].name);
   const listing = new Listing(options.limit ?? (options.all || isFiltering(options.filter) ? search : glance));
   const matches = makeFilter(options.filter);
+  const mayMatch = makeDoubt(options.filter);
+  let doubtful = 0;
   const progress = new Progress();
   const pool = new LeafPool();
   try {
@@ -51,7 +53,9 @@ export async function runAudit(options: AuditInvocation): Promise<number> {
       waitMs: options.waitMs ?? (session.http === undefined ? 0 : defaultWaitMs),
       entries: options.entries === "any" ? "any" : undefined,
       onEntry: (index, entry) => {
-        if (entry !== undefined && matches(entry.kind, entry.text)) listing.add(index, entry.text);
+        if (entry === undefined) return;
+        if (matches(entry.kind, entry.text)) listing.add(index, entry.text);
+        else if (mayMatch?.(entry.kind, entry.text)) doubtful++;
       },
       onProgress: (done, size) => progress.entries(done, size),
       onWait: (leftMs, what) => progress.waiting(leftMs, what),
@@ -60,7 +64,7 @@ export async function runAudit(options: AuditInvocation): Promise<number> {
     }).finally(() => progress.end());
     const saved = await saveState(session, report);
     // Also what was found while the state was kept is among them.
-    const whole: Whole = { session, report, listing, saved, acknowledged };
+    const whole: Whole = { session, report, listing, doubtful, saved, acknowledged };
     if (options.json) printResult("audit", auditJson(whole));
     else printLines(auditLines(whole));
     return statusOf(report, saved, acknowledged.covers(report.findings, report.omitted));
@@ -83,15 +87,17 @@ type Whole = {
   session: LogSession;
   report: AuditReport;
   listing: Listing;
+  /** How many entries name the table that was asked for without a schema, and may mean another one. */
+  doubtful: number;
   saved: Saved;
   acknowledged: Acknowledgements;
 };
 
-function auditLines({ session, report, listing, saved, acknowledged }: Whole): string[] {
+function auditLines({ session, report, listing, doubtful, saved, acknowledged }: Whole): string[] {
   const all = acknowledged.covers(report.findings, report.omitted);
   return [
     ...headLines(session, report),
-    ...listingLines(report, listing),
+    ...listingLines(report, listing, doubtful),
     ...report.sources.flatMap(sourceLines),
     ...findingLines(report.findings, report.omitted, (finding) => acknowledged.of(finding)),
     ...savedLines(saved),
@@ -102,7 +108,7 @@ function auditLines({ session, report, listing, saved, acknowledged }: Whole): s
   ];
 }
 
-function listingLines(report: AuditReport, listing: Listing): string[] {
+function listingLines(report: AuditReport, listing: Listing, doubtful: number): string[] {
   const { from, size, read } = report;
   const lines = [read === from ? "No new entries." : `Entries ${from} to ${read - 1} were read.`];
   if (from > 0) {
@@ -118,6 +124,10 @@ function listingLines(report: AuditReport, listing: Listing): string[] {
       `${count(listing.matched, "entry matches", "entries match")}; the newest ${listed.length} are listed, ${more} more with --limit ${listing.matched}.`,
     );
   } else if (read > from) lines.push(`${count(listing.matched, "entry matches", "entries match")}.`);
+  if (doubtful > 0) {
+    const more = count(doubtful, "statement names", "statements name");
+    lines.push(`${more} such a table without a schema, and may mean this one: --table with the name alone lists all.`);
+  }
   if (listed.length > 0) {
     if (!isSigned(report)) lines.push("NOT PROVEN TO BE WHAT WAS SIGNED (see the findings):");
     lines.push("", ...layListing(listed, outputWidth()));
@@ -125,7 +135,7 @@ function listingLines(report: AuditReport, listing: Listing): string[] {
   return [...lines, ""];
 }
 
-function auditJson({ session, report, listing, saved, acknowledged }: Whole): Record<string, unknown> {
+function auditJson({ session, report, listing, doubtful, saved, acknowledged }: Whole): Record<string, unknown> {
   return {
     ...sessionJson(session, report, saved),
     findings: report.findings.map((finding) => {
@@ -140,6 +150,7 @@ function auditJson({ session, report, listing, saved, acknowledged }: Whole): Re
     sources: report.sources,
     checks: report.checks,
     matched: listing.matched,
+    doubtful,
     entriesSigned: isSigned(report),
     entries: listing.listed,
   };

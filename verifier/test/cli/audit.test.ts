@@ -149,7 +149,11 @@ t.test("tables are found with and without their schema", async (t) => {
   source.seal();
   const { args } = await served(t, new TestLog(testKey("log.example"), source.entries));
   t.same(listed((await run([...args, "--all", "--table", "t"])).stdout), [2, 3, 4]);
-  t.same(listed((await run([...args, "--all", "--table", "public.t"])).stdout), [2]);
+  const qualified = await run([...args, "--all", "--table", "public.t"]);
+  t.same(listed(qualified.stdout), [2]);
+  t.match(qualified.stdout, /^1 statement names such a table without a schema, and may mean this one/m);
+  const counted = await run([...args, "--all", "--table", "public.t", "--json"]);
+  t.match(JSON.parse(counted.stdout), { matched: 1, doubtful: 1 });
 });
 
 t.test(
