@@ -63,7 +63,7 @@ export interface Backend {
   /** Connections to servers that were tried for it, the one that it got included; left out: one. */
   readonly attempts?: number;
   /** The server's `host:port` as configured, where there are several to choose from. */
-  readonly host?: string;
+  readonly host?: string | undefined;
   /** Why the session kept a server connection of a pool to itself, sorted; asked when it ends. */
   readonly pins?: readonly string[];
   /** The server's own process id where the client is told another; undefined when it has none for its session. */

@@ -87,6 +87,7 @@ export function openServer(
     const known = new Map(value.known);
     return {
       ...value.server,
+      ...(upstreams.hosts.length > 1 ? { host: host.name } : {}),
       reported: (name, text) => {
         host.reported(name, text);
         // That a role or a client may only read for now says nothing about the server.

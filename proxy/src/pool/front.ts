@@ -98,6 +98,10 @@ export class Front<A extends LetIn> extends Duplex implements Backend, LaneOwner
     return this.#lane?.pins ?? [];
   }
 
+  get host(): string | undefined {
+    return this.#mode === "session" ? this.server?.opened.host : undefined;
+  }
+
   serverPid(): number | undefined {
     return this.#mode === "session" ? this.server?.opened.key?.pid : undefined;
   }

@@ -15,6 +15,8 @@ export interface OpenedServer {
   readonly key: BackendKey | undefined;
   /** `host:port`. */
   readonly address: string;
+  /** The same, where there are several hosts to choose from; left out: there is one. */
+  readonly host?: string;
   /**
    * Asks the server to cancel what runs here; done when the connection that carried the request is closed. By then the
    * server's process has its signal.

@@ -64,7 +64,7 @@ export interface ServerEnd {
   readonly tls?: boolean;
   readonly unbound?: boolean;
   readonly attempts?: number;
-  readonly host?: string;
+  readonly host?: string | undefined;
   /** Why the session kept a server connection of a pool to itself; asked when it ends. */
   readonly pins?: readonly string[];
   reported?(name: string, value: string): void;

@@ -46,7 +46,12 @@ async function asked(backend: Backend): Promise<void> {
   backend.received = backend.received.subarray(ROLE_QUESTION.length);
 }
 
-async function two(t: Test, target: Target, way: "relayed" | "pooled"): Promise<Rig & { second: FakePostgres }> {
+async function two(
+  t: Test,
+  target: Target,
+  way: "relayed" | "pooled",
+  mode: "session" | "transaction" = "transaction",
+): Promise<Rig & { second: FakePostgres }> {
   const second = await new FakePostgres().listen();
   t.teardown(() => second.close());
   const users = join(t.testdir({}), "users");
@@ -60,7 +65,7 @@ async function two(t: Test, target: Target, way: "relayed" | "pooled"): Promise<
       const auth = { rules: [{ ...everybody, method }], users, upstream: ["trust"], passwords: undefined } as const;
       const terminating = await Terminating.load(
         { ...auth, failuresPerMinute: 60 },
-        { ...SETTINGS, mode: "transaction" },
+        { ...SETTINGS, mode },
         upstreams,
         analyzer,
         () => undefined,
@@ -154,6 +159,24 @@ t.test("one that reports it is not asked", async (t) => {
       );
     await logIn(all);
     t.equal(all.upstream.last.received.length, 0);
+  }
+});
+
+t.test("the record says which server a session is on, where it has one to itself", async (t) => {
+  for (const [way, mode, named] of [
+    ["relayed", "session", true],
+    ["pooled", "session", true],
+    ["pooled", "transaction", false],
+  ] as const) {
+    const all = await two(t, "primary", way, mode);
+    old(all.upstream, STANDBY);
+    old(all.second, PRIMARY);
+    await logIn(all);
+    await all.proxy.close(0);
+    await all.stop();
+    const { server } = all.bench.log.ofKind("session.start")[0]!.json;
+    const { host } = server as { host?: string };
+    t.equal(host, named ? `127.0.0.1:${all.second.port}` : undefined, `${way}, ${mode}`);
   }
 });
 
