@@ -60,32 +60,39 @@ export function batchIsWhole(batch: Buffer): boolean {
 
 /** The records of a whole batch, in order. */
 export function* records(batch: Buffer): Generator<SpoolRecord> {
-  for (const [type, body] of bodies(batch)) yield record(type, body);
-}
-
-/** The entries of a whole batch, in order. */
-export function* entries(batch: Buffer): Generator<EntryRecord> {
-  for (const [type, body] of bodies(batch)) if (type === TYPE_ENTRY) yield entry(body);
-}
-
-function* bodies(batch: Buffer): Generator<[type: number, body: Buffer]> {
   for (let at = BATCH_HEAD; at < batch.length; ) {
-    const end = at + RECORD_HEAD + batch.readUInt32BE(at + 1);
-    if (end > batch.length) throw new Error(`the record at byte ${at} of a batch reaches beyond it`);
-    yield [batch[at]!, batch.subarray(at + RECORD_HEAD, end)];
+    const end = recordEnd(batch, at);
+    yield record(batch[at]!, batch.subarray(at + RECORD_HEAD, end));
     at = end;
   }
 }
 
-function entry(body: Buffer): EntryRecord {
+/** The entries of a whole batch, in order. Read with every entry that is submitted, so no more is made than is asked for. */
+export function entries(batch: Buffer): EntryRecord[] {
+  const found: EntryRecord[] = [];
+  for (let at = BATCH_HEAD; at < batch.length; ) {
+    const end = recordEnd(batch, at);
+    if (batch[at] === TYPE_ENTRY) found.push(entry(batch, at + RECORD_HEAD, end));
+    at = end;
+  }
+  return found;
+}
+
+function recordEnd(batch: Buffer, at: number): number {
+  const end = at + RECORD_HEAD + batch.readUInt32BE(at + 1);
+  if (end > batch.length) throw new Error(`the record at byte ${at} of a batch reaches beyond it`);
+  return end;
+}
+
+function entry(bytes: Buffer, at: number, end: number): EntryRecord {
   return {
     type: TYPE_ENTRY,
-    epoch: readU64(body, 0),
-    seq: readU64(body, 8),
-    intent: readU64(body, 16),
-    micros: readU64(body, 24),
-    kindCode: body[32]!,
-    form: body.subarray(ENTRY_HEAD),
+    epoch: readU64(bytes, at),
+    seq: readU64(bytes, at + 8),
+    intent: readU64(bytes, at + 16),
+    micros: readU64(bytes, at + 24),
+    kindCode: bytes[at + 32]!,
+    form: bytes.subarray(at + ENTRY_HEAD, end),
   };
 }
 
@@ -104,7 +111,7 @@ function record(type: number, body: Buffer): SpoolRecord {
       };
     }
     case TYPE_ENTRY:
-      return entry(body);
+      return entry(body, 0, body.length);
     case TYPE_DROP:
       return { type, id: readU64(body, 0) };
     case TYPE_ACKNOWLEDGED:
