@@ -7,7 +7,7 @@ export type IndexDatabase = Level<Buffer, Buffer>;
 const { destroy } = Level as unknown as { destroy(path: string): Promise<void> };
 
 const META_KEY = Buffer.from("meta");
-const WRITE_BUFFER_BYTES = 16 * 2 ** 20;
+const WRITE_BUFFER_BYTES = 8 * 2 ** 20;
 
 /** Where an index lives: a LevelDB folder that holds nothing else, and can be deleted at any time. */
 export interface IndexFolder {

@@ -35,9 +35,13 @@ export function runKey(level: TileLevel, first: number): Buffer {
   return key;
 }
 
+const DISCLOSURES = "d".charCodeAt(0);
+
 /** `d` + u64 index: the disclosure block of an entry. */
 export function disclosuresKey(index: number): Buffer {
-  const key = Buffer.alloc(9, "d");
+  // One for each entry: from the pool.
+  const key = Buffer.allocUnsafe(9);
+  key[0] = DISCLOSURES;
   writeU64(key, index, 1);
   return key;
 }
