@@ -201,6 +201,8 @@ export class TransactionLane implements Lane, Holder {
       this.#waitsForAnswers = false;
       this.proceed();
     }
+    // What the end of the session was waiting for may have been skipped for an error, or wait for data itself.
+    if (this.#closing && (this.skipping || this.copyIn)) this.#finish();
   }
 
   drained(): void {
