@@ -59,12 +59,14 @@ function unlogged({ pid, user, database, application, address, start }: Backend)
 
 /** Statements that begin so have no effect on data, and pg_stat_statements shows some of them as no grammar reads. */
 const OF_THE_SESSION =
-  /^\s*(?:FETCH|MOVE|CLOSE|SAVEPOINT|RELEASE|ROLLBACK|COMMIT|PREPARE|DEALLOCATE|SET|SHOW|RESET)\b/i;
+  /^\s*(?:FETCH|MOVE|CLOSE|SAVEPOINT|RELEASE|ROLLBACK|COMMIT|PREPARE\s+TRANSACTION|DEALLOCATE|SET|SHOW|RESET)\b/i;
 
 interface Group {
   readonly database: string;
   readonly users: Set<string>;
   readonly sql: string;
+  /** The text is a PREPARE's, and what is counted are EXECUTEs of it: in the log these say a name, and no more. */
+  readonly executed: boolean;
   calls: number;
   /** Since when the earliest of its rows counts; null: that cannot be told. */
   since: number | null;
@@ -83,7 +85,8 @@ export function compareStatements(snapshot: Snapshot, book: LogBook, terms: Term
   const expected = book.since ?? Number.POSITIVE_INFINITY;
   for (const [fingerprint, one] of groups) {
     const from = (one.since ?? Number.NEGATIVE_INFINITY) - terms.skewMs;
-    const excess = one.calls - book.completed(one.database, fingerprint.split("\n")[1]!, from);
+    const logged = one.executed ? 0 : book.completed(one.database, fingerprint.split("\n")[1]!, from);
+    const excess = one.calls - logged;
     if (excess <= 0) continue;
     const early = one.since === null || one.since < expected;
     const list = beyond.get(one.database);
@@ -104,7 +107,8 @@ function group(rows: readonly Counted[], { except, read }: Terms): { groups: Map
   for (const { user, database, sql, calls, since } of rows) {
     if (except.has(user) || OF_THE_SESSION.test(sql)) continue;
     const statement = read(sql);
-    if (statement?.class === "session") continue;
+    const executed = statement?.effect?.kind === "prepare";
+    if (statement?.class === "session" && !executed) continue;
     if (statement?.fingerprint === undefined) {
       const message = `${calls} calls of a text that is not shown, or that no grammar reads, by ${user} in ${database}`;
       unread.push({ code: "statements_unclear", message, database, user, count: calls, sql: shown(sql) });
@@ -112,7 +116,7 @@ function group(rows: readonly Counted[], { except, read }: Terms): { groups: Map
     }
     const key = `${database}\n${statement.fingerprint}`;
     const known = groups.get(key);
-    if (known === undefined) groups.set(key, { database, users: new Set([user]), sql, calls, since });
+    if (known === undefined) groups.set(key, { database, users: new Set([user]), sql, executed, calls, since });
     else {
       known.calls += calls;
       known.users.add(user);

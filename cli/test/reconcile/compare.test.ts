@@ -112,6 +112,22 @@ t.test("calls are counted by what they say without their constants", async (t) =
   t.same(found([counted(sql, 1)], failed), [["statement_unlogged", 1]], "the server does not count what failed");
 });
 
+t.test("what is executed by PREPARE and EXECUTE is counted under the text of the PREPARE", async (t) => {
+  const sql = "PREPARE q AS DELETE FROM orders WHERE id = $1";
+  const prepared = ran("PREPARE q AS DELETE FROM orders WHERE id = 1");
+  const executed = ran("EXECUTE q", { operation: "EXECUTE" });
+  const codes = (calls: number, ...entries: Parameters<typeof book>): string[] =>
+    compareStatements(snapshot({ statements: [counted(sql, calls)] }), book(...entries), terms()).map(
+      ({ code }) => code,
+    );
+  t.same(codes(1), ["statement_unlogged"]);
+  t.same(codes(1, prepared), ["statement_unlogged"], "the server counts no PREPARE");
+  t.same(codes(1, prepared, executed), ["statements_unclear"]);
+  t.same(codes(2, prepared, executed), ["statement_unlogged"]);
+  const two = snapshot({ statements: [counted("PREPARE TRANSACTION $1", 3)] });
+  t.same(compareStatements(two, book(prepared), terms()), []);
+});
+
 t.test("what the log cannot tell takes the edge off, and no more than it is", async (t) => {
   const sql = "SELECT a FROM orders";
   const unclear: [string, Record<string, unknown>][][] = [
