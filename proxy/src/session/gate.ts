@@ -50,6 +50,8 @@ export interface Candidate {
 }
 
 const BACKSLASH = 0x5c;
+/** With more names than these unanswered, all count as changing. */
+const MAX_RENAMING = 1000;
 const NOT_READ: Judged = { facts: UNKNOWN_FACTS };
 
 /** What was decided of a text: one for each statement up to the first that is denied. */
@@ -67,6 +69,9 @@ export class Gate {
   readonly #access: SessionAccess;
   /** By PREPARE, and completed. */
   readonly #prepared = new Map<string, Facts>();
+  /** Names that something unanswered may give to something else; how many must be answered until that is known. */
+  readonly #renaming = new Map<string, number>();
+  #allRenaming = 0;
   /** Messages that ReadyForQuery answers: the server reports changed settings just before it. */
   #asked = 0;
   #ready = 0;
@@ -118,7 +123,7 @@ export class Gate {
   execute(candidates: readonly Candidate[], name: string | undefined, counted: boolean): Decision {
     let answer = NOT_DECIDED;
     for (const { judged: statements, bound } of candidates) {
-      const inner = statements === undefined && name !== undefined ? this.#prepared.get(name) : undefined;
+      const inner = statements === undefined && name !== undefined ? this.#preparedAs(name) : undefined;
       const known = statements ?? [inner === undefined ? NOT_READ : { facts: inner }];
       const { decisions, denied } = this.#judge(known, false);
       answer = decisions[denied < 0 ? 0 : denied] ?? NOT_DECIDED;
@@ -147,6 +152,14 @@ export class Gate {
   /** @param idle nothing is unanswered now: also nothing that the server swallowed, as it does with a Sync in COPY */
   ready(idle: boolean): void {
     this.#ready = idle ? this.#asked : this.#ready + 1;
+    if (idle && this.#renaming.size > 0) this.#renaming.clear();
+  }
+
+  /** What stands under the name is about to change. No name: all of them. */
+  renaming(name?: string): void {
+    const at = this.#asked + 1;
+    if (name === undefined || this.#renaming.size >= MAX_RENAMING) this.#allRenaming = at;
+    else this.#renaming.set(name, at);
   }
 
   /** A PREPARE was completed. */
@@ -172,7 +185,7 @@ export class Gate {
     for (const { facts } of statements) {
       const { effect } = facts;
       let asked = facts;
-      if (effect?.kind === "execute") asked = local?.get(effect.name) ?? this.#prepared.get(effect.name) ?? facts;
+      if (effect?.kind === "execute") asked = local?.get(effect.name) ?? this.#preparedAs(effect.name) ?? facts;
       else if (effect?.kind === "prepare") {
         local ??= new Map();
         local.set(effect.name, effect.inner);
@@ -192,6 +205,7 @@ export class Gate {
     }
     if (!known && this.#known) this.#unknown();
     this.#moved = moved;
+    for (const { facts } of statements) this.#renames(facts.effect);
     return { decisions, denied: -1 };
   }
 
@@ -215,7 +229,7 @@ export class Gate {
     if (bound === undefined || (bound.known && bound.path === this.#access.reported)) return undefined;
     for (const { facts } of statements) {
       const { effect } = facts;
-      const asked = effect?.kind === "execute" ? (this.#prepared.get(effect.name) ?? facts) : facts;
+      const asked = effect?.kind === "execute" ? (this.#preparedAs(effect.name) ?? facts) : facts;
       const decided = this.#access.decideUnder(asked, bound.known ? bound.path : undefined);
       if (!decided.allowed) return decided;
     }
@@ -225,9 +239,21 @@ export class Gate {
   #moves(statements: readonly Judged[]): void {
     for (const { facts } of statements) {
       const { effect } = facts;
-      const asked = effect?.kind === "execute" ? (this.#prepared.get(effect.name) ?? facts) : facts;
+      const asked = effect?.kind === "execute" ? (this.#preparedAs(effect.name) ?? facts) : facts;
       if (mayChangeReading(asked, this.#moved)) this.#unknown();
+      this.#renames(effect);
     }
+  }
+
+  /** What SQL has prepared under the name; undefined where that is not known, or may be something else by then. */
+  #preparedAs(name: string): Facts | undefined {
+    const until = Math.max(this.#allRenaming, this.#renaming.get(name) ?? 0);
+    return until > this.#ready ? undefined : this.#prepared.get(name);
+  }
+
+  #renames(effect: SessionEffect | undefined): void {
+    if (effect?.kind === "prepare" || effect?.kind === "deallocate") this.renaming(effect.name);
+    else if (effect?.kind === "discard" && effect.what === "all") this.renaming();
   }
 
   #unknown(): void {

@@ -118,6 +118,7 @@ export class Requests {
       queue.push({ kind: "parse", name, prepared, denial: decided });
       return 0;
     }
+    if (name !== "") gate?.renaming(name);
     // The server refuses to replace a named statement (42P05), so such a Parse changes nothing.
     if (name === "" || !sent.prepared.has(name)) sent.prepared.set(name, prepared);
     queue.push({ kind: "parse", name, prepared });

@@ -547,6 +547,53 @@ rules:
   }
 });
 
+t.test("trap 48: a name that is prepared anew in the same breath is not judged as what it was", async (t) => {
+  const text = `version: 1
+rules:
+  - {name: read, action: allow, what: {class: [read, session], reads: [shop.*]}}
+`;
+  const anew = [
+    [F.query("DEALLOCATE p"), F.query("PREPARE p AS SELECT * FROM orders")],
+    [F.query("DEALLOCATE p; PREPARE p AS SELECT * FROM orders")],
+    [F.query("DEALLOCATE ALL"), F.query("PREPARE p AS SELECT * FROM orders")],
+    [F.query("DISCARD ALL"), F.query("PREPARE p AS SELECT * FROM orders")],
+    [
+      F.parse("DEALLOCATE p"),
+      F.bind(),
+      F.execute(),
+      F.parse("PREPARE p AS SELECT * FROM orders"),
+      F.bind(),
+      F.execute(),
+    ],
+    [F.close("S", "p"), F.parse("SELECT * FROM orders", "p")],
+  ];
+  const stage = (): Stage => {
+    const one = new Stage({ rules: text });
+    one.server(B.status("search_path", "shop"));
+    one.client(F.query("PREPARE p AS SELECT 1"));
+    one.server(B.complete("PREPARE"), B.ready());
+    return one;
+  };
+  const passes = (one: Stage): boolean => {
+    const message = F.query("EXECUTE p");
+    one.client(message);
+    const passed = one.forwarded.at(-1)!.bytes.equals(message);
+    one.end();
+    return passed;
+  };
+  t.ok(passes(stage()), "SELECT 1");
+  for (const messages of anew) {
+    const one = stage();
+    // Under another path it would read another table; as what it was, it would read none.
+    one.client(...messages, F.query("SET search_path = hr"));
+    t.notOk(passes(one), messages.map((message) => message.toString("latin1", 5)).join());
+  }
+  const answered = stage();
+  answered.client(F.query("DEALLOCATE p"), F.query("PREPARE p AS SELECT 2"));
+  answered.server(B.complete("DEALLOCATE"), B.ready(), B.complete("PREPARE"), B.ready());
+  t.ok(passes(answered), "once it is answered it is known again");
+});
+
 t.test("trap 48: a FETCH from what the protocol has bound is judged as what was bound", async (t) => {
   const stage = new Stage({
     rules: `version: 1
