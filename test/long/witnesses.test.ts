@@ -1,12 +1,12 @@
 // A log, three real witnesses, and a verifier that wants two of them. Then what only a witness catches: two copies of
 // one log's folder, each with its key, growing apart.
-import { type ChildProcess, spawn } from "node:child_process";
 import { cpSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { createKey, type RunningLogServer, readLogServerConfig, startLogServer } from "@vitrine/log-server";
 import t from "tap";
 import { stringify } from "yaml";
 import { ROOT, runNode, temporaryFolder } from "../support/stack.ts";
+import { WitnessProcess } from "../support/witness.ts";
 
 const VERIFIER = join(ROOT, "verifier/bin/vitrine-verifier.js");
 const ORIGIN = "test.example/witnessed";
@@ -14,27 +14,8 @@ const folder = temporaryFolder("witnesses");
 const { skey, vkey } = createKey(ORIGIN);
 const policyFile = join(folder, "policy");
 
-interface WitnessProcess {
-  readonly child: ChildProcess;
-  readonly vkey: string;
-  readonly url: string;
-}
-
-/** Starts `vitrine-verifier witness`, and reads from what it prints where and who it is. */
-async function startWitness(name: string): Promise<WitnessProcess> {
-  const args = ["witness", "--name", name, "--log", vkey, "--listen", "127.0.0.1:0", "--state", join(folder, name)];
-  const child = spawn(process.execPath, [VERIFIER, ...args], { stdio: ["ignore", "pipe", "inherit"] });
-  let output = "";
-  return new Promise((resolve, reject) => {
-    child.once("exit", (code) => reject(new Error(`the witness ended with ${code}: ${output}`)));
-    child.stdout.on("data", (chunk) => {
-      output += chunk;
-      const url = /^ready at (\S+)$/m.exec(output)?.[1];
-      const key = /^vkey +(\S+)$/m.exec(output)?.[1];
-      if (url !== undefined && key !== undefined) resolve({ child, vkey: key, url });
-    });
-  });
-}
+const NAMES = ["w0.example", "w1.example", "w2.example"];
+const witnesses = NAMES.map((name) => new WitnessProcess(join(folder, name), name, ["--log", vkey]));
 
 /** Makes a log's folder, with its key and a configuration. @returns the configuration's path */
 function logFolder(name: string): string {
@@ -65,25 +46,17 @@ async function add(log: RunningLogServer, entry: string): Promise<string> {
 const head = (log: RunningLogServer, state: string): ReturnType<typeof runNode> =>
   runNode(VERIFIER, ["head", "--log", log.url, "--vkey", vkey, "--policy", policyFile, "--state", join(folder, state)]);
 
-const end = (child: ChildProcess, signal: NodeJS.Signals): Promise<void> =>
-  new Promise((resolve) => {
-    if (child.exitCode !== null || child.signalCode !== null) resolve();
-    child.once("exit", () => resolve());
-    child.kill(signal);
-  });
-
-let witnesses: WitnessProcess[] = [];
 const logs: RunningLogServer[] = [];
 
 t.before(async () => {
-  witnesses = await Promise.all(["w0.example", "w1.example", "w2.example"].map(startWitness));
-  const lines = witnesses.map((witness, i) => `witness w${i} ${witness.vkey} ${witness.url}\n`);
-  writeFileSync(policyFile, `log ${vkey}\n${lines.join("")}group two 2 w0 w1 w2\nquorum two\n`);
+  await Promise.all(witnesses.map((witness) => witness.start()));
+  const lines = witnesses.map(({ policyLine }) => `${policyLine}\n`);
+  writeFileSync(policyFile, `log ${vkey}\n${lines.join("")}group two 2 ${NAMES.join(" ")}\nquorum two\n`);
 });
 
 t.after(async () => {
   for (const log of logs) await log.close();
-  for (const { child } of witnesses) await end(child, "SIGKILL");
+  for (const witness of witnesses) await witness.end("SIGKILL");
   rmSync(folder, { recursive: true, force: true });
 });
 
@@ -92,23 +65,23 @@ t.test("two of three are enough for a verifier, also when one is killed; one is 
   const log = await start(config);
   for (const entry of ["one", "two", "three"]) {
     const note = await add(log, entry);
-    for (const { vkey: witness } of witnesses) t.match(note, `\u2014 ${witness.split("+")[0]} `, entry);
+    for (const name of NAMES) t.match(note, `\u2014 ${name} `, entry);
   }
   const all = await head(log, "state");
   t.equal(all.code, 0, all.stdout + all.stderr);
-  await end(witnesses[0]!.child, "SIGKILL");
+  await witnesses[0]!.end("SIGKILL");
   t.notMatch(await add(log, "four"), "w0.example");
   const two = await head(log, "state");
   t.equal(two.code, 0, two.stdout + two.stderr);
   t.match(two.stdout, /PASS/);
-  await end(witnesses[1]!.child, "SIGTERM");
+  await witnesses[1]!.end("SIGTERM");
   await add(log, "five");
   const one = await head(log, "state");
   t.not(one.code, 0);
   t.match(one.stdout, /NOT PROVEN/);
   t.match(await (await fetch(`${log.url}/healthz`)).json(), {
     status: "degraded",
-    witnesses: { quorum: false, of: 3, cosigned: [{ name: "w2" }] },
+    witnesses: { quorum: false, of: 3, cosigned: [{ name: "w2.example" }] },
   });
   await log.close();
 });
@@ -131,7 +104,7 @@ t.test("two copies of a log grow apart: the witness refuses the second, and that
   const failure = await copy.failed;
   t.equal(failure.code, "store_behind");
   t.match(await (await fetch(`${copy.url}/checkpoint`)).text(), `${ORIGIN}\n5\n`, "the second history was not shown");
-  t.match(failure.message, /the checkpoint that witness w2 has cosigned last was signed over 7: .*older copy/);
+  t.match(failure.message, /the checkpoint that witness w2\.example has cosigned last was signed over 7: .*older copy/);
   t.match(said.join("\n"), /^error store_behind: /m);
   await copy.close();
   // Started again it refuses before it serves.
@@ -156,7 +129,7 @@ t.test(
     const forked = await startLogServer(alone, { log: () => {} });
     for (const entry of ["seven", "eight", "nine", "ten"]) await add(forked, entry);
     await forked.close();
-    await t.rejects(start(third), { code: "store_disagrees", message: /witness w2/ });
+    await t.rejects(start(third), { code: "store_disagrees", message: /witness w2\.example/ });
     t.match(await add(original, "nine"), "w2.example");
   },
 );
