@@ -1,3 +1,4 @@
+import { isUtf8 } from "node:buffer";
 import { hash } from "node:crypto";
 import { setImmediate } from "node:timers/promises";
 import { sealedValues } from "./disclosure.ts";
@@ -164,7 +165,9 @@ export async function checkSubmission(
     const bytes = payload.subarray(start, end);
     const text = blockEnd - start > MOST_TEXT_BYTES ? undefined : payload.toString("latin1", start, blockEnd);
     // The first one is a source.start, which has no shape.
-    let sealed = text === undefined || seq + i === 0 ? undefined : shapes.match(text, end - start, run, seq + i);
+    const first = seq + i === 0;
+    let sealed =
+      first || text === undefined || !isUtf8(bytes) ? undefined : shapes.match(text, end - start, run, seq + i);
     if (sealed === undefined) {
       const entry = parseEntry(bytes, i);
       const fault = faultInPlace(entry, key, epoch, seq + i);
@@ -174,7 +177,7 @@ export async function checkSubmission(
         if ("fault" in handover) throw badEntry(i, handover.fault);
         newKey = handover.newKey;
       }
-      if (seq + i === 0) previous = entry.previous as Previous | null;
+      if (first) previous = entry.previous as Previous | null;
       else if (text !== undefined) shapes.learn(entry, text, end - start, run);
       sealed = sealedValues(entry);
     }

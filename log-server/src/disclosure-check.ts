@@ -1,3 +1,4 @@
+import { isUtf8 } from "node:buffer";
 import { digestOf, SHARED_NAME } from "./disclosure.ts";
 import { parseBase64url, parseUtf8 } from "./encoding.ts";
 import type { SealedValues } from "./entry-shapes.ts";
@@ -42,18 +43,18 @@ export interface CheckedDisclosures {
 // two bits; so the name stands at a place that is known.
 const SALT_PATTERN = "[A-Za-z0-9_-]{21}[AQgw]";
 const NAME_AT = '["'.length + 22 + '",'.length;
-const usual = [...sealableForms].map(([name, { pattern }]) => ({
+const usualForms = [...sealableForms].map(([name, { pattern }]) => ({
   name,
   quoted: `${JSON.stringify(name)},`,
   pattern: new RegExp(`\\["${SALT_PATTERN}",${literal(JSON.stringify(name))},${pattern}\\]`, "y"),
 }));
 
 /**
- * Looks at a disclosure without parsing it.
+ * Looks at a disclosure, which is valid UTF-8, without parsing it.
  * @returns the name that it has, when it is well formed; undefined when that cannot be told by a pattern
  */
 function usualName(text: string, start: number, end: number): string | undefined {
-  for (const { name, quoted, pattern } of usual) {
+  for (const { name, quoted, pattern } of usualForms) {
     if (!text.startsWith(quoted, start + NAME_AT)) continue;
     pattern.lastIndex = start;
     return pattern.test(text) && pattern.lastIndex === end ? name : undefined;
@@ -107,9 +108,10 @@ export function checkDisclosures(block: Block, entry: SealedValues, position: nu
   for (let offset = start + 2; offset < end; i += 1) {
     const from = offset + 4;
     const to = from + bytes.readUInt32BE(offset);
-    const name =
-      (text === undefined ? undefined : usualName(text, at + from - start, at + to - start)) ??
-      nameOf(bytes.subarray(from, to));
+    const disclosure = bytes.subarray(from, to);
+    const usual =
+      text === undefined || !isUtf8(disclosure) ? undefined : usualName(text, at + from - start, at + to - start);
+    const name = usual ?? nameOf(disclosure);
     const digest = typeof name === "string" ? entry.digestAt(name) : undefined;
     if (typeof name !== "string" || digest === undefined || digest !== digestOf(bytes, from, to)) {
       throw refusal(i, position, name, digest);
@@ -117,7 +119,7 @@ export function checkDisclosures(block: Block, entry: SealedValues, position: nu
     // One that comes twice is kept once: with the same name it has the same digest.
     if (!names.has(name)) {
       names.add(name);
-      if (name === SHARED_NAME) shared = { digest, disclosure: bytes.subarray(from, to) };
+      if (name === SHARED_NAME) shared = { digest, disclosure };
       else {
         own += 1;
         if (stretches.at(-1) === offset) stretches[stretches.length - 1] = to;

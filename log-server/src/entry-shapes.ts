@@ -59,9 +59,9 @@ class ShapedEntry implements SealedValues {
   }
 }
 
-/** @returns how each entry of a run of a source goes on behind its kind, up to the value of `seq` */
+/** @returns how each entry of a run of a source goes on behind its kind, up to the value of `seq`, in Latin-1 */
 export function runOf(source: string, epoch: number): string {
-  return `"source":${JSON.stringify(source)},"epoch":${epoch},"seq":`;
+  return Buffer.from(`"source":${JSON.stringify(source)},"epoch":${epoch},"seq":`).toString("latin1");
 }
 
 /** The shapes of entries, the one matched last first. */
@@ -71,7 +71,7 @@ export class EntryShapes {
   #matches = 0;
 
   /**
-   * @param text begins with an entry's bytes, each as one character (Latin-1)
+   * @param text begins with an entry, which is valid UTF-8, each byte as one character (Latin-1)
    * @param length of the entry
    * @param run of the source, from `runOf`, and the sequence that the entry must have in it
    * @returns undefined when it is like none before; else it has the form of spec/entry.md, and that place
@@ -109,7 +109,7 @@ export class EntryShapes {
     const shape = shapeOf(entry);
     if (shape === undefined) return;
     this.#shapes.unshift(shape);
-    // What is beyond the patterns (a character that is not ASCII, a number of sixteen digits) has no shape that helps.
+    // What is beyond the patterns (an escape such as \\u0001, a number of sixteen digits) has no shape that helps.
     if (this.match(text, length, run, entry.seq) === undefined) this.#shapes.shift();
     else if (this.#shapes.length > CAPACITY) this.#shapes.pop();
   }

@@ -6,9 +6,9 @@ import { parseDecimal } from "./encoding.ts";
 export interface Form {
   (value: unknown): boolean;
   /**
-   * Source of a regular expression: what it matches is a value with this form, in compact JSON, and in ASCII, so that the
-   * text is the same whether it is read as UTF-8 or as Latin-1. It need not match all such values; absent: it would match
-   * none. No part of it can match in two ways, so that a failure costs no more than one pass.
+   * Source of a regular expression: valid UTF-8 that it matches, each byte taken as one character (Latin-1), is a value with
+   * this form in compact JSON. It need not match all such values; absent: it would match none. No part of it can match in
+   * two ways, so that a failure costs no more than one pass.
    */
   readonly pattern?: string | undefined;
   /** Of an object: the forms of its members. */
@@ -45,10 +45,11 @@ export function isTooDeep(value: unknown, depth: number): boolean {
   return depth === MAX_DEPTH || Object.values(value).some((member) => isTooDeep(member, depth + 1));
 }
 
-// Fifteen digits are below 2^53. JSON.stringify escapes the quote, the backslash and what is below U+0020.
+// Fifteen digits are below 2^53. JSON.stringify escapes the quote, the backslash, what is below U+0020, and surrogates,
+// which UTF-8 does not have.
 const COUNT = "(?:0|[1-9][0-9]{0,14})";
 const POSITIVE = "[1-9][0-9]{0,14}";
-const PLAIN = "[ !#-\\[\\]-\\x7f]*";
+const PLAIN = "[ !#-\\[\\]-\\xff]*";
 
 export const text: Form = withPattern((value) => typeof value === "string", `"${PLAIN}(?:\\\\["\\\\bfnrt]${PLAIN})*"`);
 export const flag: Form = withPattern((value) => typeof value === "boolean", "(?:true|false)");

@@ -1,3 +1,4 @@
+import { isUtf8 } from "node:buffer";
 import { isDeepStrictEqual } from "node:util";
 import fc from "fast-check";
 import t from "tap";
@@ -14,9 +15,25 @@ const RUN = runOf("s", 1);
 const KINDS = ["statement", "session.start", "session.end", "access.refused", "source.start", "config.change"];
 const SEALED = `{"sealed":"${"A".repeat(43)}","bytes":7}`;
 
-/** Texts that a form's pattern matches. */
+// Texts stand for bytes here: each character is one (Latin-1).
+const latin1 = (json: string): string => Buffer.from(json).toString("latin1");
+
+/** Texts that a form's pattern matches, most of them valid UTF-8. */
 function matched({ pattern }: Form): fc.Arbitrary<string> {
-  return fc.stringMatching(new RegExp(`^${pattern}$`));
+  const ascii = pattern!.replaceAll("\\xff", "\\x7f");
+  const letters = fc.constantFrom("é", "\u{1F600}", "\u2028", "\ufeff", "ÿ").map(latin1);
+  const broken = fc.constantFrom("\xff", "\x80", "\xed\xa0\x80", "\xc0\xaf");
+  const other = fc.tuple(
+    fc.stringMatching(new RegExp(`^${ascii}$`)),
+    fc.nat(40),
+    fc.oneof({ weight: 9, arbitrary: letters }, broken),
+  );
+  const whole = new RegExp(`^${pattern}$`);
+  // What is put in stays where the pattern has room for it.
+  return other.map(([text, at, more]) => {
+    const changed = text.slice(0, at) + more + text.slice(at);
+    return whole.test(changed) ? changed : text;
+  });
 }
 
 /** The JSON of values that a form may have: by its pattern, sealed, or of an object member by member. */
@@ -79,7 +96,7 @@ function pairs(kind: string): fc.Arbitrary<[string, string]> {
 /** @returns what the entry has sealed, when it is good. */
 function parsed(text: string): SealedValues | undefined {
   try {
-    const entry = parseEntry(Buffer.from(text), 0);
+    const entry = parseEntry(Buffer.from(text, "latin1"), 0);
     return entry.source === "s" && entry.epoch === 1 && entry.seq === 3 ? sealedValues(entry) : undefined;
   } catch (error) {
     if (error instanceof LogServerError) return undefined;
@@ -95,6 +112,7 @@ function digests(values: SealedValues): (string | undefined)[] {
 
 /** Matches a text against the shapes. Nothing is let in by them that is not good, and nothing is read otherwise. */
 function holds(shapes: EntryShapes, text: string): boolean {
+  if (!isUtf8(Buffer.from(text, "latin1"))) return false;
   const shaped = shapes.match(`${text}]}"`, text.length, RUN, 3);
   if (shaped === undefined) return false;
   const values = parsed(text);
@@ -105,7 +123,7 @@ function holds(shapes: EntryShapes, text: string): boolean {
 
 function learn(shapes: EntryShapes, text: string): boolean {
   if (parsed(text) === undefined) return false;
-  shapes.learn(parseEntry(Buffer.from(text), 0), text, text.length, RUN);
+  shapes.learn(parseEntry(Buffer.from(text, "latin1"), 0), text, text.length, RUN);
   return true;
 }
 
@@ -141,10 +159,11 @@ function statement(changes: Readonly<Record<string, unknown>> = {}): string {
     bytes_out: 12,
     ...changes,
   };
-  return `{"v":1,"kind":"statement",${RUN}3,"time":"2026-11-23T08:06:20.926133Z",${JSON.stringify(members).slice(1)}`;
+  const own = JSON.stringify(members).slice(1);
+  return latin1(`{"v":1,"kind":"statement",${RUN}3,"time":"2026-11-23T08:06:20.926133Z",${own}`);
 }
 
-t.test("what a form's pattern matches is compact JSON, in ASCII, of a value with that form", async (t) => {
+t.test("what a form's pattern matches is compact JSON of a value with that form", async (t) => {
   const all = [...sealableForms, ...KINDS.flatMap((kind) => [...formsOf(kind)!])];
   let patterns = 0;
   for (const [, form] of all) {
@@ -153,8 +172,10 @@ t.test("what a form's pattern matches is compact JSON, in ASCII, of a value with
       if (each.pattern === undefined) continue;
       patterns += 1;
       const sound = (text: string): boolean => {
-        const value: unknown = JSON.parse(text);
-        return JSON.stringify(value) === text && each(value) && /^[ -\x7f]*$/.test(text);
+        const bytes = Buffer.from(text, "latin1");
+        if (!isUtf8(bytes)) return true;
+        const value: unknown = JSON.parse(bytes.toString("utf8"));
+        return JSON.stringify(value) === bytes.toString("utf8") && each(value);
       };
       fc.assert(fc.property(matched(each), sound), { numRuns: 40, verbose: false });
     }
@@ -170,6 +191,7 @@ t.test("entries with the members of one before match its shape, whatever their t
     {},
     { n: 999_999_999_999_999, rows: 0, tag: "INSERT 0 1", operation: "INSERT", class: "write", tx: "T" },
     { relations: [], functions: ["f", '"G"'], database: "\n\t\\" },
+    { database: "shöp", relations: [{ name: "注文 \u{1F600}", access: "write" }] },
     { relations: [{ schema: "x", name: "", access: "read" }], sql: seal("sql", "other").sealed },
   ];
   for (const changes of like) t.ok(holds(shapes, statement(changes)), JSON.stringify(changes));
@@ -177,7 +199,7 @@ t.test("entries with the members of one before match its shape, whatever their t
     { n: 0 },
     { n: 1_000_000_000_000_000 },
     { class: "reading" },
-    { database: "shöp" },
+    { database: "sh\u0001p" },
     { outcome: "failed" },
     { complete: false, incomplete: "syntax" },
     { complete: false },
@@ -287,7 +309,7 @@ t.test("what is never alike costs no more than a few shapes", async (t) => {
       n = Math.floor(n / (k + 1));
       [own[k], own[j]] = [own[j]!, own[k]!];
     }
-    return JSON.stringify(Object.fromEntries([...entries.slice(0, 6), ...own]));
+    return latin1(JSON.stringify(Object.fromEntries([...entries.slice(0, 6), ...own])));
   };
   for (let i = 0; i < 300; i += 1) learn(shapes, orders(i * 7919));
   const known = Array.from({ length: 300 }, (_, i) => holds(shapes, orders(i * 7919))).filter(Boolean);

@@ -5,7 +5,7 @@ import { EntryShapes } from "../src/entry-shapes.ts";
 import { LogServerError } from "../src/errors.ts";
 import { Sources } from "../src/sources.ts";
 import { parsePayload, parseSubmission } from "../src/submission.ts";
-import { frameEntry, frameSubmission, TestSource } from "./source.ts";
+import { frameEntry, frameSubmission, TestSource, TIME } from "./source.ts";
 
 const source = new TestSource("fuzz");
 
@@ -82,4 +82,43 @@ t.test("others get a turn while a submission of long entries is checked", async 
   t.equal(checked.count, 41);
   // 2.4 MB, at most 256 KiB at a time.
   t.ok(turns >= 9, `${turns} turns`);
+});
+
+t.test("an entry like one before is refused for bytes that are not UTF-8, and for another place", async (t) => {
+  const members = {
+    session: "1.1",
+    actor: { login: "alice", auth: "trust" },
+    database: "sh\u00f6p",
+    start: TIME,
+    duration_us: 5,
+    statements: 1,
+    failed: 0,
+    rows: 1,
+    bytes_in: 1,
+    bytes_out: 1,
+    reason: "shutdown",
+  };
+  const shapes = new EntryShapes();
+  const check = async (change: (bytes: Buffer) => Buffer): Promise<unknown> => {
+    const like = new TestSource("like");
+    like.start();
+    for (let i = 0; i < 3; i += 1) like.add({ ...like.head("session.end"), ...members });
+    const last = like.entries.pop()!;
+    like.entries.push({ ...last, bytes: change(last.bytes) });
+    const framed = parseSubmission(like.submission("o"));
+    return checkSubmission(framed, "o", new Sources([like.key.vkey]), shapes);
+  };
+  const replaced = (one: string, other: string) => (bytes: Buffer) =>
+    Buffer.from(bytes.toString("latin1").replace(one, other), "latin1");
+  t.match(await check((bytes) => bytes), { count: 4 });
+  const refused = { code: "bad_entry", details: { entry: 3 } };
+  await t.rejects(check(replaced("\xc3\xb6", "\xc3")), refused, "half a character");
+  await t.rejects(check(replaced("\xc3\xb6", "\xed\xa0\x80")), refused, "a surrogate");
+  await t.rejects(check(replaced('"seq":3', '"seq":4')), refused);
+  await t.rejects(check(replaced('"epoch":1', '"epoch":2')), refused);
+  await t.rejects(check(replaced('"source":"like"', '"source":"other"')), refused);
+  await t.rejects(check(replaced('"rows":1', '"rows":01')), refused);
+  await t.rejects(check(replaced('"shutdown"', '"shut"')), refused);
+  await t.rejects(check(replaced('"database"', '"databases"')), refused);
+  t.match(await check(replaced('"rows":1', '"rows":12')), { count: 4 });
 });
