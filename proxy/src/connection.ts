@@ -14,6 +14,8 @@ import { errorResponse, fatalResponse } from "./wire/write.ts";
 
 /** How long a server has for the cancel of what nobody wants any more; then its connection is closed. */
 const CANCELLED_MS = 2_000;
+/** How long a server has to close a connection on which nobody is logged in. */
+const GOODBYE_MS = 250;
 
 /** One client from its first byte to its last: what it is at, and how it ends. */
 export class Connection {
@@ -143,7 +145,11 @@ export class Connection {
     this.#client.say(fatalResponse(error), spoolFailed ? 0 : wait);
     this.#client.endWhenReleased();
     if (this.#passage === undefined || this.#passage.serverClosed) this.#finish();
-    else this.#passage.leave();
+    else {
+      this.#passage.leave();
+      // During a login nothing runs whose end would have to be waited for, and a server that hangs never ends.
+      if (session?.phase !== "ready") setTimeout(() => this.#passage?.destroy(), GOODBYE_MS).unref();
+    }
     this.#updateFlow();
   }
 
@@ -286,9 +292,10 @@ export class Connection {
   }
 
   #onClientClose(): void {
-    clearTimeout(this.#loginTimer);
     this.#client.held.clear();
+    // Once a server is asked, what it says of the login is still waited for, and recorded: until the login's time is over.
     if (this.#passage === undefined) {
+      clearTimeout(this.#loginTimer);
       // While it connects, #connect sees to the end.
       if (this.#session === undefined) this.#finish();
       return;

@@ -256,6 +256,25 @@ t.test("a half packet, silence, and a login that takes too long", async (t) => {
   t.same(await all.stop(), ["source.start", "access.refused", "source.stop"], "only one named a user");
 });
 
+t.test("a server that hangs in a login holds nobody: neither who waits too long nor who leaves", async (t) => {
+  for (const how of ["waits", "ends", "resets"]) {
+    const all = await rig(t, { login: 150 });
+    all.upstream.onStartup = (backend) => {
+      backend.busy = true;
+      backend.send(B.auth(3));
+    };
+    const client = await all.client();
+    client.socket.write(startup({ user: "alice" }));
+    await until("it is asked", () => client.received.length > 0);
+    if (how === "resets") client.socket.resetAndDestroy();
+    else if (how === "ends") client.socket.end();
+    else await until("it is told", () => client.refusal !== undefined);
+    client.socket.end();
+    await until(`${how}: the proxy has let it go`, () => all.proxy.clients === 0);
+    t.match(await all.stop(), ["source.start", "access.refused", "source.stop"], how);
+  }
+});
+
 t.test("so many that say nothing are not even let connect", async (t) => {
   const all = await rig(t, { clients: 2 });
   await all.session();
