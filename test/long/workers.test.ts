@@ -186,15 +186,20 @@ t.test("the console of any worker is that of all", async (t) => {
     client.write(send.query("BEGIN"));
     await client.ready();
   }
-  const consoles = [0, 1].map(
-    () =>
-      new pg.Client({ host: "127.0.0.1", port: stack.proxyPort, user: "ops", password: PASSWORD, database: "vitrine" }),
-  );
-  for (const one of consoles) {
-    await one.connect();
+  const seat = async (): Promise<pg.Client> => {
+    const at = new pg.Client({
+      host: "127.0.0.1",
+      port: stack.proxyPort,
+      user: "ops",
+      password: PASSWORD,
+      database: "vitrine",
+    });
+    await at.connect();
     // The end is what they are told last.
-    one.on("error", () => undefined);
-  }
+    at.on("error", () => undefined);
+    return at;
+  };
+  const consoles = [await seat(), await seat()];
   const show = async (at: pg.Client, what: string): Promise<Record<string, unknown>[]> =>
     (await at.query(`SHOW ${what}`)).rows;
   for (const at of consoles) {
@@ -232,7 +237,7 @@ t.test("the console of any worker is that of all", async (t) => {
     async () => (await show(other, "CLIENTS")).filter(({ user }) => user === RAW).length === 5,
   );
   await t.rejects(one.query("KILL_CLIENT 99.99"), { code: "55000" });
-  // A pause is everywhere, waits for everybody, and is there for a worker that comes later.
+  // A pause is everywhere, and waits for everybody.
   let quiet = false;
   const paused = one.query(`PAUSE ${DATABASE}`).then(() => {
     quiet = true;
@@ -257,14 +262,33 @@ t.test("the console of any worker is that of all", async (t) => {
   await other.query(`RESUME ${DATABASE}`);
   await Promise.all(answers);
   await t.rejects(other.query(`RESUME ${DATABASE}`), { code: "55000" });
-  await one.query("RECONNECT");
-  await until("the server connections are gone", async () => (await show(other, "SERVERS")).length === 0);
-  await one.query("RELOAD");
+  // A worker that comes later is brought to where the others are.
+  await one.query("PAUSE");
+  const [killed] = workers(stack);
+  process.kill(killed!, "SIGKILL");
+  await until("another one serves", async () => /worker \d serves again/.test(stack.proxy.output));
+  const desk = await seat();
+  await until("it is paused everywhere", async () => (await show(desk, "STATE"))[1]?.value === "yes");
+  const late = await Promise.all(
+    Array.from({ length: 4 }, async () => {
+      const client = await RawClient.open(stack.proxyPort);
+      client.write(startupPacket({ user: RAW, database: DATABASE }));
+      return client;
+    }),
+  );
+  const inside = late.map((client) => client.until((seen) => seen.some(({ type }) => type === "Z")));
+  t.equal(await Promise.race([...inside, new Promise((resolve) => setTimeout(resolve, 500, "nobody"))]), "nobody");
+  await desk.query("RESUME");
+  await Promise.all(inside);
+  for (const client of late) await client.end();
+  await desk.query("RECONNECT");
+  await until("the server connections are gone", async () => (await show(desk, "SERVERS")).length === 0);
+  await desk.query("RELOAD");
   t.match(stack.proxy.output, /console\.command: RELOAD/);
-  await one.query("SHUTDOWN WAIT_FOR_CLIENTS");
-  for (const client of open) await client.end();
+  await desk.query("SHUTDOWN WAIT_FOR_CLIENTS");
+  for (const client of open) if (!client.closed) await client.end();
   t.same(await stack.proxy.ended(20_000), { code: 0, signal: null });
-  for (const at of consoles) await at.end().catch(() => undefined);
+  for (const at of [...consoles, desk]) await at.end().catch(() => undefined);
 });
 
 t.test("workers that end again and again end the proxy, which says so", async (t) => {
