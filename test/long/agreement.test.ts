@@ -16,9 +16,24 @@ async function readers<Names extends string>(path: string): Promise<Record<Names
 }
 
 const ofLog = await readers<"parseEntry">("log-server/dist/src/entry.js");
-const blocks = (await import(pathToFileURL(join(ROOT, "log-server/dist/src/disclosure.js")).href)) as {
-  checkDisclosures(block: Buffer, entry: object, position: number): unknown;
+const { makeBlock } = (await import(pathToFileURL(join(ROOT, "log-server/dist/src/disclosure.js")).href)) as {
   makeBlock(disclosures: readonly Buffer[]): Buffer;
+};
+const { sealedValues } = await readers<"sealedValues">("log-server/dist/src/disclosure.js");
+const { checkDisclosures } = (await import(
+  pathToFileURL(join(ROOT, "log-server/dist/src/disclosure-check.js")).href
+)) as { checkDisclosures(block: object, entry: unknown, position: number): unknown };
+const { EntryShapes, runOf } = (await import(
+  pathToFileURL(join(ROOT, "log-server/dist/src/entry-shapes.js")).href
+)) as {
+  runOf(source: unknown, epoch: unknown): string;
+  EntryShapes: new () => {
+    match(text: string, length: number, run: string, seq: unknown): unknown;
+    learn(entry: unknown, text: string, length: number, run: string): void;
+  };
+};
+const { isKeyName } = (await import(pathToFileURL(join(ROOT, "log-server/dist/src/note.js")).href)) as {
+  isKeyName(name: string): boolean;
 };
 const ofVerifier = await readers<"parseEntry">("verifier/dist/src/entry.js");
 const { verifyDisclosure } = (await import(pathToFileURL(join(ROOT, "verifier/dist/src/disclosure.js")).href)) as {
@@ -118,17 +133,37 @@ const changes = fc.array(
 t.test("what the log takes as an entry, the verifier does", async (t) => {
   t.ok(seeds.length > 300, `${seeds.length} entries to begin with`);
   let taken = 0;
+  let alike = 0;
+  const shapes = new EntryShapes();
   const property = fc.property(fc.nat(seeds.length - 1), changes, (seed, list) => {
     const entry = structuredClone(seeds[seed]!);
     for (const one of list) change(entry, structuredClone(one));
     const bytes = Buffer.from(JSON.stringify(entry));
-    if (refusal(() => ofLog.parseEntry(bytes, 0)) !== undefined) return;
+    // In the place that was announced, the one before the changes.
+    const { source, epoch, seq } = seeds[seed] as { [name: string]: Json };
+    const run = runOf(source, epoch);
+    const text = bytes.toString("latin1");
+    // No other is announced, and the first entry of an epoch is always parsed.
+    const announced =
+      typeof source === "string" &&
+      isKeyName(source) &&
+      Number.isSafeInteger(epoch) &&
+      Number(epoch) >= 1 &&
+      Number.isSafeInteger(seq) &&
+      Number(seq) >= 1;
+    const matches = announced && shapes.match(text, text.length, run, seq) !== undefined;
+    if (matches) alike += 1;
+    const fault = refusal(() => ofLog.parseEntry(bytes, 0));
+    if (fault !== undefined && matches) throw new Error(`like one before, and ${fault}: ${bytes}`);
+    if (fault !== undefined) return;
+    if (announced && !matches) shapes.learn(entry, text, text.length, run);
     taken += 1;
     const refused = refusal(() => ofVerifier.parseEntry(bytes));
     if (refused !== undefined) throw new Error(`${refused}: ${bytes}`);
   });
   fc.assert(property, { numRuns: 30_000 });
   t.ok(taken > 1000, `${taken} were taken`);
+  t.ok(alike > 50, `${alike} were like one before`);
 });
 
 t.test("what the log takes as a disclosure, the verifier does", async (t) => {
@@ -151,7 +186,10 @@ t.test("what the log takes as a disclosure, the verifier does", async (t) => {
       const member = { sealed: createHash("sha256").update(text).digest("base64url"), bytes: 1 };
       const [outer, inner] = name.split(".") as [string, string | undefined];
       const entry = { v: 1, kind: "x", [outer]: inner === undefined ? member : { [inner]: member } };
-      if (refusal(() => blocks.checkDisclosures(blocks.makeBlock([bytes]), entry, 0)) !== undefined) return;
+      const block = makeBlock([bytes]);
+      const given = { bytes: block, start: 0, end: block.length, text: block.toString("latin1"), at: 0 };
+      const sealedThere = sealedValues(entry as never);
+      if (refusal(() => checkDisclosures(given, sealedThere, 0)) !== undefined) return;
       taken += 1;
       const refused = refusal(() => verifyDisclosure(text, entry));
       if (refused !== undefined) throw new Error(`${refused}: ${bytes}`);
