@@ -45,6 +45,16 @@ const ROOMS: Readonly<Record<string, { readonly packages: readonly RegExp[]; rea
   },
   // Encryption on either side, whoever talks inside it.
   "proxy/src/tls": { packages: [/^node:/], never: [/^proxy\/src\/(?!(tls|wire)\/|errors\.ts$)/] },
+  // A client from its first byte to its end, whatever server it talks to.
+  "proxy/src/client": {
+    packages: [/^node:/],
+    never: [/^proxy\/src\/(?!(client|session|audit|address|listen|metrics|wire|tls)\/|(backend|errors)\.ts$)/],
+  },
+  // Who plays the server to a client: knows no records, and of sessions nothing.
+  "proxy/src/servers": {
+    packages: [/^node:/],
+    never: [/^proxy\/src\/(?!(servers|address|auth|pool|reload|statements|tls|upstream|wire)\/|(backend|errors)\.ts$)/],
+  },
   // What the proxy itself answers: bytes, and nothing of who asks.
   "proxy/src/receipts": { packages: [/^node:/], never: [/^proxy\/src\/(?!(receipts|wire|statements)\/)/] },
   // Who stands behind a login, read from texts: it knows neither messages nor sessions.

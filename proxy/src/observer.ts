@@ -1,10 +1,10 @@
 import type { ProxyError } from "./errors.ts";
 import type { Fields, Lines } from "./lines/index.ts";
-import type { Metrics } from "./metrics.ts";
+import type { Metrics } from "./metrics/metrics.ts";
+import type { Statistics } from "./metrics/statistics.ts";
 import type { Execution, Outcome } from "./session/execution.ts";
 import type { EndReason, Session } from "./session/session.ts";
 import type { Watch } from "./session/watch.ts";
-import type { Statistics } from "./statistics.ts";
 
 /** The name that stands for no rule at all: spec/access.md. */
 const DEFAULT_RULE = "default";

@@ -1,7 +1,7 @@
 import { Counter, Gauge } from "prom-client";
-import type { ConnectionInfo } from "./connection-info.ts";
-import { Histogram, SECONDS } from "./histogram.ts";
-import type { Metrics } from "./metrics.ts";
+import type { ConnectionInfo } from "./client/connection-info.ts";
+import { Histogram, SECONDS } from "./metrics/histogram.ts";
+import type { Metrics } from "./metrics/metrics.ts";
 import type { Pools } from "./pool/index.ts";
 
 /** Figures of server connections, read when they are asked for: those of the pools, and those that relayed clients have. */

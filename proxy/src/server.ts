@@ -1,8 +1,8 @@
 import type { Socket } from "node:net";
 import { addressOf } from "./address/client.ts";
-import { Connection } from "./connection.ts";
-import type { ConnectionContext } from "./connection-context.ts";
-import type { ConnectionInfo, ConnectionState } from "./connection-info.ts";
+import { Connection } from "./client/connection.ts";
+import type { ConnectionContext } from "./client/connection-context.ts";
+import type { ConnectionInfo, ConnectionState } from "./client/connection-info.ts";
 import type { ProxyError } from "./errors.ts";
 import type { ListenAddress } from "./listen/address.ts";
 import { descriptorLimit, descriptorOf, leavesEnough } from "./listen/descriptors.ts";

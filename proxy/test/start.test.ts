@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import t from "tap";
-import { RELOADED } from "../src/config-in-force.ts";
-import { CONFIG_KEYS } from "../src/config-keys.ts";
+import { CONFIG_KEYS } from "../src/config/keys.ts";
+import { RELOADED } from "../src/reload/config.ts";
 import { until } from "./audit/help.ts";
 import type { Client } from "./help.ts";
 import { B, F } from "./session/stage.ts";

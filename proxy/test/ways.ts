@@ -2,10 +2,10 @@
 import { connect, createServer } from "node:net";
 import { Access, parseRules } from "../src/access/index.ts";
 import type { OpenBackend } from "../src/backend.ts";
-import type { ConnectionSettings } from "../src/connection-context.ts";
-import { Metrics } from "../src/metrics.ts";
+import type { ConnectionSettings } from "../src/client/connection-context.ts";
+import { Metrics } from "../src/metrics/metrics.ts";
 import { type LetIn, type OpenServer, type PoolSettings, Pools, pooled } from "../src/pool/index.ts";
-import { relayTo } from "../src/relay.ts";
+import { relayTo } from "../src/servers/relay.ts";
 import { until } from "./audit/help.ts";
 import { FakePostgres } from "./fake-postgres.ts";
 import { Client, type Rig, rig, startup, upstreamsAt } from "./help.ts";

@@ -2,7 +2,7 @@ import { randomBytes } from "node:crypto";
 import { writeFileSync } from "node:fs";
 import { connect, createServer } from "node:net";
 import { join } from "node:path";
-import { type ProxyConfig, readProxyConfig } from "../src/config.ts";
+import { type ProxyConfig, readProxyConfig } from "../src/config/config.ts";
 import type { RunningProxy } from "../src/running.ts";
 import { startProxy } from "../src/start.ts";
 import { newKeys, tempDir, until } from "./audit/help.ts";

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import type { ConnectionInfo } from "../connection-info.ts";
+import type { ConnectionInfo } from "../client/connection-info.ts";
 import type { Act, Desk, Row, Shown } from "../console/index.ts";
 import { ProxyError } from "../errors.ts";
 import type { Lines } from "../lines/index.ts";

@@ -1,8 +1,8 @@
-import { valueText } from "../config.ts";
-import { RELOADED } from "../config-in-force.ts";
-import { CONFIG_KEYS, type ConfigKey } from "../config-keys.ts";
+import { valueText } from "../config/config.ts";
+import { CONFIG_KEYS, type ConfigKey } from "../config/keys.ts";
 import type { Row } from "../console/index.ts";
 import { type ListenAddress, shownAddress } from "../listen/address.ts";
+import { RELOADED } from "../reload/config.ts";
 import type { View } from "./view.ts";
 
 /** Figures and settings. Times in microseconds, as PgBouncer has them. */

@@ -1,9 +1,9 @@
 import type { RecorderStats } from "../audit/index.ts";
-import type { ProxyConfig } from "../config.ts";
-import type { ConnectionInfo } from "../connection-info.ts";
-import type { Pauses } from "../pauses.ts";
+import type { ConnectionInfo } from "../client/connection-info.ts";
+import type { Pauses } from "../client/pauses.ts";
+import type { ProxyConfig } from "../config/config.ts";
+import type { Statistics } from "../metrics/statistics.ts";
 import type { Pools } from "../pool/index.ts";
-import type { Statistics } from "../statistics.ts";
 
 /** What there is to be seen of a running proxy. */
 export interface View {

@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import type { ProxyConfig } from "../config.ts";
+import type { ProxyConfig } from "../config/config.ts";
 
 /**
  * Each worker is a source of its own: a key, a spool, a record. The first one's are those of a proxy without workers,

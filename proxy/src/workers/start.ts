@@ -1,12 +1,12 @@
 import type { Server } from "node:http";
 import { AggregatorRegistry, Counter, Gauge, Registry } from "prom-client";
-import { type ProxyConfig, readProxyConfig } from "../config.ts";
-import { checkIsFile, sayRefused } from "../config-in-force.ts";
+import { type ProxyConfig, readProxyConfig } from "../config/config.ts";
 import { ProxyError, type ProxyErrorCode } from "../errors.ts";
 import type { Health } from "../health.ts";
 import { Lines } from "../lines/index.ts";
 import { claimSockets } from "../listen/socket-file.ts";
 import { sayCommand } from "../operations/index.ts";
+import { checkIsFile, sayRefused } from "../reload/config.ts";
 import type { ProxyHooks, RunningProxy } from "../running.ts";
 import { startProxy } from "../start.ts";
 import { createStatusServer, listenStatus } from "../status.ts";

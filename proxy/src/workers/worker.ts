@@ -1,4 +1,4 @@
-import { readProxyConfig } from "../config.ts";
+import { readProxyConfig } from "../config/config.ts";
 import { ProxyError, type ProxyErrorCode } from "../errors.ts";
 import type { RunningProxy } from "../running.ts";
 import { startProxy } from "../start.ts";

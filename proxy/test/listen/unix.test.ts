@@ -4,7 +4,7 @@ import { chmodSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSyn
 import { connect, createServer } from "node:net";
 import { join } from "node:path";
 import t, { type Test } from "tap";
-import { readProxyConfig } from "../../src/config.ts";
+import { readProxyConfig } from "../../src/config/config.ts";
 import type { RunningProxy } from "../../src/running.ts";
 import { startProxy } from "../../src/start.ts";
 import { newKeys, tempDir, until } from "../audit/help.ts";

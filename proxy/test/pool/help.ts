@@ -1,8 +1,8 @@
 import { once } from "node:events";
 import { connect, type Socket } from "node:net";
 import { formatTimestamp, type Recorder } from "../../src/audit/index.ts";
-import { CancelKeys } from "../../src/cancel.ts";
-import { Metrics } from "../../src/metrics.ts";
+import { CancelKeys } from "../../src/client/cancel.ts";
+import { Metrics } from "../../src/metrics/metrics.ts";
 import {
   type Door,
   type DoorStep,

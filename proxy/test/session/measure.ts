@@ -11,7 +11,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { formatTimestamp, Recorder } from "../../src/audit/index.ts";
-import { HeldQueue } from "../../src/held.ts";
+import { HeldQueue } from "../../src/client/held.ts";
 import { BackendSide } from "../../src/session/backend-side.ts";
 import { FrontendSide } from "../../src/session/frontend-side.ts";
 import { type Durability, Policy } from "../../src/session/policy.ts";

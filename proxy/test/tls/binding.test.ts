@@ -5,7 +5,7 @@ import { PassThrough } from "node:stream";
 import { connect, createSecureContext, TLSSocket } from "node:tls";
 import fc from "fast-check";
 import t, { type Test } from "tap";
-import { changeFirst } from "../../src/first-messages.ts";
+import { changeFirst } from "../../src/servers/first-messages.ts";
 import { ClientTls, ServerTls, serverTlsSettings } from "../../src/tls/index.ts";
 import { withoutPlus } from "../../src/tls/mechanisms.ts";
 import { SSL_REQUEST } from "../../src/wire/write.ts";

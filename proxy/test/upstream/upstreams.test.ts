@@ -2,8 +2,8 @@
 import { createServer, type Server } from "node:net";
 import t from "tap";
 import type { Backend as OpenedBackend } from "../../src/backend.ts";
-import { Metrics } from "../../src/metrics.ts";
-import { relayTo } from "../../src/relay.ts";
+import { Metrics } from "../../src/metrics/metrics.ts";
+import { relayTo } from "../../src/servers/relay.ts";
 import { dial } from "../../src/upstream/dial.ts";
 import { Retries, type Upstream } from "../../src/upstream/index.ts";
 import { until } from "../audit/help.ts";

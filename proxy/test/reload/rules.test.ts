@@ -1,0 +1,69 @@
+// Changed rules: the log has them before they decide, one change at a time, and a bad file changes nothing.
+import { rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import t from "tap";
+import { Access, readRules } from "../../src/access/index.ts";
+import { RulesInForce } from "../../src/reload/rules.ts";
+
+const text = (name: string): string => `version: 1\nrules:\n  - {name: ${name}, action: allow}\n`;
+
+/** A recorder whose disk is slow: what is recorded becomes durable when it is told. */
+class SlowRecorder {
+  readonly recorded: string[] = [];
+  readonly #waiting: (() => void)[] = [];
+
+  record(kind: string, members: string): number {
+    this.recorded.push(`${kind} ${members}`);
+    return this.recorded.length;
+  }
+
+  whenDurable(_position: number, then: () => void): void {
+    this.#waiting.push(then);
+  }
+
+  durable(): void {
+    for (const then of this.#waiting.splice(0)) then();
+  }
+}
+
+/** Waits until so much is recorded: reading a file takes its time. */
+async function recorded(recorder: SlowRecorder, count: number): Promise<void> {
+  const deadline = Date.now() + 10_000;
+  while (recorder.recorded.length < count && Date.now() < deadline)
+    await new Promise((resolve) => setTimeout(resolve, 5));
+}
+
+t.test("a change decides once it is durable, and changes come one after another", async (t) => {
+  const path = join(t.testdir({ "rules.yaml": text("one") }), "rules.yaml");
+  const access = new Access(await readRules(path));
+  const recorder = new SlowRecorder();
+  const rules = new RulesInForce(access, path, recorder, () => undefined);
+  const one = access.set.digest;
+  const announced = rules.announce();
+  t.same(recorder.recorded, [`rules.change "rules":"${one}"`]);
+  recorder.durable();
+  await announced;
+
+  writeFileSync(path, text("two"));
+  const first = rules.reload();
+  const second = rules.reload();
+  await recorded(recorder, 2);
+  t.equal(recorder.recorded.length, 2, "the second reload waits for the first");
+  t.equal(access.set.rules[0]?.name, "one", "not durable yet");
+  recorder.durable();
+  t.match(await first, /^access rules [0-9a-f]{16}: 1 in force$/);
+  t.equal(access.set.rules[0]?.name, "two");
+  await second;
+  t.equal(recorder.recorded.length, 2, "nothing has changed since");
+  t.equal(recorder.recorded[1], `rules.change "rules":"${access.set.digest}","previous_rules":"${one}"`);
+
+  writeFileSync(path, "version: 1\nrules: [{name: x}]\n");
+  await t.rejects(rules.reload(), { code: "bad_config", message: /rules\.yaml:2:9: "action" must be one of/ });
+  rmSync(path);
+  await t.rejects(rules.reload(), { code: "bad_config", message: /cannot be read/ });
+  t.equal(access.set.rules[0]?.name, "two");
+  writeFileSync(path, text("three"));
+  rules.close();
+  await rules.reload();
+  t.equal(recorder.recorded.length, 2, "a proxy that stops records no more changes");
+});
