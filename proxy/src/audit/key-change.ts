@@ -1,7 +1,8 @@
 /** Brings the source's next key into force, and forgets the one before once the log knows (spec/submission.md, keys). */
 import { ProxyError } from "../errors.ts";
+import type { CrashPoint } from "./crash-points.ts";
 import { parseSigningKey, type SigningKey } from "./keys.ts";
-import type { CrashPoint, RecorderOptions } from "./options.ts";
+import type { RecorderOptions } from "./options.ts";
 import type { Ground } from "./start.ts";
 import type { Place } from "./state.ts";
 

@@ -6,8 +6,8 @@
 import { link, open, rename, rm } from "node:fs/promises";
 import { dirname } from "node:path";
 import { ProxyError } from "../errors.ts";
+import type { Hooks } from "./crash-points.ts";
 import { newSigningKey, parseSigningKey } from "./keys.ts";
-import type { Hooks } from "./options.ts";
 
 const MAX_BYTES = 4096;
 

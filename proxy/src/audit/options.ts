@@ -1,4 +1,5 @@
 import type { ProxyError } from "../errors.ts";
+import type { Hooks } from "./crash-points.ts";
 import type { Disk } from "./disk.ts";
 import type { KeyStore } from "./key-file.ts";
 
@@ -9,40 +10,6 @@ export type Durability = "before-execute" | "before-result" | "relaxed";
  * no new statement either. `failed`: it could not be written, or the log refuses this source for good; for good.
  */
 export type SpoolState = "open" | "restricted" | "closed" | "failed";
-
-/** The places where a process may die between two durable steps. Each has a CRASH: comment where it stands. */
-export const CRASH_POINTS = [
-  "batch.before",
-  "batch.durable",
-  "segment.headed",
-  "segment.named",
-  "segment.ready",
-  "prune.carried",
-  "prune.renamed",
-  "prune.done",
-  "spare.created",
-  "open.truncated",
-  "open.segment",
-  "open.started",
-  "open.recovered",
-  "submit.before",
-  "submit.acknowledged",
-  "record.headed",
-  "record.away",
-  "record.durable",
-  "key.durable",
-  "key.kept",
-  "key.switched",
-  "key.acknowledged",
-  "key.forgotten",
-  "stop.stopped",
-  "stop.submitted",
-] as const;
-export type CrashPoint = (typeof CRASH_POINTS)[number];
-
-export interface Hooks {
-  at?(point: CrashPoint): void;
-}
 
 export interface SealIntervals {
   readonly everyEntries: number;

@@ -1,4 +1,4 @@
-import type { Hooks } from "./options.ts";
+import type { Hooks } from "./crash-points.ts";
 import { SEGMENT_HEAD } from "./segment.ts";
 import type { Segments } from "./segments.ts";
 

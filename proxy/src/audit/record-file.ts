@@ -4,9 +4,9 @@
  */
 import { basename, dirname } from "node:path";
 import { ProxyError } from "../errors.ts";
+import type { Hooks } from "./crash-points.ts";
 import { type Disk, isFull, openDisk, type SpoolFile } from "./disk.ts";
 import { decodeBase64 } from "./keys.ts";
-import type { Hooks } from "./options.ts";
 import type { Place } from "./state.ts";
 
 /** A place in a source's history, and the chain there: base64 of 32 bytes. */

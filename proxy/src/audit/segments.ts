@@ -1,6 +1,7 @@
 /** The files of an open spool: appending batches, a new segment when one is full, removing what was acknowledged. */
+
+import type { Hooks } from "./crash-points.ts";
 import type { Disk, SpoolFile } from "./disk.ts";
-import type { Hooks } from "./options.ts";
 import type { RecordBuffer } from "./record.ts";
 import type { Scan } from "./scan.ts";
 import { encodeSegmentHead, newNonce, SEGMENT_HEAD, segmentName } from "./segment.ts";
