@@ -2,7 +2,7 @@ import type { Decision } from "../access/index.ts";
 import type { Intent } from "../audit/index.ts";
 import type { Shown } from "../receipts/index.ts";
 import { classOfCall, type Statement } from "../statements/index.ts";
-import type { Judged, Reading } from "./gate.ts";
+import type { Judged, Reading } from "./judged.ts";
 import type { Member } from "./values.ts";
 
 /** What can be executed: a statement's text and what its grammar tells, shared by all its executions. */

@@ -9,6 +9,7 @@ import {
 } from "../access/index.ts";
 import { type Facts, type SessionEffect, type Statement, UNKNOWN_FACTS } from "../statements/index.ts";
 import type { Execution, Quota } from "./execution.ts";
+import type { Candidate, Judged, Reading } from "./judged.ts";
 
 /** What a decision lets its execution return; undefined: as much as there is. */
 function quotaOf(allowed: Decision): Quota | undefined {
@@ -28,25 +29,6 @@ export function exceeded(quota: Quota, limit: "rows" | "bytes"): Decision {
 export function permit(execution: Execution, decided: Decision): void {
   execution.decided = decided.members;
   execution.quota = quotaOf(decided);
-}
-
-/** A statement, as far as rules are asked about it. */
-export interface Judged {
-  readonly facts: Facts;
-}
-
-/** What names without a schema mean to the server at some time. */
-export interface Reading {
-  /** Nothing that is unanswered may have changed it. */
-  readonly known: boolean;
-  /** The search_path as reported last. */
-  readonly path: string | undefined;
-}
-
-/** What may be executed under a name: what was bound to it, as far as that was seen, and how its names were read. */
-export interface Candidate {
-  readonly judged: readonly Judged[] | undefined;
-  readonly bound: Reading | undefined;
 }
 
 const BACKSLASH = 0x5c;

@@ -4,7 +4,8 @@ import type { Statement } from "../statements/index.ts";
 import { REJECTED_CALL, REJECTED_EXECUTE, REJECTED_QUERY, rejectedParse } from "../wire/write.ts";
 import type { Exchange } from "./exchange.ts";
 import { type Execution, type Parameters, type Portal, type Prepared, type Subject, subjectOf } from "./execution.ts";
-import { type Candidate, type Judgement, permit } from "./gate.ts";
+import { type Judgement, permit } from "./gate.ts";
+import type { Candidate } from "./judged.ts";
 import { OwnAnswers } from "./own-answers.ts";
 
 /**

@@ -1,5 +1,5 @@
 /** What a statement does to its session, read off its tree. */
-import type { Facts, Relation, SessionEffect } from "./statement.ts";
+import { type Facts, isSettings, type SessionEffect } from "./statement.ts";
 import { constant, type Nodes, strings } from "./tree.ts";
 import { option } from "./visits.ts";
 
@@ -85,11 +85,6 @@ function setting(node: Nodes["VariableSetStmt"]): SessionEffect {
   const values = (node.args ?? []).map(constant);
   const known = node.kind === "VAR_SET_VALUE" && values.length > 0 && !values.includes(undefined);
   return { kind: "set", name, local: node.is_local === true, ...(known ? { value: values.join(", ") } : {}) };
-}
-
-/** A relation that is written to change settings. */
-export function isSettings({ schema, name, access }: Relation): boolean {
-  return access === "write" && name === "pg_settings" && (schema === undefined || schema === "pg_catalog");
 }
 
 /** Whether it does that and no more: behind a condition, in a row that is not there, it would not be done. */

@@ -34,6 +34,11 @@ export interface Relation {
   readonly access: Access;
 }
 
+/** A relation that is written to change settings. */
+export function isSettings({ schema, name, access }: Relation): boolean {
+  return access === "write" && name === "pg_settings" && (schema === undefined || schema === "pg_catalog");
+}
+
 /** What the statement does to the session, for whoever keeps track of it. */
 export type SessionEffect =
   | {

@@ -4,8 +4,7 @@ import { OPERATORS, TYPES } from "./builtins.ts";
 import { callEffect, hasNoEffect, isEffectful } from "./function-effects.ts";
 import { isCte, type Scope } from "./scope.ts";
 import { qualifiedName, SEQUENCE_FUNCTIONS, writtenArgument } from "./sequence-calls.ts";
-import { isSettings } from "./session-effect.ts";
-import { type Access, CLASSES, type Facts, type Relation, type StatementClass } from "./statement.ts";
+import { type Access, CLASSES, type Facts, isSettings, type Relation, type StatementClass } from "./statement.ts";
 import { type Nodes, PLAIN_NODES, strings, written } from "./tree.ts";
 
 /**
