@@ -1,9 +1,9 @@
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import t from "tap";
-import { searchLog } from "../src/search-client.ts";
-import { parseTime } from "../src/time.ts";
-import { vitrine } from "./run.ts";
+import { searchLog } from "../../src/search-client.ts";
+import { parseTime } from "../../src/time.ts";
+import { vitrine } from "../run.ts";
 
 // The command against a log that answers as a test wants it to; against a real one it is in the tests of the whole.
 

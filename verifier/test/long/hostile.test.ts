@@ -1,9 +1,9 @@
 import t from "tap";
-import { testKey } from "./support/keys.ts";
-import { TestLog } from "./support/log.ts";
-import { run, temporaryFolder } from "./support/run.ts";
-import { serve } from "./support/server.ts";
-import { TestSource } from "./support/source.ts";
+import { testKey } from "../cli/support/keys.ts";
+import { TestLog } from "../cli/support/log.ts";
+import { run, temporaryFolder } from "../cli/support/run.ts";
+import { serve } from "../cli/support/server.ts";
+import { TestSource } from "../cli/support/source.ts";
 
 /** Clears the screen, reverses the direction of writing, forges a verdict, hides, and ends in a C1 control. */
 const hostile = "a\u001b[2J\u202e\u2066\r\nPASS\n\u0007\u200b\u{e0041}\u009b31m\u2028\u061cz";

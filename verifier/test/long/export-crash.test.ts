@@ -4,14 +4,14 @@ import { appendFileSync, readdirSync, readFileSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import t from "tap";
-import { crashPoints } from "../../../cli/export/hooks.ts";
-import { vectorLog, vectors } from "../support/log.ts";
-import { temporaryFolder } from "../support/run.ts";
-import { serve } from "../support/server.ts";
-import { FakeCollector } from "./support/collector.ts";
-import { exportWith } from "./support/export.ts";
+import { crashPoints } from "../../cli/export/hooks.ts";
+import { FakeCollector } from "../cli/export/support/collector.ts";
+import { exportWith } from "../cli/export/support/export.ts";
+import { vectorLog, vectors } from "../cli/support/log.ts";
+import { temporaryFolder } from "../cli/support/run.ts";
+import { serve } from "../cli/support/server.ts";
 
-const program = fileURLToPath(new URL("support/crash-child.js", import.meta.url));
+const program = fileURLToPath(new URL("../cli/export/support/crash-child.js", import.meta.url));
 const size = vectors.entries.length;
 const all = Array.from({ length: size }, (_, i) => i);
 

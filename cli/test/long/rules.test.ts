@@ -1,9 +1,9 @@
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 import t from "tap";
-import { vitrine } from "./run.ts";
+import { vitrine } from "../run.ts";
 
-const cards = fileURLToPath(new URL("../../../proxy/share/rules/card-table.yaml", import.meta.url));
+const cards = fileURLToPath(new URL("../../../../proxy/share/rules/card-table.yaml", import.meta.url));
 
 t.test("check: a file in order, and one that is not", async (t) => {
   const good = await vitrine(["proxy", "rules", "check", cards]);

@@ -3,12 +3,12 @@ import { join } from "node:path";
 import t from "tap";
 import { Acknowledgements, acknowledgeable, parseAcknowledged } from "../../cli/acknowledged.ts";
 import { type FindingCode, findingVerdicts } from "../../src/errors.ts";
+import { testKey } from "../cli/support/keys.ts";
+import { TestLog } from "../cli/support/log.ts";
+import { run, temporaryFolder } from "../cli/support/run.ts";
+import { serve } from "../cli/support/server.ts";
 import { TestSource } from "../support/test-source.ts";
 import { readSpec } from "../support/vectors.ts";
-import { testKey } from "./support/keys.ts";
-import { TestLog } from "./support/log.ts";
-import { run, temporaryFolder } from "./support/run.ts";
-import { serve } from "./support/server.ts";
 
 const origin = "log.example";
 const said = { by: "ada", time: "2026-11-24", reason: "the disk died\u001b[31m" };
