@@ -59,7 +59,8 @@ if (only.has("search")) await benchSearch({ entries, rounds: values.smoke ? 5 : 
 if (only.has("witness")) await benchWitness({ logs: values.smoke ? 20 : 200, requests: values.smoke ? 500 : 10_000 });
 if (["pgbench", "rules", "connections", "copy"].some((name) => only.has(name))) {
   const folder = temporaryFolder("bench");
-  const database = await startDatabase(folder);
+  // PgBouncer keeps its connections when the next way has its turn.
+  const database = await startDatabase(folder, { max_connections: 300 });
   try {
     const load = { seconds, rounds, clients: values.clients.split(",").map(Number) };
     if (only.has("pgbench")) await benchPgbench(database, folder, load);

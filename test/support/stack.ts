@@ -60,18 +60,25 @@ export function freePort(): Promise<number> {
   });
 }
 
-/** A real PostgreSQL with a role that has to log in with a password, and a database of its own. */
-export async function startDatabase(folder: string): Promise<Postgres> {
-  const postgres = await startPostgres({
+/** A real PostgreSQL with a role that has to log in with a password, and a database of its own; `settings` of the server. */
+export async function startDatabase(
+  folder: string,
+  settings: Readonly<Record<string, string | number>> = {},
+): Promise<Postgres> {
+  const config = {
     folder: join(folder, "postgres"),
     passwordFile: join(folder, "superuser"),
     logFile: join(folder, "postgres.log"),
-  });
+  };
+  const postgres = await startPostgres(config);
   const admin = await postgres.connect("postgres");
   await admin.query(`CREATE ROLE ${USER} LOGIN PASSWORD '${PASSWORD}'`);
   await admin.query(`CREATE DATABASE ${DATABASE} OWNER ${USER}`);
+  for (const [name, value] of Object.entries(settings)) await admin.query(`ALTER SYSTEM SET ${name} = '${value}'`);
   await admin.end();
-  return postgres;
+  if (Object.keys(settings).length === 0) return postgres;
+  await postgres.stop();
+  return startPostgres(config);
 }
 
 /** One of the two parts as a process of its own, by its own command. */
