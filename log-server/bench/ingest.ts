@@ -3,8 +3,8 @@ import { createHash } from "node:crypto";
 import { Agent, request } from "node:http";
 import { cpus } from "node:os";
 import { startLogServer } from "../src/start.ts";
-import { makeLogFolder, ORIGIN } from "../test/folder.ts";
-import { TestSource } from "../test/source.ts";
+import { makeLogFolder, ORIGIN } from "../test/support/folder.ts";
+import { TestSource } from "../test/support/source.ts";
 
 // Entries per second over HTTP, acknowledged when durable: node dist/bench/ingest.js [sources] [batches each].
 // The log runs in a process of its own; this one prepares all submissions beforehand, then only sends.

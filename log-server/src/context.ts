@@ -1,19 +1,19 @@
-import type { Acts } from "./acts.ts";
-import type { Erasures } from "./erasure.ts";
-import type { SignedCheckpoint } from "./guard.ts";
-import type { HashIndex } from "./hash-index.ts";
+import type { Tokens } from "./access/tokens.ts";
+import type { Erasures } from "./erasure/erasure.ts";
 import type { Health } from "./health.ts";
 import type { Hooks } from "./hooks.ts";
-import type { Intake } from "./intake.ts";
-import type { TreeReader } from "./log.ts";
+import type { Acts } from "./intake/acts.ts";
+import type { Intake } from "./intake/intake.ts";
+import type { RateLimiter } from "./intake/rate-limit.ts";
+import type { Registry } from "./intake/registry.ts";
+import type { Sources } from "./intake/sources.ts";
+import type { WaitingRoom } from "./intake/waiting-room.ts";
 import type { Metrics } from "./metrics.ts";
-import type { RateLimiter } from "./rate-limit.ts";
-import type { Registry } from "./registry.ts";
-import type { Searcher } from "./search.ts";
-import type { Sources } from "./sources.ts";
-import type { SourcePosition, Store } from "./store.ts";
-import type { Tokens } from "./tokens.ts";
-import type { WaitingRoom } from "./waiting-room.ts";
+import type { SignedCheckpoint } from "./publish/guard.ts";
+import type { Searcher } from "./search/search.ts";
+import type { SourcePosition, Store } from "./store/store.ts";
+import type { HashIndex } from "./tree/hash-index.ts";
+import type { TreeReader } from "./tree/log.ts";
 
 /** What the routes serve from. */
 export interface ServerContext {

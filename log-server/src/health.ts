@@ -1,8 +1,8 @@
-import { parseCheckpointText } from "./checkpoint.ts";
-import type { SignedCheckpoint } from "./guard.ts";
-import { checkNote, parseNote, type VerifierKey } from "./note.ts";
-import type { TreeHead } from "./store.ts";
-import type { WitnessReport } from "./witnesses.ts";
+import { parseCheckpointText } from "./formats/checkpoint.ts";
+import { checkNote, parseNote, type VerifierKey } from "./formats/note.ts";
+import type { SignedCheckpoint } from "./publish/guard.ts";
+import type { TreeHead } from "./store/store.ts";
+import type { WitnessReport } from "./witnesses/witnesses.ts";
 
 /** What was found. Each member of `checks` is a sentence when the check failed, else "ok". */
 export interface Health {

@@ -1,4 +1,13 @@
-export { type LogServerConfig, readLogServerConfig } from "./config.ts";
+export {
+  addToken,
+  isTokenName,
+  readTokens,
+  revokeToken,
+  type Token,
+  type TokenRole,
+  tokenRoles,
+} from "./access/token-file.ts";
+export { type LogServerConfig, readLogServerConfig } from "./config/config.ts";
 export {
   type ErrorDetails,
   type Expected,
@@ -8,20 +17,11 @@ export {
   LogServerError,
   type StartCode,
 } from "./errors.ts";
+export type { SignerKey, VerifierKey } from "./formats/note.ts";
 export { type CrashPoint, crashPoints, type LogServerHooks } from "./hooks.ts";
-export { createKey, readKey, vkeyOf } from "./keys.ts";
-export type { SignerKey, VerifierKey } from "./note.ts";
+export { createKey, readKey, vkeyOf } from "./keys/keys.ts";
 export { type ReloadReport, reloadLine } from "./reload.ts";
 export { type RunningLogServer, startLogServer } from "./start.ts";
-export {
-  addToken,
-  isTokenName,
-  readTokens,
-  revokeToken,
-  type Token,
-  type TokenRole,
-  tokenRoles,
-} from "./token-file.ts";
 export { type ExportOptions, type ExportReport, exportLog } from "./tools/export.ts";
 export { type Finding, type FindingCode, findingCodes } from "./tools/findings.ts";
 export { type FsckReport, fsckLog } from "./tools/fsck.ts";

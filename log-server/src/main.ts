@@ -1,4 +1,4 @@
-import { readLogServerConfig } from "./config.ts";
+import { readLogServerConfig } from "./config/config.ts";
 import { exitStatus, LogServerError, reason } from "./errors.ts";
 import { reloadLine } from "./reload.ts";
 import { type RunningLogServer, startLogServer } from "./start.ts";

@@ -1,8 +1,8 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
-import type { PublicationStage } from "./publisher.ts";
-import type { TurnReport } from "./sequencer.ts";
-import type { WitnessFailure } from "./witness-protocol.ts";
-import type { WitnessReport } from "./witnesses.ts";
+import type { TurnReport } from "./intake/sequencer.ts";
+import type { PublicationStage } from "./publish/publisher.ts";
+import type { WitnessFailure } from "./witnesses/protocol.ts";
+import type { WitnessReport } from "./witnesses/witnesses.ts";
 
 /** What the gauges show; read when the metrics are. */
 export interface Gauges {

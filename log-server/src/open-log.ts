@@ -1,21 +1,21 @@
 import { access, readFile } from "node:fs/promises";
-import type { Acts } from "./acts.ts";
-import { actsName, readActsKey } from "./acts-key.ts";
-import type { LogServerConfig } from "./config.ts";
+import { Tokens } from "./access/tokens.ts";
+import type { LogServerConfig } from "./config/config.ts";
+import { checkPaths } from "./config/paths.ts";
 import { LogServerError, reason } from "./errors.ts";
-import { openCheckpoint, readGuard, type SignedCheckpoint } from "./guard.ts";
-import { openLevelStore } from "./level-store.ts";
-import { TreeReader } from "./log.ts";
-import type { SignerKey, VerifierKey } from "./note.ts";
-import { checkPaths } from "./paths.ts";
-import type { Policy } from "./policy.ts";
-import { checkAgainstSigned, recoverEdge } from "./recovery.ts";
+import type { SignerKey, VerifierKey } from "./formats/note.ts";
+import type { Policy } from "./formats/policy.ts";
+import type { Acts } from "./intake/acts.ts";
+import type { Sequencer } from "./intake/sequencer.ts";
+import { Sources } from "./intake/sources.ts";
+import { actsName, readActsKey } from "./keys/acts-key.ts";
+import { readSigningKeys } from "./keys/signing-keys.ts";
+import { openCheckpoint, readGuard, type SignedCheckpoint } from "./publish/guard.ts";
+import { checkAgainstSigned, recoverEdge } from "./publish/recovery.ts";
 import { readWitnessPolicy } from "./reload.ts";
-import type { Sequencer } from "./sequencer.ts";
-import { readSigningKeys } from "./signing-keys.ts";
-import { Sources } from "./sources.ts";
-import type { ErasureRecord, SourcePosition, Store } from "./store.ts";
-import { Tokens } from "./tokens.ts";
+import { openLevelStore } from "./store/level-store.ts";
+import type { ErasureRecord, SourcePosition, Store } from "./store/store.ts";
+import { TreeReader } from "./tree/log.ts";
 
 async function exists(path: string): Promise<boolean> {
   return access(path).then(

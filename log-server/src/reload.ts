@@ -1,7 +1,7 @@
-import type { LogServerConfig } from "./config.ts";
-import type { SignerKey } from "./note.ts";
-import { type Policy, readPolicy } from "./policy.ts";
-import { checkPolicy } from "./witnesses.ts";
+import type { LogServerConfig } from "./config/config.ts";
+import type { SignerKey } from "./formats/note.ts";
+import { type Policy, readPolicy } from "./formats/policy.ts";
+import { checkPolicy } from "./witnesses/witnesses.ts";
 
 /** What a log does by the files that were read again. */
 export interface ReloadReport {

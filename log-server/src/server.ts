@@ -1,6 +1,6 @@
 import type { AddressInfo, Socket } from "node:net";
 import Fastify, { type FastifyError, type FastifyInstance, type FastifyReply, type FastifyRequest } from "fastify";
-import type { LogServerConfig } from "./config.ts";
+import type { LogServerConfig } from "./config/config.ts";
 import type { ServerContext } from "./context.ts";
 import { type HttpCode, httpStatus, LogServerError, reason } from "./errors.ts";
 import { ADD, addRoutes } from "./routes/add.ts";

@@ -1,12 +1,12 @@
 import { cp } from "node:fs/promises";
 import { join } from "node:path";
 import t, { type Test } from "tap";
-import type { LogServerConfig } from "../src/config.ts";
+import type { LogServerConfig } from "../src/config/config.ts";
 import { type CrashPoint, crashPoints } from "../src/hooks.ts";
 import { startLogServer } from "../src/start.ts";
-import { auditLog, get, published, submit } from "./client.ts";
-import { makeLogFolder, ORIGIN } from "./folder.ts";
-import { seal, TestSource } from "./source.ts";
+import { auditLog, get, published, submit } from "./support/client.ts";
+import { makeLogFolder, ORIGIN } from "./support/folder.ts";
+import { seal, TestSource } from "./support/source.ts";
 
 // At each place where the process may die, the log's files are copied as they are at that moment. A log started on
 // the copy is what a restart finds.

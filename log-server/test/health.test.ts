@@ -1,7 +1,7 @@
 import t from "tap";
-import { checkpointText } from "../src/checkpoint.ts";
+import { checkpointText } from "../src/formats/checkpoint.ts";
+import { generateKey, parseSignerKey, signNote } from "../src/formats/note.ts";
 import { checkHealth, type HealthState } from "../src/health.ts";
-import { generateKey, parseSignerKey, signNote } from "../src/note.ts";
 
 const key = parseSignerKey(generateKey("o").skey)!;
 const root = Buffer.alloc(32, 1);

@@ -2,9 +2,9 @@ import { spawn } from "node:child_process";
 import { rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import t from "tap";
-import { auditLog, published, submit } from "./client.ts";
-import { makeLogFolder, ORIGIN } from "./folder.ts";
-import { TestSource } from "./source.ts";
+import { auditLog, published, submit } from "./support/client.ts";
+import { makeLogFolder, ORIGIN } from "./support/folder.ts";
+import { TestSource } from "./support/source.ts";
 
 const MAIN = new URL("../src/main.js", import.meta.url).pathname;
 

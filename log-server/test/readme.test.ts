@@ -1,11 +1,11 @@
 import { readFileSync } from "node:fs";
 import t from "tap";
-import { configKeys } from "../src/config-keys.ts";
+import { configKeys } from "../src/config/config-keys.ts";
 import { exitStatus } from "../src/errors.ts";
 import * as api from "../src/index.ts";
 import { Metrics } from "../src/metrics.ts";
 import { findingCodes } from "../src/tools/findings.ts";
-import { witnessFailures } from "../src/witness-protocol.ts";
+import { witnessFailures } from "../src/witnesses/protocol.ts";
 
 const readme = readFileSync(new URL("../../README.md", import.meta.url), "utf8");
 

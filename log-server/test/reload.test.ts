@@ -2,15 +2,15 @@ import { chmod, readFile, writeFile } from "node:fs/promises";
 import { Agent, request } from "node:http";
 import { join } from "node:path";
 import t, { type Test } from "tap";
-import type { LogServerConfig } from "../src/config.ts";
-import { createKey } from "../src/keys.ts";
-import { checkNote, parseNote, parseVerifierKey } from "../src/note.ts";
+import type { LogServerConfig } from "../src/config/config.ts";
+import { checkNote, parseNote, parseVerifierKey } from "../src/formats/note.ts";
+import { createKey } from "../src/keys/keys.ts";
 import { ignoredKeys, reloadLine } from "../src/reload.ts";
 import { type RunningLogServer, startLogServer } from "../src/start.ts";
-import { get, submit } from "./client.ts";
-import { FakeWitness } from "./fake-witness.ts";
-import { type LogFolder, makeLogFolder, ORIGIN } from "./folder.ts";
-import { TestSource } from "./source.ts";
+import { get, submit } from "./support/client.ts";
+import { FakeWitness } from "./support/fake-witness.ts";
+import { type LogFolder, makeLogFolder, ORIGIN } from "./support/folder.ts";
+import { TestSource } from "./support/source.ts";
 
 // What changes while a log runs: its keys, its witnesses.
 

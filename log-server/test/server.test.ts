@@ -4,9 +4,9 @@ import { connect } from "node:net";
 import { join } from "node:path";
 import t from "tap";
 import { startLogServer } from "../src/start.ts";
-import { get, published, send, submit } from "./client.ts";
-import { makeLogFolder, ORIGIN } from "./folder.ts";
-import { seal, TestSource } from "./source.ts";
+import { get, published, send, submit } from "./support/client.ts";
+import { makeLogFolder, ORIGIN } from "./support/folder.ts";
+import { seal, TestSource } from "./support/source.ts";
 
 // The HTTP surface as a script of requests and expected answers, against a log of 600 entries.
 

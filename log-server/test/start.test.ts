@@ -2,11 +2,11 @@ import { chmod, cp, mkdir, readFile, rename, rm, writeFile } from "node:fs/promi
 import { join } from "node:path";
 import { Level } from "level";
 import t, { type Test } from "tap";
-import { createKey } from "../src/keys.ts";
+import { createKey } from "../src/keys/keys.ts";
 import { type RunningLogServer, startLogServer } from "../src/start.ts";
-import { auditLog, get, published, submit } from "./client.ts";
-import { type LogFolder, makeLogFolder, ORIGIN } from "./folder.ts";
-import { TestSource } from "./source.ts";
+import { auditLog, get, published, submit } from "./support/client.ts";
+import { type LogFolder, makeLogFolder, ORIGIN } from "./support/folder.ts";
+import { TestSource } from "./support/source.ts";
 
 const quiet = { log: () => {} };
 

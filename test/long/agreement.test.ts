@@ -15,16 +15,16 @@ async function readers<Names extends string>(path: string): Promise<Record<Names
   return (await import(pathToFileURL(join(ROOT, path)).href)) as Record<Names, Reader>;
 }
 
-const ofLog = await readers<"parseEntry">("log-server/dist/src/entry.js");
-const { makeBlock } = (await import(pathToFileURL(join(ROOT, "log-server/dist/src/disclosure.js")).href)) as {
+const ofLog = await readers<"parseEntry">("log-server/dist/src/entries/entry.js");
+const { makeBlock } = (await import(pathToFileURL(join(ROOT, "log-server/dist/src/entries/disclosure.js")).href)) as {
   makeBlock(disclosures: readonly Buffer[]): Buffer;
 };
-const { sealedValues } = await readers<"sealedValues">("log-server/dist/src/disclosure.js");
+const { sealedValues } = await readers<"sealedValues">("log-server/dist/src/entries/disclosure.js");
 const { checkDisclosures } = (await import(
-  pathToFileURL(join(ROOT, "log-server/dist/src/disclosure-check.js")).href
+  pathToFileURL(join(ROOT, "log-server/dist/src/entries/disclosure-check.js")).href
 )) as { checkDisclosures(block: object, entry: unknown, position: number): unknown };
 const { EntryShapes, runOf } = (await import(
-  pathToFileURL(join(ROOT, "log-server/dist/src/entry-shapes.js")).href
+  pathToFileURL(join(ROOT, "log-server/dist/src/entries/entry-shapes.js")).href
 )) as {
   runOf(source: unknown, epoch: unknown): string;
   EntryShapes: new () => {
@@ -32,10 +32,10 @@ const { EntryShapes, runOf } = (await import(
     learn(entry: unknown, text: string, length: number, run: string): void;
   };
 };
-const { isKeyName } = (await import(pathToFileURL(join(ROOT, "log-server/dist/src/note.js")).href)) as {
+const { isKeyName } = (await import(pathToFileURL(join(ROOT, "log-server/dist/src/formats/note.js")).href)) as {
   isKeyName(name: string): boolean;
 };
-const ofVerifier = await readers<"parseEntry">("verifier/dist/src/entry.js");
+const ofVerifier = await readers<"parseEntry">("verifier/dist/src/entries/entry.js");
 const { verifyDisclosure } = (await import(pathToFileURL(join(ROOT, "verifier/dist/src/disclosure.js")).href)) as {
   verifyDisclosure(text: string, entry: object): unknown;
 };

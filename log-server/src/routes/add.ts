@@ -1,6 +1,6 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import type { ServerContext } from "../context.ts";
-import { MAX_ENTRY_BYTES } from "../entry.ts";
+import { MAX_ENTRY_BYTES } from "../entries/entry.ts";
 import { LogServerError } from "../errors.ts";
 import { route } from "./route.ts";
 

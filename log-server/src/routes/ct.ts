@@ -1,8 +1,8 @@
 import type { FastifyInstance } from "fastify";
 import type { ServerContext } from "../context.ts";
 import { LogServerError } from "../errors.ts";
-import { parseNote } from "../note.ts";
-import { TILE_WIDTH } from "../tile.ts";
+import { parseNote } from "../formats/note.ts";
+import { TILE_WIDTH } from "../formats/tile.ts";
 import { mayReadEntries } from "./access.ts";
 import { badParameter, decimalParameter, hashParameter, withinTree } from "./parameters.ts";
 import { route } from "./route.ts";

@@ -1,12 +1,12 @@
 import { Readable } from "node:stream";
 import type { FastifyInstance } from "fastify";
+import type { Token } from "../access/token-file.ts";
+import { hasRole } from "../access/tokens.ts";
 import type { ServerContext } from "../context.ts";
-import { blockDisclosures, sharedDigest } from "../disclosure.ts";
-import { parseUtf8 } from "../encoding.ts";
+import { blockDisclosures, sharedDigest } from "../entries/disclosure.ts";
 import { LogServerError } from "../errors.ts";
-import { evidenceBundle, formatProof } from "../evidence.ts";
-import type { Token } from "../token-file.ts";
-import { hasRole } from "../tokens.ts";
+import { parseUtf8 } from "../formats/encoding.ts";
+import { evidenceBundle, formatProof } from "../formats/evidence.ts";
 import { mayReadEntries } from "./access.ts";
 import { decimalParameter, reasonParameter, withinTree } from "./parameters.ts";
 import { route } from "./route.ts";

@@ -1,7 +1,7 @@
 import type { FastifyInstance } from "fastify";
 import type { ServerContext } from "../context.ts";
-import type { Erasure } from "../erasure.ts";
-import { parseScope } from "../erasure-scope.ts";
+import type { Erasure } from "../erasure/erasure.ts";
+import { parseScope } from "../erasure/scope.ts";
 import { LogServerError } from "../errors.ts";
 import { jsonBody, readJson } from "./json-body.ts";
 import { badParameter, decimalParameter, reasonOf } from "./parameters.ts";

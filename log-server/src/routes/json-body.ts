@@ -1,7 +1,7 @@
 import type { FastifyInstance, FastifyRequest, RouteShorthandOptions } from "fastify";
-import { parseUtf8 } from "../encoding.ts";
+import { isObject } from "../entries/forms.ts";
 import { LogServerError } from "../errors.ts";
-import { isObject } from "../forms.ts";
+import { parseUtf8 } from "../formats/encoding.ts";
 import { badParameter } from "./parameters.ts";
 
 /** What an administrator sends is small. */

@@ -1,7 +1,7 @@
-import { isReason } from "../acts.ts";
-import { parseBase64, parseDecimal } from "../encoding.ts";
 import { LogServerError } from "../errors.ts";
-import { HASH_BYTES } from "../merkle.ts";
+import { parseBase64, parseDecimal } from "../formats/encoding.ts";
+import { HASH_BYTES } from "../formats/merkle.ts";
+import { isReason } from "../intake/acts.ts";
 
 // Strict readers of query parameters and path parts.
 

@@ -1,7 +1,7 @@
 import type { FastifyInstance } from "fastify";
 import type { ServerContext } from "../context.ts";
-import { writeCursor } from "../search-cursor.ts";
-import { readSearch } from "../search-parameters.ts";
+import { writeCursor } from "../search/cursor.ts";
+import { readSearch } from "../search/parameters.ts";
 import { mayReadEntries } from "./access.ts";
 import { route } from "./route.ts";
 

@@ -1,6 +1,6 @@
 import type { FastifyInstance, FastifyRequest } from "fastify";
 import type { ServerContext } from "../context.ts";
-import { positionOf, type Source } from "../sources.ts";
+import { positionOf, type Source } from "../intake/sources.ts";
 import { jsonBody, readJson } from "./json-body.ts";
 import { badParameter, reasonOf } from "./parameters.ts";
 import { route, routes } from "./route.ts";

@@ -4,7 +4,7 @@ import { gzip } from "node:zlib";
 import type { FastifyInstance } from "fastify";
 import type { ServerContext } from "../context.ts";
 import { LogServerError } from "../errors.ts";
-import { countAt, parseTilePath, TILE_WIDTH } from "../tile.ts";
+import { countAt, parseTilePath, TILE_WIDTH } from "../formats/tile.ts";
 import { prefersGzip } from "./accept-encoding.ts";
 import { entriesCacheControl, mayReadEntries } from "./access.ts";
 import { route } from "./route.ts";

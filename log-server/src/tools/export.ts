@@ -1,12 +1,12 @@
 import { readFile } from "node:fs/promises";
-import type { LogServerConfig } from "../config.ts";
+import type { LogServerConfig } from "../config/config.ts";
 import { LogServerError, reason } from "../errors.ts";
-import { openCheckpoint, type SignedCheckpoint } from "../guard.ts";
-import { TreeReader } from "../log.ts";
-import { foldPerfect, HASH_BYTES, leafHash } from "../merkle.ts";
-import type { VerifierKey } from "../note.ts";
-import { checkAgainstSigned } from "../recovery.ts";
-import { countAt, TILE_WIDTH, type TileName, tilePath } from "../tile.ts";
+import { foldPerfect, HASH_BYTES, leafHash } from "../formats/merkle.ts";
+import type { VerifierKey } from "../formats/note.ts";
+import { countAt, TILE_WIDTH, type TileName, tilePath } from "../formats/tile.ts";
+import { openCheckpoint, type SignedCheckpoint } from "../publish/guard.ts";
+import { checkAgainstSigned } from "../publish/recovery.ts";
+import { TreeReader } from "../tree/log.ts";
 import { ExportFolder } from "./export-folder.ts";
 import { lastCheckpoint, type StoppedLog, withStopped } from "./stopped.ts";
 

@@ -1,9 +1,9 @@
 import { hash } from "node:crypto";
-import type { EntryValue } from "../entry.ts";
+import type { EntryValue } from "../entries/entry.ts";
 import { reason } from "../errors.ts";
-import { HASH_BYTES } from "../merkle.ts";
-import { CHAIN_START } from "../sources.ts";
-import type { SourcePosition, Store } from "../store.ts";
+import { HASH_BYTES } from "../formats/merkle.ts";
+import { CHAIN_START } from "../intake/sources.ts";
+import type { SourcePosition, Store } from "../store/store.ts";
 import type { Findings } from "./findings.ts";
 
 /** Sequences in one look at the accepted ranges. */

@@ -1,8 +1,8 @@
 import { reason } from "../errors.ts";
-import type { SignedCheckpoint } from "../guard.ts";
-import { HASH_BYTES, leafHashInto, RightEdge } from "../merkle.ts";
-import type { Store, TreeHead } from "../store.ts";
-import { bundleEntries, countAt, TILE_WIDTH, type TileLevel } from "../tile.ts";
+import { HASH_BYTES, leafHashInto, RightEdge } from "../formats/merkle.ts";
+import { bundleEntries, countAt, TILE_WIDTH, type TileLevel } from "../formats/tile.ts";
+import type { SignedCheckpoint } from "../publish/guard.ts";
+import type { Store, TreeHead } from "../store/store.ts";
 import type { Finding, Findings } from "./findings.ts";
 
 /** A signed tree that the entries are held against. */

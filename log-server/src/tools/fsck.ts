@@ -1,12 +1,18 @@
-import { isOfSource } from "../added.ts";
-import type { LogServerConfig } from "../config.ts";
-import { blockDisclosures, disclosureBlockEnd, disclosureDigest, sealedValues, sharedDigest } from "../disclosure.ts";
-import { blockOf, checkDisclosures } from "../disclosure-check.ts";
-import { type EntryValue, parseEntry } from "../entry.ts";
+import type { LogServerConfig } from "../config/config.ts";
+import { isOfSource } from "../entries/added.ts";
+import {
+  blockDisclosures,
+  disclosureBlockEnd,
+  disclosureDigest,
+  sealedValues,
+  sharedDigest,
+} from "../entries/disclosure.ts";
+import { blockOf, checkDisclosures } from "../entries/disclosure-check.ts";
+import { type EntryValue, parseEntry } from "../entries/entry.ts";
 import { LogServerError, reason } from "../errors.ts";
-import { readGuard, type SignedCheckpoint } from "../guard.ts";
-import type { Store } from "../store.ts";
-import { TILE_WIDTH } from "../tile.ts";
+import { TILE_WIDTH } from "../formats/tile.ts";
+import { readGuard, type SignedCheckpoint } from "../publish/guard.ts";
+import type { Store } from "../store/store.ts";
 import { type Finding, Findings } from "./findings.ts";
 import { SourcesCheck } from "./fsck-sources.ts";
 import { type Claim, TreeCheck } from "./fsck-tree.ts";

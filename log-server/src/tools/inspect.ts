@@ -1,12 +1,12 @@
-import { isOfSource } from "../added.ts";
-import type { LogServerConfig } from "../config.ts";
-import { blockDisclosures, sharedDigest } from "../disclosure.ts";
-import { parseUtf8 } from "../encoding.ts";
+import type { LogServerConfig } from "../config/config.ts";
+import { isOfSource } from "../entries/added.ts";
+import { blockDisclosures, sharedDigest } from "../entries/disclosure.ts";
 import { LogServerError } from "../errors.ts";
-import { TreeReader } from "../log.ts";
-import { leafHash } from "../merkle.ts";
-import type { Store } from "../store.ts";
-import { countAt, TILE_WIDTH, type TileLevel, tilePath } from "../tile.ts";
+import { parseUtf8 } from "../formats/encoding.ts";
+import { leafHash } from "../formats/merkle.ts";
+import { countAt, TILE_WIDTH, type TileLevel, tilePath } from "../formats/tile.ts";
+import type { Store } from "../store/store.ts";
+import { TreeReader } from "../tree/log.ts";
 import { lastCheckpoint, type StoppedLog, withStopped } from "./stopped.ts";
 
 /** What can be asked of a log. */

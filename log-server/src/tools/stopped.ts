@@ -1,11 +1,11 @@
 import { stat } from "node:fs/promises";
-import type { LogServerConfig } from "../config.ts";
+import type { LogServerConfig } from "../config/config.ts";
 import { LogServerError, reason } from "../errors.ts";
-import { openCheckpoint, readGuard, type SignedCheckpoint } from "../guard.ts";
-import { openLevelStore } from "../level-store.ts";
-import type { VerifierKey } from "../note.ts";
-import { readSigningKeys } from "../signing-keys.ts";
-import type { Store } from "../store.ts";
+import type { VerifierKey } from "../formats/note.ts";
+import { readSigningKeys } from "../keys/signing-keys.ts";
+import { openCheckpoint, readGuard, type SignedCheckpoint } from "../publish/guard.ts";
+import { openLevelStore } from "../store/level-store.ts";
+import type { Store } from "../store/store.ts";
 
 /** A log that does not run, for tools that read it. Nothing is written; while it is open no server can start. */
 export interface StoppedLog {

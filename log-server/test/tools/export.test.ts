@@ -4,12 +4,12 @@ import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { Level } from "level";
 import t, { type Test } from "tap";
-import { createKey } from "../../src/keys.ts";
-import { runKey } from "../../src/level-keys.ts";
+import { createKey } from "../../src/keys/keys.ts";
 import { startLogServer } from "../../src/start.ts";
+import { runKey } from "../../src/store/level-keys.ts";
 import { exportLog } from "../../src/tools/export.ts";
-import { auditLog, get, send } from "../client.ts";
-import { makeLogFolder } from "../folder.ts";
+import { auditLog, get, send } from "../support/client.ts";
+import { makeLogFolder } from "../support/folder.ts";
 import { growBy, SIZE, stoppedLog } from "./log.ts";
 
 /** A web server that knows nothing but files. */

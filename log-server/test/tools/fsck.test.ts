@@ -1,6 +1,7 @@
 import { readFile, rm, writeFile } from "node:fs/promises";
 import { Level } from "level";
 import t from "tap";
+import { startLogServer } from "../../src/start.ts";
 import {
   acceptedKey,
   CHECKPOINT_KEY,
@@ -9,11 +10,10 @@ import {
   positionKey,
   runKey,
   sharedKey,
-} from "../../src/level-keys.ts";
-import { startLogServer } from "../../src/start.ts";
+} from "../../src/store/level-keys.ts";
 import { type FindingCode, findingCodes } from "../../src/tools/findings.ts";
 import { fsckLog } from "../../src/tools/fsck.ts";
-import { makeLogFolder, ORIGIN } from "../folder.ts";
+import { makeLogFolder, ORIGIN } from "../support/folder.ts";
 import { SIZE, type StoppedFolder, stoppedLog } from "./log.ts";
 
 type Database = Level<Buffer, Buffer>;

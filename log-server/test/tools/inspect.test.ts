@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import t from "tap";
 import { inspectLog, shapeOf } from "../../src/tools/inspect.ts";
-import { ORIGIN } from "../folder.ts";
+import { ORIGIN } from "../support/folder.ts";
 import { SIZE, stoppedLog } from "./log.ts";
 
 t.test("a stopped log answers what it is asked", async (t) => {

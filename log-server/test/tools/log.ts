@@ -1,8 +1,8 @@
 import type { Test } from "tap";
 import { startLogServer } from "../../src/start.ts";
-import { get, published, send, submit } from "../client.ts";
-import { type LogFolder, makeLogFolder, ORIGIN } from "../folder.ts";
-import { seal, TestSource } from "../source.ts";
+import { get, published, send, submit } from "../support/client.ts";
+import { type LogFolder, makeLogFolder, ORIGIN } from "../support/folder.ts";
+import { seal, TestSource } from "../support/source.ts";
 
 const ADDRESS = seal("client.address", "192.0.2.1:5432");
 
