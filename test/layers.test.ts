@@ -83,8 +83,10 @@ function sources(folder: string): string[] {
     .map((name) => join(folder, name));
 }
 
-function imports(file: string): string[] {
-  const text = readFileSync(join(ROOT, file), "utf8");
+/** @param run those alone that are there when it runs, not types */
+function imports(file: string, run = false): string[] {
+  const whole = readFileSync(join(ROOT, file), "utf8");
+  const text = run ? whole.replaceAll(/^(?:im|ex)port type [^;]*;/gm, "") : whole;
   const found = text.matchAll(
     /(?:^|\n)\s*(?:import|export)\s[^;"]*?from\s+"([^"]+)"|import\(\s*"([^"]+)"\s*\)|(?:^|\n)import\s+"([^"]+)"/g,
   );
@@ -110,6 +112,82 @@ for (const [room, { packages, never = [] }] of Object.entries(ROOMS)) {
     }
     t.same(wrong, []);
   });
+}
+
+/** The rooms of a package from the bottom up: each imports those below it alone. A file of no folder is a room. */
+const LEVELS: Readonly<Record<string, readonly string[]>> = {
+  "log-server/src": [
+    "errors hooks",
+    "formats",
+    "config entries keys store witnesses",
+    "access reload tree",
+    "intake publish search",
+    "erasure health metrics open-log tools",
+    "context",
+    "routes",
+    "server",
+    "start",
+    "index main",
+  ],
+  "proxy/src": [
+    "address errors identity lines reach statements",
+    "access audit listen wire",
+    "auth health metrics receipts tls",
+    "backend session status upstream",
+    "client observer pool",
+    "console pool-metrics server",
+    "config",
+    "reload",
+    "operations running servers",
+    "start",
+    "workers",
+    "index",
+  ],
+  "verifier/src": ["errors", "findings formats", "entries", "reading sources", "audit", "evidence watch", "index"],
+  "cli/src": [
+    "errors help part-messages printable processes terminal",
+    "address config-files interrupt lock log-file log-http password reconcile time",
+    "child data-folder probe upstream-url",
+    "args postgres report worker-sources",
+    "pieces search-client",
+    "search-table",
+    "commands",
+    "index main",
+  ],
+};
+
+for (const [folder, levels] of Object.entries(LEVELS)) {
+  t.test(`${folder}: arrows run one way`, async (t) => {
+    const roomOf = (file: string): string => relative(folder, file).split("/")[0]!.replace(/\.ts$/, "");
+    const level = new Map(levels.flatMap((rooms, i) => rooms.split(" ").map((room) => [room, i] as const)));
+    const files = sources(folder);
+    t.same([...new Set(files.map(roomOf))].sort(), [...level.keys()].sort());
+    const edges = new Map(files.map((file) => [file, imports(file).filter((name) => name.startsWith("."))]));
+    const wrong: string[] = [];
+    for (const [file, names] of edges) {
+      for (const room of names.map((name) => roomOf(join(dirname(file), name)))) {
+        if (room !== roomOf(file) && level.get(room)! >= level.get(roomOf(file))!)
+          wrong.push(`${file} imports ${room}`);
+      }
+    }
+    t.same(wrong, []);
+    t.same(circles(files), []);
+  });
+}
+
+/** Files that need themselves to run, by way of others: types alone may go round. */
+function circles(files: readonly string[]): string[] {
+  const found: string[] = [];
+  const seen = new Map<string, "open" | "done">();
+  const visit = (file: string): void => {
+    if (seen.get(file) === "open") found.push(file);
+    if (seen.has(file)) return;
+    seen.set(file, "open");
+    for (const name of imports(file, true)) if (name.startsWith(".")) visit(join(dirname(file), name));
+    seen.set(file, "done");
+  };
+  for (const file of files) visit(file);
+  return found;
 }
 
 t.test("the check sees imports", async (t) => {

@@ -1,7 +1,7 @@
 import type { BackendKey } from "./backend.ts";
 import type { Act, Desk, Row, Shown } from "./console/index.ts";
 import type { Health } from "./health.ts";
-import type { Counts, Places } from "./workers/places.ts";
+import type { Counts, Places } from "./listen/places.ts";
 
 export interface RunningProxy {
   readonly address: { readonly host: string; readonly port: number };

@@ -36,7 +36,9 @@ const { isKeyName } = (await import(pathToFileURL(join(ROOT, "log-server/dist/sr
   isKeyName(name: string): boolean;
 };
 const ofVerifier = await readers<"parseEntry">("verifier/dist/src/entries/entry.js");
-const { verifyDisclosure } = (await import(pathToFileURL(join(ROOT, "verifier/dist/src/disclosure.js")).href)) as {
+const { verifyDisclosure } = (await import(
+  pathToFileURL(join(ROOT, "verifier/dist/src/entries/disclosure.js")).href
+)) as {
   verifyDisclosure(text: string, entry: object): unknown;
 };
 

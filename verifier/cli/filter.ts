@@ -1,4 +1,4 @@
-import type { Entry } from "../src/entry.ts";
+import type { Entry } from "../src/entries/entry.ts";
 
 /** Which entries are listed. What is undefined does not restrict. */
 export type Filter = {

@@ -1,5 +1,5 @@
 import { VerifierError } from "../src/errors.ts";
-import { parseVerifierKey, type VerifierKey } from "../src/key.ts";
+import { parseVerifierKey, type VerifierKey } from "../src/formats/key.ts";
 import { readBounded } from "./files.ts";
 import { printableShort } from "./printable.ts";
 

@@ -1,5 +1,5 @@
 import { VerifierError } from "../src/errors.ts";
-import { isTimestamp } from "../src/text.ts";
+import { isTimestamp } from "../src/formats/text.ts";
 import { printableShort } from "./printable.ts";
 
 const form =

@@ -1,10 +1,10 @@
 import { readProxyConfig } from "../config/config.ts";
 import { ProxyError, type ProxyErrorCode } from "../errors.ts";
+import { Places } from "../listen/places.ts";
 import type { RunningProxy } from "../running.ts";
 import { startProxy } from "../start.ts";
 import type { Answer, FromWorker, Task, ToWorker, Wanted } from "./messages.ts";
 import { workerConfig } from "./names.ts";
-import { Places } from "./places.ts";
 
 /**
  * Runs one worker in this process, for the one that started it. It ends when it is asked to, and with that one: its

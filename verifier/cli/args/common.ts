@@ -1,6 +1,6 @@
 import { type ParseArgsConfig, parseArgs } from "node:util";
 import { VerifierError } from "../../src/errors.ts";
-import { parseDecimal } from "../../src/text.ts";
+import { parseDecimal } from "../../src/formats/text.ts";
 import type { CommandName } from "../help.ts";
 import { printableShort } from "../printable.ts";
 import type { TrustOptions } from "../trust.ts";

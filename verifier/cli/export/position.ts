@@ -1,7 +1,7 @@
 import { stat } from "node:fs/promises";
-import { readDigested, writeDigested } from "../../src/digested.ts";
+import { readDigested, writeDigested } from "../../src/formats/digested.ts";
+import { isCount } from "../../src/formats/text.ts";
 import { VerifierError, type VerifierKey } from "../../src/index.ts";
-import { isCount } from "../../src/text.ts";
 import { pathError, readBounded, systemCode, writeDurably } from "../files.ts";
 import { printableShort } from "../printable.ts";
 import type { ExportHooks } from "./hooks.ts";

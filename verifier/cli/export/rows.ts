@@ -1,5 +1,5 @@
-import { readEntry } from "../../src/entry.ts";
-import { Shapes } from "../../src/entry-shape.ts";
+import { readEntry } from "../../src/entries/entry.ts";
+import { Shapes } from "../../src/entries/entry-shape.ts";
 import {
   type Entry,
   hashLength,
@@ -9,8 +9,8 @@ import {
   VerifierError,
   verifyDisclosure,
 } from "../../src/index.ts";
-import { readAhead } from "../../src/read-ahead.ts";
-import { SignedTree } from "../../src/signed-tree.ts";
+import { readAhead } from "../../src/reading/read-ahead.ts";
+import { SignedTree } from "../../src/reading/signed-tree.ts";
 import { fetchDisclosures } from "../disclosures.ts";
 import type { HttpClient } from "../http.ts";
 import type { Row } from "./row.ts";

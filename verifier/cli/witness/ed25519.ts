@@ -1,6 +1,6 @@
 import { createPrivateKey, createPublicKey, type KeyObject, sign, verify } from "node:crypto";
 import * as ed from "@noble/ed25519";
-import { publicKeyLength, signatureLength } from "../../src/ed25519.ts";
+import { publicKeyLength, signatureLength } from "../../src/formats/ed25519.ts";
 
 /**
  * Ed25519 with Node's own cryptography, which is some twenty times as fast as the core's. It is the stricter of the

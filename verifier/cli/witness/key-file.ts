@@ -1,8 +1,8 @@
 import { type KeyObject, randomBytes } from "node:crypto";
 import { stat } from "node:fs/promises";
-import { decodeBase64, encodeBase64 } from "../../src/base64.ts";
 import { VerifierError } from "../../src/errors.ts";
-import { type CosignerKey, isKeyName, makeCosignerKey } from "../../src/key.ts";
+import { decodeBase64, encodeBase64 } from "../../src/formats/base64.ts";
+import { type CosignerKey, isKeyName, makeCosignerKey } from "../../src/formats/key.ts";
 import { pathError, readBounded, systemCode, writeDurably } from "../files.ts";
 import { printable, printableShort } from "../printable.ts";
 import { signingKey } from "./ed25519.ts";

@@ -1,6 +1,6 @@
-import { decodeBase64 } from "../../src/base64.ts";
 import { VerifierError } from "../../src/errors.ts";
-import { parseVerifierKey, type VerifierKey } from "../../src/key.ts";
+import { decodeBase64 } from "../../src/formats/base64.ts";
+import { parseVerifierKey, type VerifierKey } from "../../src/formats/key.ts";
 import { printableShort } from "../printable.ts";
 
 /** A log as a list names it; nothing else is known of it. */

@@ -1,6 +1,6 @@
 import type { KeyObject } from "node:crypto";
 import { VerifierError } from "../../src/errors.ts";
-import { decodeUtf8 } from "../../src/text.ts";
+import { decodeUtf8 } from "../../src/formats/text.ts";
 import { readBounded } from "../files.ts";
 import { printable, printableShort } from "../printable.ts";
 import { publicKeyObject } from "./ed25519.ts";

@@ -1,9 +1,9 @@
-import { decodeBase64 } from "../../src/base64.ts";
-import { parseTreeHead, type TreeHead } from "../../src/checkpoint.ts";
 import { VerifierError } from "../../src/errors.ts";
-import { hashLength } from "../../src/merkle.ts";
-import { type Note, parseNote } from "../../src/note.ts";
-import { decodeUtf8, parseDecimal } from "../../src/text.ts";
+import { decodeBase64 } from "../../src/formats/base64.ts";
+import { parseTreeHead, type TreeHead } from "../../src/formats/checkpoint.ts";
+import { hashLength } from "../../src/formats/merkle.ts";
+import { type Note, parseNote } from "../../src/formats/note.ts";
+import { decodeUtf8, parseDecimal } from "../../src/formats/text.ts";
 
 /** The body of `POST /add-checkpoint` (C2SP tlog-witness); nothing about it is verified. */
 export type AddCheckpoint = {

@@ -1,9 +1,9 @@
 import { createHash } from "node:crypto";
-import { parseTreeHead } from "../../src/checkpoint.ts";
 import { VerifierError } from "../../src/errors.ts";
-import type { CosignerKey } from "../../src/key.ts";
-import { parseNote } from "../../src/note.ts";
-import { decodeUtf8, parseDecimal } from "../../src/text.ts";
+import { parseTreeHead } from "../../src/formats/checkpoint.ts";
+import type { CosignerKey } from "../../src/formats/key.ts";
+import { parseNote } from "../../src/formats/note.ts";
+import { decodeUtf8, parseDecimal } from "../../src/formats/text.ts";
 import { printable } from "../printable.ts";
 import type { WitnessHooks } from "./hooks.ts";
 import { Journal } from "./journal.ts";

@@ -1,9 +1,9 @@
-import { rootFitsSize } from "../../src/checkpoint.ts";
-import { cosignatureLine, cosignatureMessage } from "../../src/cosignature.ts";
 import { VerifierError } from "../../src/errors.ts";
-import { equalBytes, verifyConsistency } from "../../src/merkle.ts";
-import type { Note } from "../../src/note.ts";
-import { encodeUtf8 } from "../../src/text.ts";
+import { rootFitsSize } from "../../src/formats/checkpoint.ts";
+import { cosignatureLine, cosignatureMessage } from "../../src/formats/cosignature.ts";
+import { equalBytes, verifyConsistency } from "../../src/formats/merkle.ts";
+import type { Note } from "../../src/formats/note.ts";
+import { encodeUtf8 } from "../../src/formats/text.ts";
 import { printable, printableShort } from "../printable.ts";
 import type { Answer } from "./answers.ts";
 import { makeSignature, verifySignature } from "./ed25519.ts";

@@ -5,8 +5,8 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import t, { type Test } from "tap";
 import { type CrashPoint, crashPoints } from "../../cli/witness/hooks.ts";
-import { verifyCosignature } from "../../src/cosignature.ts";
-import { parseNote } from "../../src/note.ts";
+import { verifyCosignature } from "../../src/formats/cosignature.ts";
+import { parseNote } from "../../src/formats/note.ts";
 import { latest, start, stateFolder, submit, type TestWitness } from "../cli/witness/support/start.ts";
 import { TestLog } from "../cli/witness/support/test-log.ts";
 

@@ -1,5 +1,5 @@
-import type { LogReader } from "../../src/log-reader.ts";
-import { type TileLevel, tilePath } from "../../src/tile.ts";
+import { type TileLevel, tilePath } from "../../src/formats/tile.ts";
+import type { LogReader } from "../../src/reading/log-reader.ts";
 import { type TestKey, testKey } from "./keys.ts";
 import { naiveLeaf, naiveRoot } from "./naive-tree.ts";
 

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
+import { parseDecimal } from "../../../src/formats/text.ts";
 import { VerifierError } from "../../../src/index.ts";
-import { parseDecimal } from "../../../src/text.ts";
 import { printableShort } from "../../printable.ts";
 
 export type CollectorOptions = {

@@ -5,7 +5,7 @@ import { createServer } from "node:net";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import t from "tap";
-import { parseCosignerKey } from "../../../src/key.ts";
+import { parseCosignerKey } from "../../../src/formats/key.ts";
 import { run } from "../support/run.ts";
 import { ask, stateFolder, submit, type Teardown } from "./support/start.ts";
 import { TestLog } from "./support/test-log.ts";

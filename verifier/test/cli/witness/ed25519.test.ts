@@ -1,9 +1,9 @@
 import { createPublicKey, randomBytes } from "node:crypto";
 import t from "tap";
 import { makeSignature, publicKeyObject, signingKey, verifySignature } from "../../../cli/witness/ed25519.ts";
-import { verifyEd25519 } from "../../../src/ed25519.ts";
-import { parseVerifierKey } from "../../../src/key.ts";
-import { parseNote } from "../../../src/note.ts";
+import { verifyEd25519 } from "../../../src/formats/ed25519.ts";
+import { parseVerifierKey } from "../../../src/formats/key.ts";
+import { parseNote } from "../../../src/formats/note.ts";
 import { type Bytes, bytesOf, fromHex, readVectors } from "../../support/vectors.ts";
 
 /** The order of the group, and the order's eight points in their spellings (RFC 8032 section 5.1). */

@@ -1,8 +1,8 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import t from "tap";
-import { verifyCosignature } from "../../../src/cosignature.ts";
-import { parseNote } from "../../../src/note.ts";
+import { verifyCosignature } from "../../../src/formats/cosignature.ts";
+import { parseNote } from "../../../src/formats/note.ts";
 import { type Bytes, bytesOf, readVectors } from "../../support/vectors.ts";
 import { latest, start, stateFolder, submit } from "./support/start.ts";
 

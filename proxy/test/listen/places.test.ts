@@ -1,0 +1,88 @@
+import fc from "fast-check";
+import t from "tap";
+import { Places } from "../../src/listen/places.ts";
+import { Office } from "../../src/workers/office.ts";
+
+interface Desk {
+  readonly places: Places;
+  sessions: number;
+}
+
+/** Workers that share so many places, without processes between them. */
+function house(
+  limit: number,
+  count: number,
+  clock: { now: number } = { now: 0 },
+): { office: Office<Desk>; desks: Desk[] } {
+  const office: Office<Desk> = new Office<Desk>(limit, (desk) => {
+    setImmediate(() => office.returned(desk, desk.places.giveBack()));
+  });
+  const desks = Array.from({ length: count }, () => {
+    const desk: Desk = {
+      sessions: 0,
+      places: new Places(
+        () => desk,
+        (wanted) => office.grant(desk, wanted),
+        () => clock.now,
+      ),
+    };
+    office.joined(desk);
+    return desk;
+  });
+  return { office, desks };
+}
+
+async function login(desk: Desk): Promise<boolean> {
+  try {
+    await desk.places.prepare();
+    desk.places.take();
+    desk.sessions += 1;
+    return true;
+  } catch (error) {
+    if ((error as { code?: string }).code !== "too_many_connections") throw error;
+    return false;
+  }
+}
+
+t.test("many at once: as many get in as there are places, wherever they come", async (t) => {
+  const { desks } = house(10, 3);
+  const inside = await Promise.all(Array.from({ length: 30 }, (_, i) => login(desks[i % 3]!)));
+  t.equal(inside.filter(Boolean).length, 10);
+});
+
+t.test("whatever comes and goes: never more than there are places, and none is lost", async () => {
+  await fc.assert(
+    fc.asyncProperty(
+      fc.integer({ min: 1, max: 20 }),
+      fc.array(fc.tuple(fc.constantFrom("in", "out"), fc.nat(2)), { maxLength: 80 }),
+      async (limit, events) => {
+        const { desks } = house(limit, 3);
+        for (const [what, at] of events) {
+          const desk = desks[at]!;
+          const before = desks.reduce((sum, { sessions }) => sum + sessions, 0);
+          if (what === "out") desk.sessions = Math.max(0, desk.sessions - 1);
+          else if ((await login(desk)) !== before < limit) return false;
+        }
+        return desks.reduce((sum, { sessions }) => sum + sessions, 0) <= limit;
+      },
+    ),
+    { numRuns: 60 },
+  );
+});
+
+t.test("who never logs in keeps nobody out for long; a worker that is gone leaves its places", async (t) => {
+  const clock = { now: 0 };
+  const { office, desks } = house(2, 2, clock);
+  const [one, two] = desks as [Desk, Desk];
+  await one.places.prepare();
+  await one.places.prepare();
+  t.equal(await login(two), false);
+  clock.now = 2001;
+  t.equal(await login(two), true);
+  t.equal(await login(two), true);
+  t.throws(() => one.places.take(), { code: "too_many_connections" });
+  office.left(two);
+  t.equal(await login(one), true);
+  office.limit = 1;
+  t.equal(await login(one), true, "what it holds it has; the limit is lower for what comes then");
+});

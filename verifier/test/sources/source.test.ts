@@ -1,0 +1,95 @@
+import t from "tap";
+import { auditLog } from "../../src/audit/audit.ts";
+import { parseVerifierKey, type VerifierKey } from "../../src/formats/key.ts";
+import { chainHash, leafHash } from "../../src/formats/merkle.ts";
+import { MemoryLog } from "../support/memory-log.ts";
+import { TestSource } from "../support/test-source.ts";
+import { checkCases, readVectors } from "../support/vectors.ts";
+
+type Case = {
+  desc: string;
+  source: string;
+  vkey: string | null;
+  entries: string[];
+  now: string;
+  chain?: string[];
+  verdict: string;
+  findings: { code: string; position: number }[];
+};
+
+const { cases } = readVectors<{ cases: Case[] }>("chains.json");
+
+checkCases("chains", cases, async ({ desc, source, vkey, entries, now, verdict: wanted }) => {
+  const log = new MemoryLog(entries);
+  const pins = new Map<string, VerifierKey>(vkey === null ? [] : [[source, parseVerifierKey(vkey)]]);
+  const clock = (): number => Date.parse(now);
+  const { verdict, findings } = await auditLog(log, { key: parseVerifierKey(log.key.vkey), pins, now: clock });
+  const found = findings.map(({ code, index }) => ({ code, position: index! }));
+  // Of a FAIL the vectors have the first finding only.
+  return { desc, verdict, findings: wanted === "FAIL" ? found.slice(0, 1) : found };
+});
+
+checkCases(
+  "chain values",
+  cases.filter(({ chain }) => chain !== undefined),
+  ({ entries }) => {
+    let value: Uint8Array = new Uint8Array(32);
+    const chain = [Buffer.from(value).toString("base64")];
+    for (const entry of entries.filter((entry) => JSON.parse(entry).epoch === 1)) {
+      value = chainHash(value, leafHash(Buffer.from(entry)));
+      chain.push(Buffer.from(value).toString("base64"));
+    }
+    return { chain };
+  },
+);
+
+async function findingsOf(source: TestSource, pins?: ReadonlyMap<string, VerifierKey>): Promise<string[]> {
+  const log = new MemoryLog(source.entries);
+  const options = {
+    key: parseVerifierKey(log.key.vkey),
+    now: () => source.now,
+    ...(pins === undefined ? {} : { pins }),
+  };
+  const { findings } = await auditLog(log, options);
+  return findings.map(({ code, index }) => `${code} ${index}`);
+}
+
+t.test("one fault is one finding: what only follows from it is not reported again", async (t) => {
+  const forged = new TestSource();
+  forged.start();
+  forged.session(1);
+  forged.statement(1);
+  forged.write("source.seal", { seal: forged.key.note(forged.sealText().replace("sessions 1", "sessions 2")) });
+  t.same(await findingsOf(forged), ["seal_mismatch 3"], "its entries are not reported as unsealed as well");
+
+  const pinned = new TestSource();
+  pinned.run(250);
+  const pins = new Map([[pinned.key.name, parseVerifierKey(new TestSource("proxy-b.example").key.vkey)]]);
+  t.same(await findingsOf(pinned, pins), ["source_key_mismatch 0"], "its seals are not reported as well");
+
+  const broken = new TestSource();
+  broken.start();
+  broken.session(1);
+  broken.statement(1);
+  broken.statement(1, { rows: "many" });
+  broken.statement(1);
+  broken.sessionEnd(1);
+  broken.stop();
+  t.same(await findingsOf(broken), ["entry_malformed 3"], "nor what its session adds up to");
+
+  const lost = new TestSource();
+  lost.run(5);
+  lost.entries.splice(3, 1);
+  t.same(await findingsOf(lost), ["sequence_gap 3"], "nor seals, chain and totals behind a gap");
+});
+
+t.test("a relaxed source is named with its window, and is no finding", async (t) => {
+  const source = new TestSource();
+  source.start({ durability: { reads: "relaxed", others: "before-execute", window_ms: 200 } });
+  source.stop();
+  const log = new MemoryLog(source.entries);
+  const report = await auditLog(log, { key: parseVerifierKey(log.key.vkey), now: () => source.now });
+  t.equal(report.verdict, "PASS");
+  t.same(report.sources[0]!.relaxed, { epochs: 1, window_ms: 200 });
+  t.match(report.conclusion, /proxy-a\.example ran with relaxed durability.* 200 ms/);
+});
