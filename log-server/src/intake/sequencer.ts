@@ -174,9 +174,11 @@ export class Sequencer {
   /** Writes nothing more from the next turn on: another part of the log has failed. */
   halt(error: LogServerError): void {
     this.#failed ??= error;
-    const queue = this.#queue;
-    this.#queue = [];
-    for (const { reject } of queue) reject(this.#internal());
+    this.#refuseQueue();
+  }
+
+  #refuseQueue(): void {
+    for (const { reject } of this.#queue.splice(0)) reject(this.#internal());
   }
 
   #internal(): LogServerError {
@@ -194,6 +196,8 @@ export class Sequencer {
       }
     }
     this.#running = false;
+    // What a turn put off when the log had failed already.
+    if (this.#failed !== undefined) this.#refuseQueue();
   }
 
   #take(): Waiting[] {

@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import t from "tap";
+import { LogServerError } from "../../src/errors.ts";
 import type { CrashPoint } from "../../src/hooks.ts";
 import { withDefaults } from "../../src/hooks.ts";
 import { type Receipt, Sequencer, type TurnReport } from "../../src/intake/sequencer.ts";
@@ -188,6 +189,34 @@ t.test("a failed write is the end: whoever waits is told, and nothing is written
   t.match(fatal[0], { code: "write_failed", message: /no space left/ });
   t.same(sequencer.head, { size: 2, root });
   t.equal((await store.head()).size, 2);
+});
+
+t.test("what was put off when another part of the log fails is told as well", async (t) => {
+  const { store, sequencer, submit } = await bench();
+  const [a, b, c] = ["a", "b", "c"].map((name) => new TestSource(name).start().fill(3)) as TestSource[];
+  await submit(a!);
+  store.gated = true;
+  const blocker = submit(c!);
+  await tick();
+  // In one turn: new entries, a repetition of them, which is put off, and one that is being looked up.
+  const [taken, put, known] = [submit(b!), submit(b!), submit(a!)];
+  const accepted = store.accepted.bind(store);
+  let lookedUp!: () => void;
+  const looking = new Promise<void>((resolve) => {
+    lookedUp = resolve;
+  });
+  store.accepted = async (...range) => {
+    sequencer.halt(new LogServerError("store_behind", "a witness has more"));
+    lookedUp();
+    return accepted(...range);
+  };
+  store.gated = false;
+  store.gates.shift()!();
+  await blocker;
+  await looking;
+  await t.rejects(put, { code: "internal" });
+  t.same(ranges(await taken), [[0, 8, 4]], "the turn under way is carried through");
+  t.same(ranges(await known), [[0, 0, 4]]);
 });
 
 t.test("a store that cannot be read refuses a repetition, and goes on with what is new", async (t) => {
