@@ -32,14 +32,14 @@ export interface Health {
 
 /** What the checks look at. */
 export interface HealthState {
-  /** All that sign. */
+  /** All that signed what is served. */
   readonly keys: readonly VerifierKey[];
   readonly served: SignedCheckpoint;
   readonly head: TreeHead;
   /** What re-hashing the right edge of what is stored has found. */
   readonly edge: string;
-  /** When the publisher last found everything in order, and every how many milliseconds it looks. */
-  readonly checkedAt: number;
+  /** How long ago the publisher last found everything in order, and how often it looks, in milliseconds. */
+  readonly checkedAgo: number;
   readonly interval: number;
   readonly indexed: number;
   readonly searchable: number;
@@ -84,20 +84,19 @@ function witnessesCheck({ quorum, cosigned, of, missing }: WitnessReport): strin
   return `the checkpoint served has ${cosigned.length} of ${of} cosignatures, and not the policy's quorum; missing: ${why.join(", ")}`;
 }
 
-function publishingCheck(state: HealthState, age: number): string {
-  const overdue = age > OVERDUE_INTERVALS * state.interval + OVERDUE_MS;
-  return overdue ? `no checkpoint was verified or signed for ${age} ms` : "ok";
+function publishingCheck({ checkedAgo, interval }: HealthState): string {
+  const overdue = checkedAgo > OVERDUE_INTERVALS * interval + OVERDUE_MS;
+  return overdue ? `no checkpoint was verified or signed for ${checkedAgo} ms` : "ok";
 }
 
 /** Really checks what can go wrong while the log runs. The indexes are no part of the status: they may lag. */
 export function checkHealth(state: HealthState, now: number): Health {
-  const age = now - state.checkedAt;
   const { alarms, ...witnesses } = state.witnesses;
   const checks = {
     signature: signatureCheck(state),
     tree: treeCheck(state),
     edge: state.edge,
-    publishing: publishingCheck(state, age),
+    publishing: publishingCheck(state),
     writing: state.failure ?? "ok",
     history: alarms.map(({ name, message }) => `witness ${name}: ${message}`).join("; ") || "ok",
     witnesses: witnessesCheck(state.witnesses),
@@ -110,7 +109,7 @@ export function checkHealth(state: HealthState, now: number): Health {
     size: state.served.size,
     checkpoint_age_ms: Math.max(0, now - state.served.time),
     tree_size: state.head.size,
-    publish_check_age_ms: age,
+    publish_check_age_ms: state.checkedAgo,
     index_lag: Math.max(0, state.served.size - state.indexed),
     search_lag: Math.max(0, state.served.size - state.searchable),
     witnesses,

@@ -167,11 +167,11 @@ async function run(config: LogServerConfig, hooks: Hooks, opened: OpenedLog): Pr
     health: async () => {
       const { served } = publisher;
       const state = {
-        keys: publisher.keys,
+        keys: publisher.servedKeys,
         served,
         head: sequencer.head,
         edge: await edge.check(served),
-        checkedAt: publisher.checkedAt,
+        checkedAgo: publisher.checkedAgo,
         interval: config.checkpointIntervalMs + config.witnessTimeoutMs,
         indexed: index.position,
         searchable: search.position,

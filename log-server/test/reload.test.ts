@@ -92,6 +92,30 @@ t.test("a key is changed in four steps, without a restart, and without a checkpo
   t.same(signers((await get(again.url, "/checkpoint")).body.toString(), vkeys), [1]);
 });
 
+t.test("what is served is in order until the next checkpoint has the keys that sign now", async (t) => {
+  const { folder, source, newKey, start } = await scene(t);
+  const { path: next, vkey } = await newKey("log-2.key");
+  const log = await start({ checkpointIntervalMs: 60_000 });
+  await submit(log.url, source.submission(ORIGIN, 0, 5));
+  t.match(await log.reload(folder.config({ moreKeys: [next] })), { keys: [folder.vkey, vkey] });
+  const health = await get(log.url, "/healthz");
+  t.equal(health.status, 200);
+  t.match(health.json(), { checks: { signature: "ok" } });
+});
+
+t.test("a clock that is set back does not hide how long ago the log last published", async (t) => {
+  const { start } = await scene(t);
+  const log = await start();
+  const { now } = Date;
+  t.after(() => {
+    Date.now = now;
+  });
+  Date.now = () => now() - 3_600_000;
+  const { status, publish_check_age_ms: age } = (await get(log.url, "/healthz")).json();
+  t.equal(status, "ok");
+  t.ok(age >= 0 && age < 60_000, `${age}`);
+});
+
 t.test("a key that is added at a start signs the checkpoint that is there", async (t) => {
   const { folder, source, newKey, start } = await scene(t);
   const { path: next, vkey } = await newKey("log-2.key");
@@ -218,6 +242,49 @@ t.test("witnesses come and go, and no connection is dropped", async (t) => {
   await log.reload(folder.config());
   t.same(await cosigners(), []);
   t.ok(await reused(), "the connection is the one from before");
+});
+
+t.test("a reload while a witness looks at the next checkpoint does not ask it for the one before", async (t) => {
+  const { folder, source } = await scene(t);
+  const fake = await FakeWitness.start("w");
+  t.after(() => fake.close());
+  const witnesses = join(folder.path, "policy");
+  await writeFile(witnesses, `witness w ${fake.key.vkey} ${fake.url}\nquorum w\n`);
+  const lines: string[] = [];
+  const config = folder.config({ witnesses, checkpointIntervalMs: 10, witnessTimeoutMs: 30_000 });
+  const log = await startLogServer(config, { log: (level, message) => lines.push(`${level} ${message}`) });
+  t.after(() => log.close());
+  const until = async (size: number): Promise<void> => {
+    while (parseNote((await get(log.url, "/checkpoint")).body)!.text.split("\n")[1] !== String(size));
+  };
+  await submit(log.url, source.submission(ORIGIN, 0, 5));
+  await until(5);
+  let answer!: () => void;
+  const looking = new Promise<void>((resolve) => {
+    fake.behaviour = (...asked) => {
+      fake.behaviour = undefined;
+      answer = () => fake.honest(...asked);
+      resolve();
+    };
+  });
+  await submit(log.url, source.submission(ORIGIN, 5, 9));
+  await looking;
+  await log.reload(config);
+  answer();
+  await until(9);
+  await submit(log.url, source.submission(ORIGIN, 9, 12));
+  await until(12);
+  t.same(
+    fake.asked.map(({ old, size }) => [old, size]),
+    [
+      [0, 0],
+      [0, 5],
+      [5, 9],
+      [9, 12],
+    ],
+  );
+  t.same(lines, []);
+  t.match((await get(log.url, "/healthz")).json(), { status: "ok", witnesses: { missing: [] } });
 });
 
 t.test("what needs a restart is named", async (t) => {

@@ -48,7 +48,9 @@ export class Publisher {
   #keys: readonly SignerKey[];
   /** Signed and durable; as it is in the guard file. */
   #latest: SignedCheckpoint | undefined;
+  #latestKeys: readonly SignerKey[];
   #served: SignedCheckpoint | undefined;
+  #servedKeys: readonly SignerKey[];
   /** `#served` with the cosignatures of a version of the witnesses. */
   #shown: { signed: SignedCheckpoint; version: number; checkpoint: SignedCheckpoint } | undefined;
   #checkedAt = 0;
@@ -80,6 +82,8 @@ export class Publisher {
     this.#head = options.head;
     this.#guard = options.guard;
     this.#keys = options.keys;
+    this.#latestKeys = options.keys;
+    this.#servedKeys = options.keys;
     this.#interval = options.interval;
     this.#latest = options.latest;
     this.#witnesses = options.witnesses;
@@ -109,9 +113,14 @@ export class Publisher {
     return this.#keys;
   }
 
-  /** When `publish` last found everything in order, in milliseconds since 1970. */
-  get checkedAt(): number {
-    return this.#checkedAt;
+  /** The keys that signed what is served: for a while others than those that sign, when these were changed. */
+  get servedKeys(): readonly SignerKey[] {
+    return this.#servedKeys;
+  }
+
+  /** How long ago `publish` last found everything in order, in milliseconds; whatever the clock does. */
+  get checkedAgo(): number {
+    return Math.floor(performance.now() - this.#checkedAt);
   }
 
   /** Signs with other keys from the next publication on, which comes even if the tree has not grown. */
@@ -127,9 +136,12 @@ export class Publisher {
     if (this.#latest !== undefined) await this.#witnesses.collect(candidateOf(this.#latest));
   }
 
-  /** Asks the witnesses that have not cosigned what is served; what they say is added when it comes. */
+  /**
+   * Asks the witnesses that have not cosigned what was signed last; what they say is added when it comes. That may not
+   * be served yet: who has cosigned it must not be asked for an earlier one.
+   */
   askWitnesses(): void {
-    if (this.#served !== undefined) void this.#witnesses.collect(candidateOf(this.#served));
+    if (this.#latest !== undefined) void this.#witnesses.collect(candidateOf(this.#latest));
   }
 
   /**
@@ -157,17 +169,19 @@ export class Publisher {
       // A witness may have shown that this is a second history: nobody else is to see it.
       if (this.#halted) return;
       this.#served = this.#latest;
+      this.#servedKeys = this.#latestKeys;
       this.#measure("publish", start);
       this.#ports.onPublished(this.#latest);
     }
-    this.#checkedAt = Date.now();
+    this.#checkedAt = performance.now();
   }
 
   async #sign(size: number, root: Buffer): Promise<void> {
     const { hooks } = this.#ports;
     const start = performance.now();
-    const checkpoint = { origin: this.#keys[0]!.name, size, root };
-    const signed = { ...checkpoint, note: signNote(checkpointText(checkpoint), ...this.#keys), time: Date.now() };
+    const keys = this.#keys;
+    const checkpoint = { origin: keys[0]!.name, size, root };
+    const signed = { ...checkpoint, note: signNote(checkpointText(checkpoint), ...keys), time: Date.now() };
     this.#measure("sign", start);
     const written = performance.now();
     try {
@@ -183,6 +197,7 @@ export class Publisher {
     }
     this.#measure("guard", written);
     this.#latest = signed;
+    this.#latestKeys = keys;
   }
 
   #measure(stage: PublicationStage, since: number): void {
