@@ -8,6 +8,7 @@ export {
   tokenRoles,
 } from "./access/token-file.ts";
 export { type LogServerConfig, readLogServerConfig } from "./config/config.ts";
+export { openDisclosure } from "./entries/disclosure.ts";
 export {
   type ErrorDetails,
   type Expected,
@@ -27,7 +28,6 @@ export { type Finding, type FindingCode, findingCodes } from "./tools/findings.t
 export { type FsckReport, fsckLog } from "./tools/fsck.ts";
 export {
   type Disclosed,
-  disclosed,
   type EpochState,
   entryFacts,
   type Inspection,

@@ -53,7 +53,9 @@ function sendError(context: ServerContext, error: unknown, request: FastifyReque
   }
   const code = answer.code as HttpCode;
   if (code === "internal") {
-    context.hooks.log("error", `${request.method} ${request.url}: ${reason(answer.cause ?? answer)}`);
+    // Without the query: the reason for a reading is sealed in the log, and must not stand here.
+    const path = request.url.split("?", 1)[0];
+    context.hooks.log("error", `${request.method} ${path}: ${reason(answer.cause ?? answer)}`);
   }
   // Of what a handler set before it failed, only what belongs to the error may stay.
   reply.removeHeader("cache-control").removeHeader("vary").removeHeader("content-encoding");

@@ -1,4 +1,11 @@
-import { disclosed, entryFacts, type Inspection, type Question, type SourceState, shapeOf } from "@vitrine/log-server";
+import {
+  entryFacts,
+  type Inspection,
+  openDisclosure,
+  type Question,
+  type SourceState,
+  shapeOf,
+} from "@vitrine/log-server";
 import { CliError } from "../errors.ts";
 import { askLog, parseJson } from "../log-http.ts";
 
@@ -77,7 +84,7 @@ export async function inspectUrl(
       const { index } = question;
       const path = `api/v1/entries/${index}/disclosures?reason=${encodeURIComponent(reason ?? "")}`;
       const disclosures = await log.get(path, (answer) =>
-        list(members(answer).disclosures).map((each) => disclosed(Buffer.from(text(each), "base64url"))),
+        list(members(answer).disclosures).map((each) => openDisclosure(Buffer.from(text(each), "base64url"), index)),
       );
       return { about: "disclosures", index, disclosures };
     }

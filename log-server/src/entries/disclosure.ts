@@ -1,6 +1,7 @@
 import { hash } from "node:crypto";
+import { LogServerError } from "../errors.ts";
 import { isOfSource } from "./added.ts";
-import { type EntryValue, MAX_ENTRY_BYTES } from "./entry.ts";
+import { type EntryValue, MAX_ENTRY_BYTES, storedEntry } from "./entry.ts";
 import type { SealedValues } from "./entry-shapes.ts";
 import { isObject, isSealed } from "./forms.ts";
 
@@ -30,6 +31,22 @@ export function blockDisclosures(block: Buffer): Buffer[] {
     offset = end;
   }
   return disclosures;
+}
+
+/**
+ * @param disclosure as the store has it: its form was checked when it came
+ * @param index of its entry
+ * @throws LogServerError `store_corrupt` when it cannot be read any more; the message holds nothing of it
+ */
+export function openDisclosure(disclosure: Buffer, index: number): { name: string; value: unknown } {
+  try {
+    const [, name, value] = JSON.parse(disclosure.toString("utf8")) as [string, string, unknown];
+    return { name, value };
+  } catch {
+    // The parser's message quotes the text, which is what is being kept secret.
+    const message = `a disclosure of entry ${index} is no JSON any more: the store is damaged; see vitrine log fsck, and restore a copy that is not older than the guard file`;
+    throw new LogServerError("store_corrupt", message, { index });
+  }
 }
 
 /** @returns a block of these disclosures. */
@@ -74,9 +91,10 @@ export function sealedValues(entry: EntryValue): SealedValues {
 /**
  * @param entry as the log has it
  * @returns the digest of the entry's sealed value that other entries may share, 32 bytes, if it has one
+ * @throws LogServerError `store_corrupt`
  */
-export function sharedDigest(entry: Buffer): Buffer | undefined {
-  return isOfSource(entry) ? sharedDigestOf(JSON.parse(entry.toString("utf8")) as EntryValue) : undefined;
+export function sharedDigest(entry: Buffer, index: number): Buffer | undefined {
+  return isOfSource(entry) ? sharedDigestOf(storedEntry(entry, index)) : undefined;
 }
 
 /** @returns as `sharedDigest`, of an entry that is parsed already. */

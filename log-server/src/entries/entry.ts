@@ -81,3 +81,17 @@ export function parseEntry(bytes: Buffer, position: number): EntryValue {
   if (fault !== undefined) throw fail(fault);
   return value as unknown as EntryValue;
 }
+
+/**
+ * @param bytes an entry of a source, as the store has it: its form was checked when it came
+ * @throws LogServerError `store_corrupt` when it cannot be read any more; the message holds nothing of it
+ */
+export function storedEntry(bytes: Buffer, index: number): EntryValue {
+  try {
+    return JSON.parse(bytes.toString("utf8")) as EntryValue;
+  } catch {
+    // The parser's message quotes the text, which is not everybody's to read.
+    const message = `entry ${index} is no JSON any more: the store is damaged; see vitrine log fsck, and restore a copy that is not older than the guard file`;
+    throw new LogServerError("store_corrupt", message, { index });
+  }
+}

@@ -1,7 +1,7 @@
 import { setImmediate } from "node:timers/promises";
 import { isOfSource } from "../entries/added.ts";
 import { sharedDigestOf } from "../entries/disclosure.ts";
-import type { EntryValue } from "../entries/entry.ts";
+import { storedEntry } from "../entries/entry.ts";
 import { LogServerError, reason } from "../errors.ts";
 import { TILE_WIDTH } from "../formats/tile.ts";
 import type { Hooks } from "../hooks.ts";
@@ -138,7 +138,7 @@ export class Erasures {
     const matching: { index: number; digest: Buffer | undefined }[] = [];
     for (const [i, bytes] of (await reader.entries(start, end)).entries()) {
       if (!isOfSource(bytes) || !mayBeInScope(bytes)) continue;
-      const entry = JSON.parse(bytes.toString("utf8")) as EntryValue;
+      const entry = storedEntry(bytes, start + i);
       if (inScope(before.scope, entry)) matching.push({ index: start + i, digest: sharedDigestOf(entry) });
     }
     const entries = matching.length;

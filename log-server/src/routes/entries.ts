@@ -3,7 +3,7 @@ import type { FastifyInstance } from "fastify";
 import type { Token } from "../access/token-file.ts";
 import { hasRole } from "../access/tokens.ts";
 import type { ServerContext } from "../context.ts";
-import { blockDisclosures, sharedDigest } from "../entries/disclosure.ts";
+import { blockDisclosures, openDisclosure, sharedDigest } from "../entries/disclosure.ts";
 import { LogServerError } from "../errors.ts";
 import { parseUtf8 } from "../formats/encoding.ts";
 import { evidenceBundle, formatProof } from "../formats/evidence.ts";
@@ -18,7 +18,7 @@ export function entryRoutes(app: FastifyInstance, context: ServerContext): void 
   const disclosuresOf = async (index: number, entry: Buffer): Promise<Buffer[]> => {
     const block = await store.disclosures(index);
     const own = block === undefined ? [] : blockDisclosures(block);
-    const digest = sharedDigest(entry);
+    const digest = sharedDigest(entry, index);
     const shared = digest === undefined ? undefined : await store.sharedDisclosure(digest);
     return shared === undefined ? own : [...own, shared];
   };
@@ -34,9 +34,7 @@ export function entryRoutes(app: FastifyInstance, context: ServerContext): void 
     reason: string,
   ): Promise<Buffer[]> => {
     const there = await disclosuresOf(index, entry);
-    // Compact JSON arrays [salt, name, value], as they were checked when they came.
-    const named = there.map((bytes) => (JSON.parse(bytes.toString("utf8")) as [string, string])[1]);
-    const names = [...new Set(named)].sort();
+    const names = [...new Set(there.map((bytes) => openDisclosure(bytes, index).name))].sort();
     await context.acts.record({ kind: "disclosure.read", members: { reader, index, names }, reason });
     // What was erased meanwhile is not given any more.
     const left = await disclosuresOf(index, entry);

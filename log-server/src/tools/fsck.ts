@@ -97,7 +97,7 @@ class EntriesCheck {
   }
 
   async #shared(index: number, bytes: Buffer): Promise<void> {
-    const digest = sharedDigest(bytes);
+    const digest = sharedDigest(bytes, index);
     if (digest === undefined || this.#seen.has(digest.toString("latin1"))) return;
     if (this.#seen.size >= SEEN) this.#seen.clear();
     this.#seen.add(digest.toString("latin1"));

@@ -1,6 +1,6 @@
 import type { LogServerConfig } from "../config/config.ts";
 import { isOfSource } from "../entries/added.ts";
-import { blockDisclosures, sharedDigest } from "../entries/disclosure.ts";
+import { blockDisclosures, openDisclosure, sharedDigest } from "../entries/disclosure.ts";
 import { LogServerError } from "../errors.ts";
 import { parseUtf8 } from "../formats/encoding.ts";
 import { leafHash } from "../formats/merkle.ts";
@@ -94,12 +94,6 @@ export function placeOf(index: number, size: number): { bundle: string; tile: st
   const number = Math.floor(index / TILE_WIDTH);
   const width = Math.min(TILE_WIDTH, size - number * TILE_WIDTH);
   return { bundle: tilePath({ level: "entries", number, width }), tile: tilePath({ level: 0, number, width }) };
-}
-
-/** @param disclosure the UTF-8 JSON array `[salt, name, value]` */
-export function disclosed(disclosure: Buffer): Disclosed {
-  const [, name, value] = JSON.parse(disclosure.toString("utf8")) as [string, string, unknown];
-  return { name, value };
 }
 
 /** @returns what there is to say of an entry's bytes. */
@@ -214,8 +208,8 @@ async function disclosures({ store }: StoppedLog, index: number): Promise<Inspec
   const [bytes] = await new TreeReader(store, 0).entries(index, index + 1);
   const block = await store.disclosures(index);
   const own = block === undefined ? [] : blockDisclosures(block);
-  const digest = sharedDigest(bytes!);
+  const digest = sharedDigest(bytes!, index);
   const shared = digest === undefined ? undefined : await store.sharedDisclosure(digest);
   const all = shared === undefined ? own : [...own, shared];
-  return { about: "disclosures", index, disclosures: all.map(disclosed) };
+  return { about: "disclosures", index, disclosures: all.map((each) => openDisclosure(each, index)) };
 }
