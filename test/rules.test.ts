@@ -259,6 +259,11 @@ t.test("PREPARE and EXECUTE", async (t) => {
   t.equal(await query("EXECUTE p"), "T D C ZI");
   t.equal(await ask(client, 1, send.bind([], "p"), send.execute(), send.sync()), "2 D C ZI", "by the protocol");
   t.equal(await query("DEALLOCATE p; PREPARE p AS SELECT 2; EXECUTE p"), "C C T D C ZI");
+  t.equal(await query("PREPARE q (xml) AS SELECT $1"), "C ZI");
+  const reads = "EXECUTE q(query_to_xml('SELECT * FROM cards', true, true, ''))";
+  const told = await owner.query(`PREPARE q (xml) AS SELECT $1; ${reads}`);
+  t.match(JSON.stringify(told), /4111/, "as the server's answer shows");
+  t.equal(await query(reads), "E42501 ZI", "what it is given reads the table");
   t.equal(await query("DEALLOCATE p"), "C ZI");
   t.equal(await query("EXECUTE p"), "E42501 ZI", "nothing is known of it");
   await client.end();

@@ -1,4 +1,4 @@
-import { classOfCall, type Facts, type SessionEffect, UNKNOWN_FACTS } from "../statements/index.ts";
+import { classOfCall, type Facts, type SessionEffect, together, UNKNOWN_FACTS } from "../statements/index.ts";
 import { type Decision, decision, NOT_DECIDED, rulesFor, Table } from "./decide.ts";
 import type { Subject } from "./match.ts";
 import { Rates } from "./rates.ts";
@@ -11,6 +11,17 @@ const CALL_OF_OWN: Facts = { ...CALL, class: "admin" };
 /** A function called by its number: which one it is cannot be told. @param oid undefined: not known */
 export function functionByNumber(oid: number | undefined): Facts {
   return classOfCall(oid) === "admin" ? CALL_OF_OWN : CALL;
+}
+
+/**
+ * What rules are asked about: of an EXECUTE what was prepared under the name, with what its parameters do.
+ * @param prepared undefined where that is not known: then the EXECUTE stands for itself, which is `unknown`
+ */
+export function meant(facts: Facts, prepared: (name: string) => Facts | undefined): Facts {
+  const { effect } = facts;
+  const known = effect?.kind === "execute" ? prepared(effect.name) : undefined;
+  if (effect?.kind !== "execute" || known === undefined) return facts;
+  return effect.given === undefined ? known : together(known, effect.given);
 }
 
 /** Sessions that differ in their search_path have tables of their own. Nobody has that many, unless on purpose. */

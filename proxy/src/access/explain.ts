@@ -1,5 +1,5 @@
 import { Analyzer, type Facts, type Statement } from "../statements/index.ts";
-import { Access, mayChangeReading, SessionAccess } from "./access.ts";
+import { Access, mayChangeReading, meant, SessionAccess } from "./access.ts";
 import { matchStatement, matchSubject, type Subject } from "./match.ts";
 import { parseSearchPath } from "./resolve.ts";
 import type { Limits, Rule, RuleSet } from "./rules.ts";
@@ -50,7 +50,7 @@ export async function explain(set: RuleSet, { subject, sql, searchPath, now }: Q
   let moved = false;
   return analyzer.analyze(text, "utf8").map((statement: Statement) => {
     const { effect } = statement;
-    const facts = effect?.kind === "execute" ? (prepared.get(effect.name) ?? statement.facts) : statement.facts;
+    const facts = meant(statement.facts, (name) => prepared.get(name));
     if (effect?.kind === "prepare") prepared.set(effect.name, effect.inner);
     const decided = access.decide(facts, !moved, now);
     const path = moved ? undefined : parseSearchPath(searchPath, set.userSchemas);

@@ -1,4 +1,4 @@
-export { Access, functionByNumber, mayChangeReading, SessionAccess } from "./access.ts";
+export { Access, functionByNumber, mayChangeReading, meant, SessionAccess } from "./access.ts";
 export { type Decision, decision, NOT_DECIDED } from "./decide.ts";
 export { denialText } from "./denial.ts";
 export { type Explained, explain, type Question } from "./explain.ts";

@@ -4,6 +4,7 @@ import {
   decision,
   functionByNumber,
   mayChangeReading,
+  meant,
   NOT_DECIDED,
   type SessionAccess,
 } from "../access/index.ts";
@@ -166,9 +167,8 @@ export class Gate {
     let local: Map<string, Facts> | undefined;
     for (const { facts } of statements) {
       const { effect } = facts;
-      let asked = facts;
-      if (effect?.kind === "execute") asked = local?.get(effect.name) ?? this.#preparedAs(effect.name) ?? facts;
-      else if (effect?.kind === "prepare") {
+      const asked = meant(facts, (name) => local?.get(name) ?? this.#preparedAs(name));
+      if (effect?.kind === "prepare") {
         local ??= new Map();
         local.set(effect.name, effect.inner);
       }
@@ -210,8 +210,7 @@ export class Gate {
   #deniedAtBind(statements: readonly Judged[], bound: Reading | undefined): Decision | undefined {
     if (bound === undefined || (bound.known && bound.path === this.#access.reported)) return undefined;
     for (const { facts } of statements) {
-      const { effect } = facts;
-      const asked = effect?.kind === "execute" ? (this.#preparedAs(effect.name) ?? facts) : facts;
+      const asked = meant(facts, (name) => this.#preparedAs(name));
       const decided = this.#access.decideUnder(asked, bound.known ? bound.path : undefined);
       if (!decided.allowed) return decided;
     }
@@ -220,10 +219,9 @@ export class Gate {
 
   #moves(statements: readonly Judged[]): void {
     for (const { facts } of statements) {
-      const { effect } = facts;
-      const asked = effect?.kind === "execute" ? (this.#preparedAs(effect.name) ?? facts) : facts;
+      const asked = meant(facts, (name) => this.#preparedAs(name));
       if (mayChangeReading(asked, this.#moved)) this.#unknown();
-      this.#renames(effect);
+      this.#renames(facts.effect);
     }
   }
 

@@ -1,6 +1,6 @@
 /** Every command of PostgreSQL's grammar: its tag, its class, and where in its tree relations and functions stand. */
 import { modify, modifyWhere, select } from "./query.ts";
-import { CLASSES, type StatementClass } from "./statement.ts";
+import { type StatementClass, strongest } from "./statement.ts";
 import { ADMIN_TYPES, objectTag } from "./tags.ts";
 import { constant, type Nodes, strings } from "./tree.ts";
 import {
@@ -25,10 +25,6 @@ const ddl = (tag: string): { tag: string; class: "ddl" } => ({ tag, class: "ddl"
 const role = (tag: string): { tag: string; class: "role" } => ({ tag, class: "role" });
 const admin = (tag: string): { tag: string; class: "admin" } => ({ tag, class: "admin" });
 const session = (tag: string): { tag: string; class: "session" } => ({ tag, class: "session" });
-
-function strongest(a: StatementClass, b: StatementClass): StatementClass {
-  return CLASSES.indexOf(a) > CLASSES.indexOf(b) ? a : b;
-}
 
 const objectClass = (type: string | undefined): StatementClass => {
   if (type === "OBJECT_ROLE") return "role";

@@ -1,9 +1,40 @@
 /** The facts of one parsed statement. */
 import { commandOf } from "./commands.ts";
 import { sessionEffect } from "./session-effect.ts";
-import type { Facts } from "./statement.ts";
+import { type Facts, strongest } from "./statement.ts";
 import type { Nodes } from "./tree.ts";
 import { Walk } from "./walk.ts";
+
+/** What the parameters of an EXECUTE do; undefined where they are constants, or there are none. */
+function givenTo(node: Nodes["ExecuteStmt"] | undefined): Facts | undefined {
+  if (node?.params === undefined) return undefined;
+  const walk = new Walk(commandOf);
+  walk.visit(node.params, undefined);
+  const facts = walk.facts("EXECUTE", true);
+  return facts.provenRead && facts.functions.length === 0 && facts.relations.length === 0 ? undefined : facts;
+}
+
+/** What an EXECUTE does: what was prepared, and what its parameters do. */
+export function together(prepared: Facts, given: Facts): Facts {
+  const relations = new Map(
+    [...prepared.relations, ...given.relations].map((one) => [JSON.stringify([one.schema, one.name, one.access]), one]),
+  );
+  const both = (a: readonly string[], b: readonly string[]): string[] => [...new Set([...a, ...b])].sort();
+  const incomplete = prepared.incomplete ?? given.incomplete;
+  return {
+    ...prepared,
+    class: strongest(prepared.class, given.class),
+    relations: [...relations.values()],
+    functions: both(prepared.functions, given.functions),
+    complete: prepared.complete && given.complete,
+    ...(incomplete === undefined ? undefined : { incomplete }),
+    unseen: prepared.unseen || given.unseen,
+    provenRead: prepared.provenRead && given.provenRead,
+    unfiltered: prepared.unfiltered || given.unfiltered,
+    effectful: both(prepared.effectful, given.effectful),
+    foreignOperator: prepared.foreignOperator || given.foreignOperator,
+  };
+}
 
 /**
  * @param statement one statement node, wrapped in its type's name
@@ -26,6 +57,6 @@ export function factsOf(statement: unknown): Facts {
   // The others of class `read` leave something behind (DECLARE), or read what they do not name (FETCH).
   const query = (node.ExplainStmt?.query ?? node) as Partial<Nodes>;
   const facts = walk.facts(tag, query.SelectStmt !== undefined);
-  const effect = sessionEffect(node, facts, inner);
+  const effect = sessionEffect(node, facts, inner ?? givenTo(node.ExecuteStmt));
   return effect === undefined ? facts : { ...facts, effect };
 }

@@ -1,5 +1,6 @@
 export { Analyzer, type AnalyzerOptions } from "./analyzer.ts";
 export { classOfCall } from "./by-number.ts";
+export { together } from "./facts.ts";
 export {
   type Access,
   CLASSES,

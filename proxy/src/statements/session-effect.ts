@@ -27,7 +27,7 @@ const named = (name: string | undefined): { name?: string } => (name === undefin
 /**
  * @param statement one wrapped statement node
  * @param facts the functions it calls, and the relations it names
- * @param inner what a PREPARE prepares
+ * @param inner what a PREPARE prepares, or the parameters of an EXECUTE do
  */
 export function sessionEffect(
   statement: Partial<Nodes>,
@@ -42,7 +42,10 @@ export function sessionEffect(
   if (statement.PrepareStmt !== undefined && inner !== undefined) {
     return { kind: "prepare", name: statement.PrepareStmt.name ?? "", inner };
   }
-  if (statement.ExecuteStmt !== undefined) return { kind: "execute", name: statement.ExecuteStmt.name ?? "" };
+  if (statement.ExecuteStmt !== undefined) {
+    const given = inner === undefined ? {} : { given: inner };
+    return { kind: "execute", name: statement.ExecuteStmt.name ?? "", ...given };
+  }
   if (statement.DeallocateStmt !== undefined) return { kind: "deallocate", ...named(statement.DeallocateStmt.name) };
   if (statement.VariableSetStmt !== undefined) return setting(statement.VariableSetStmt);
   if (statement.VariableShowStmt !== undefined) {

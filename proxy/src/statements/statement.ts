@@ -19,6 +19,10 @@ export const CLASSES = ["read", "session", "copy", "write", "function", "ddl", "
 
 export type StatementClass = (typeof CLASSES)[number];
 
+export function strongest(a: StatementClass, b: StatementClass): StatementClass {
+  return CLASSES.indexOf(a) > CLASSES.indexOf(b) ? a : b;
+}
+
 /** Why not everything that a statement does can be read off its text. */
 export type Incomplete = "syntax" | "too-large" | "encoding" | "opaque" | "analysis";
 
@@ -58,7 +62,8 @@ export type SessionEffect =
     }
   /** `inner` is what an EXECUTE of it will do: its class, relations and functions. */
   | { readonly kind: "prepare"; readonly name: string; readonly inner: Facts }
-  | { readonly kind: "execute"; readonly name: string }
+  /** `given` is what its parameters do, where they are more than constants: the server computes them first. */
+  | { readonly kind: "execute"; readonly name: string; readonly given?: Facts }
   /** No name: all of them. */
   | { readonly kind: "deallocate"; readonly name?: string }
   /** `name` in lower case; `value` when it is written as constants; no value: DEFAULT. */

@@ -225,6 +225,43 @@ t.test("trap 43: a function called in the notation of a column", async (t) => {
   ]);
 });
 
+t.test("trap 43: what an EXECUTE is given is computed by the server as well", async (t) => {
+  const values = [
+    "pg_read_file('/etc/passwd')",
+    "1, query_to_xml('select * from shop.cards', true, true, '')",
+    "shop.f()",
+    "1 OPERATOR(shop.+) 1",
+    "('/etc/passwd'::text).pg_read_file",
+    "CASE WHEN set_config('search_path', 'hr', false) = '' THEN 1 END",
+    "(SELECT number FROM shop.cards)",
+  ];
+  for (const value of values) {
+    await denied(t, READ_ONLY, [`PREPARE x AS SELECT $1, $2; EXECUTE x(${value})`]);
+    const stage = new Stage({
+      rules: "version: 1\nrules:\n  - {name: r, action: allow, what: {class: [read, session], reads: [shop.orders]}}\n",
+    });
+    const execute = `EXECUTE x(${value})`;
+    stage.client(F.query("PREPARE x AS SELECT $1, $2"));
+    stage.server(B.complete("PREPARE"), B.ready());
+    stage.client(F.query(execute), F.parse(execute, "e"), F.sync(), F.query("EXECUTE x(1, now())"));
+    const seen = stage.forwarded.map(({ bytes }) => bytes.toString("latin1")).join("");
+    t.notOk(seen.includes(execute), execute);
+    t.ok(seen.includes("EXECUTE x(1, now())"), "what would be a read by itself stays one");
+    stage.server(B.error("42601"), B.ready(), B.error("42601"), B.ready(), B.complete("SELECT 1"), B.ready());
+    stage.end();
+  }
+  // The types of somebody's are as in any statement; a rule about functions sees those that are called here.
+  await allowed(t, READ_ONLY, [
+    "PREPARE x AS SELECT $1; EXECUTE x('a'::shop.status)",
+    "PREPARE x AS TABLE shop.orders; EXECUTE x",
+  ]);
+  const objects = rules(
+    "version: 1\nrules:\n  - {name: no, action: deny, what: {functions: [pg_catalog.lo_get]}}\n  - {name: r, action: allow}\n",
+  );
+  await denied(t, objects, ["PREPARE x AS SELECT $1; EXECUTE x(lo_get(1))"]);
+  await allowed(t, objects, ["PREPARE x AS SELECT $1; EXECUTE x(lower('A'))"]);
+});
+
 t.test("trap 44: what reaches beyond the database's data", async (t) => {
   const reach = [
     "COPY shop.orders TO PROGRAM 'id'",
