@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import fc from "fast-check";
 import t from "tap";
+import { schemaErrors } from "../support/schema.ts";
 import { ROOT } from "../support/stack.ts";
 
 type Json = null | boolean | number | string | Json[] | { [name: string]: Json };
@@ -166,6 +167,34 @@ t.test("what the log takes as an entry, the verifier does", async (t) => {
   fc.assert(property, { numRuns: 30_000 });
   t.ok(taken > 1000, `${taken} were taken`);
   t.ok(alike > 50, `${alike} were like one before`);
+});
+
+// What the schema cannot see (its `description`s): bytes, order, depth, numbers and sealed values in members that nobody
+// knows, days that do not exist, and numbers over 2^53 - 1 inside of a text.
+const UNSEEN = /compact form|nested|is not an integer from 0|^entry 0 of the submission: member|with a member "sealed"/;
+const UNSEEN_TEXT = /2026-02-29T|9007199254740992/;
+
+t.test("what the schema says of an entry, the log says", async (t) => {
+  const good = seeds.filter(
+    (seed) => refusal(() => ofLog.parseEntry(Buffer.from(JSON.stringify(seed)), 0)) === undefined,
+  );
+  let alike = 0;
+  const property = fc.property(fc.constantFrom(...good), changes, (seed, list) => {
+    const entry = structuredClone(seed);
+    for (const one of list) change(entry, structuredClone(one));
+    const text = JSON.stringify(entry);
+    const fault = refusal(() => ofLog.parseEntry(Buffer.from(text), 0));
+    // As it is read: a place that was dropped from an array is null.
+    const [error] = schemaErrors([JSON.parse(text)]);
+    if ((fault === undefined) === (error === undefined)) {
+      if (fault === undefined) alike += 1;
+      return;
+    }
+    if (error !== undefined) throw new Error(`the log takes it, and by the schema ${error}: ${text}`);
+    if (!UNSEEN.test(fault!) && !UNSEEN_TEXT.test(text)) throw new Error(`the schema takes it, and ${fault}: ${text}`);
+  });
+  fc.assert(property, { numRuns: 30_000 });
+  t.ok(alike > 1000, `${alike} are good by both`);
 });
 
 t.test("what the log takes as a disclosure, the verifier does", async (t) => {
