@@ -57,8 +57,9 @@ function sendError(context: ServerContext, error: unknown, request: FastifyReque
     const path = request.url.split("?", 1)[0];
     context.hooks.log("error", `${request.method} ${path}: ${reason(answer.cause ?? answer)}`);
   }
-  // Of what a handler set before it failed, only what belongs to the error may stay.
-  reply.removeHeader("cache-control").removeHeader("vary").removeHeader("content-encoding");
+  // Of what a handler set before it failed, only what belongs to the error may stay. A cache may keep a 404 that says
+  // nothing of it (RFC 9111 section 4.2.2), and would go on giving it for a tile that is there by now.
+  reply.header("cache-control", "no-store").removeHeader("vary").removeHeader("content-encoding");
   if (code === "too_busy" || code === "stopping" || code === "index_behind") reply.header("retry-after", RETRY_AFTER);
   if (code === "unauthorized") reply.header("www-authenticate", "Bearer");
   if (code === "body_too_large") reply.header("connection", "close");
@@ -71,6 +72,21 @@ function sendError(context: ServerContext, error: unknown, request: FastifyReque
   return reply.code(httpStatus[code]).type(JSON_TYPE).send(body);
 }
 
+/**
+ * A query that is no UTF-8 in percent-encoding would be read as some other text, and searched for or written down.
+ * @throws LogServerError `bad_parameter`
+ */
+function checkQuery(url: string): void {
+  const at = url.indexOf("?");
+  if (at < 0) return;
+  try {
+    decodeURIComponent(url.slice(at + 1));
+  } catch {
+    const message = "the query is not UTF-8 in percent-encoding";
+    throw new LogServerError("bad_parameter", message, { parameter: "query" });
+  }
+}
+
 /** Answers what is not HTTP at all. A request that took too long to arrive is cut off: it may be sent again. */
 function onClientError(error: NodeJS.ErrnoException, socket: Socket): void {
   if (error.code === "ECONNRESET" || error.code === "ERR_HTTP_REQUEST_TIMEOUT" || !socket.writable) {
@@ -79,7 +95,7 @@ function onClientError(error: NodeJS.ErrnoException, socket: Socket): void {
   }
   const message = `this is not an HTTP request that can be answered: ${error.message}`;
   const body = JSON.stringify({ error: { code: "bad_parameter", message, parameter: "request" } });
-  const head = `HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Type: ${JSON_TYPE}`;
+  const head = `HTTP/1.1 400 Bad Request\r\nConnection: close\r\nCache-Control: no-store\r\nContent-Type: ${JSON_TYPE}`;
   socket.end(`${head}\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`);
 }
 
@@ -110,6 +126,7 @@ export function buildServer(context: ServerContext): FastifyInstance {
   // Before a byte of a body is read: nobody counts what is received here.
   app.addHook("onRequest", async (request) => {
     if (request.is404) throw notFound(request);
+    checkQuery(request.url);
   });
   app.setNotFoundHandler((request, reply) => sendError(context, notFound(request), request, reply));
   limitRequests(app, context);

@@ -60,8 +60,8 @@ export function ctRoutes(app: FastifyInstance, context: ServerContext): void {
     return { leaf_index: found.index, audit_path: proof.map(base64) };
   });
 
-  route(app, "GET", "/ct/v1/get-entries", async (request) => {
-    await mayReadEntries(context, request);
+  route(app, "GET", "/ct/v1/get-entries", async (request, reply) => {
+    await mayReadEntries(context, request, reply);
     const { size } = context.published();
     const start = decimalParameter(request.query, "start");
     const end = decimalParameter(request.query, "end");
@@ -77,8 +77,8 @@ export function ctRoutes(app: FastifyInstance, context: ServerContext): void {
     return { entries };
   });
 
-  route(app, "GET", "/ct/v1/get-entry-and-proof", async (request) => {
-    await mayReadEntries(context, request);
+  route(app, "GET", "/ct/v1/get-entry-and-proof", async (request, reply) => {
+    await mayReadEntries(context, request, reply);
     const { size } = context.published();
     const index = decimalParameter(request.query, "leaf_index");
     const treeSize = decimalParameter(request.query, "tree_size");

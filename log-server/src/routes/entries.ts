@@ -42,7 +42,7 @@ export function entryRoutes(app: FastifyInstance, context: ServerContext): void 
   };
 
   route(app, "GET", "/api/v1/entries/:index/bundle", async (request, reply) => {
-    await mayReadEntries(context, request);
+    await mayReadEntries(context, request, reply);
     const token = await tokens.identify(request.headers.authorization);
     const { size, note } = context.published();
     const index = decimalParameter(request.params, "index");

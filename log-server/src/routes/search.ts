@@ -10,7 +10,7 @@ export function searchRoutes(app: FastifyInstance, context: ServerContext): void
   const { searcher, searchPublic, tokens, metrics } = context;
 
   route(app, "GET", "/api/v1/search", async (request, reply) => {
-    await mayReadEntries(context, request);
+    await mayReadEntries(context, request, reply);
     const { authorization } = request.headers;
     if (searchPublic) await tokens.identify(authorization);
     else await tokens.require(authorization, "viewer", "searching");

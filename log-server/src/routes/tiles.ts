@@ -29,10 +29,11 @@ export function tileRoutes(app: FastifyInstance, context: ServerContext): void {
   });
 
   route(app, "GET", "/tile/*", async (request, reply) => {
-    // The path as it was sent: decoding could make a canonical path out of one that is not.
-    const path = request.raw.url!.slice(1);
+    // The path as it was sent, which may be with the host before it (RFC 9112 section 3.2.2): decoding could make a
+    // canonical path out of one that is not.
+    const path = request.raw.url!.replace(/^https?:\/\/[^/]*/i, "").slice(1);
     const { level, number, width } = parseTilePath(path);
-    if (level === "entries") await mayReadEntries(context, request);
+    if (level === "entries") await mayReadEntries(context, request, reply);
     const { size } = context.published();
     const there = countAt(level, size) - number * TILE_WIDTH;
     if (width > there) {
