@@ -79,15 +79,38 @@ export function publication(
   walk.visit(node, scope);
 }
 
-/** What it holds is made in the new schema, and looked for there first. */
+/** The server makes them in this order, whatever stands first (transformCreateSchemaStmtElements in its parse_utilcmd.c). */
+const MADE_IN_ORDER = ["CreateSeqStmt", "CreateStmt", "ViewStmt", "IndexStmt", "CreateTrigStmt", "GrantStmt"];
+
+/**
+ * What it holds is made in the new schema, and looked for there first: what is made by then. Until then a name is that of
+ * another schema's, also in what will have that name.
+ */
 export function schema(walk: Walk, node: Nodes["CreateSchemaStmt"], scope: Scope | undefined): void {
   if (node.schemaElts === undefined) return;
-  const made = node.schemaElts.flatMap((item) => {
-    const { CreateStmt: table, ViewStmt: view, CreateSeqStmt: sequence } = item as Partial<Nodes>;
-    return (table?.relation ?? view?.view ?? sequence?.sequence)?.relname ?? [];
-  });
   // Without a name it has that of its owner, who may be CURRENT_USER.
   const name = node.schemaname ?? node.authrole?.rolename;
-  if (name === undefined) unnamed(walk, node, scope);
-  else walk.making(name, new Set(made), () => walk.visit(node.schemaElts, scope));
+  if (name === undefined) {
+    unnamed(walk, node, scope);
+    return;
+  }
+  const made = new Set<string>();
+  const behind = (item: unknown): number => MADE_IN_ORDER.indexOf(Object.keys(item as object)[0] ?? "");
+  for (const item of [...node.schemaElts].sort((a, b) => behind(a) - behind(b))) {
+    const { CreateSeqStmt, CreateStmt, ViewStmt } = item as Partial<Nodes>;
+    const own = CreateSeqStmt?.sequence ?? CreateStmt?.relation ?? ViewStmt?.view;
+    walk.named(own?.schemaname ?? name, own?.relname, "write");
+    const inside = (element: object): void => walk.making(name, made, () => walk.visit([element], scope));
+    if (CreateStmt !== undefined) {
+      const { relation, inhRelations, tableElts = [], ...more } = CreateStmt;
+      const likes = tableElts.filter((one) => (one as Partial<Nodes>).TableLikeClause !== undefined);
+      inside({ CreateStmt: { inhRelations, tableElts: likes } });
+      // Its foreign keys may be to itself.
+      if (relation?.relname !== undefined) made.add(relation.relname);
+      inside({ CreateStmt: { ...more, tableElts: tableElts.filter((one) => !likes.includes(one)) } });
+    } else if (ViewStmt !== undefined) inside({ ViewStmt: { ...ViewStmt, view: undefined } });
+    else if (CreateSeqStmt !== undefined) inside({ CreateSeqStmt: { ...CreateSeqStmt, sequence: undefined } });
+    else inside(item as object);
+    if (own?.relname !== undefined) made.add(own.relname);
+  }
 }

@@ -123,7 +123,8 @@ export class Walk {
     if (node?.relname !== undefined) this.named(node.schemaname, node.relname, access);
   }
 
-  named(named: string | undefined, name: string, access: Access): void {
+  named(named: string | undefined, name: string | undefined, access: Access): void {
+    if (name === undefined) return;
     const schema = named ?? (this.#made?.names.has(name) ? this.#made.schema : undefined);
     const done = this.mode === "plan" ? "read" : access;
     const key = `${schema ?? ""}\0${name}\0${done}`;
