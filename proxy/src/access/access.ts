@@ -70,6 +70,8 @@ export class Access {
 export class SessionAccess {
   readonly #access: Access;
   readonly #subject: () => Subject;
+  /** What is known of the path while the server has not reported it. */
+  readonly #unreported: SearchPath;
   #version = -1;
   #rules: readonly Rule[] = [];
   #reported: string | undefined;
@@ -78,9 +80,10 @@ export class SessionAccess {
   #table: Table | undefined;
   #pathless: Table | undefined;
 
-  constructor(access: Access, subject: () => Subject) {
+  constructor(access: Access, subject: () => Subject, unreported?: SearchPath) {
     this.#access = access;
     this.#subject = subject;
+    this.#unreported = unreported;
   }
 
   /** The server reported the session's search_path (PostgreSQL 18 and later do). */
@@ -106,7 +109,7 @@ export class SessionAccess {
     if (this.#version !== this.#access.version) this.#refresh();
     let table = pathKnown ? this.#table : this.#pathless;
     if (table === undefined) {
-      table = this.#access.table(this.#rules, pathKnown ? this.#path : undefined);
+      table = this.#access.table(this.#rules, pathKnown ? this.#path : this.#unreported);
       if (pathKnown) this.#table = table;
       else this.#pathless = table;
     }
@@ -118,8 +121,7 @@ export class SessionAccess {
   decideUnder(facts: Facts, path: string | undefined, now: number = Date.now()): Decision {
     if (isPassedUnasked(facts.effect)) return NOT_DECIDED;
     if (this.#version !== this.#access.version) this.#refresh();
-    const then = path === undefined ? undefined : parseSearchPath(path, this.#access.set.userSchemas);
-    return this.#access.table(this.#rules, then).decide(facts, now);
+    return this.#access.table(this.#rules, this.#read(path)).decide(facts, now);
   }
 
   /** Counts one execution under the rule that allowed it. @returns what is decided with that */
@@ -135,9 +137,13 @@ export class SessionAccess {
     const { set, version } = this.#access;
     this.#version = version;
     this.#rules = rulesFor(set, this.#subject());
-    this.#path = this.#reported === undefined ? undefined : parseSearchPath(this.#reported, set.userSchemas);
+    this.#path = this.#read(this.#reported);
     this.#table = undefined;
     this.#pathless = undefined;
+  }
+
+  #read(path: string | undefined): SearchPath {
+    return path === undefined ? this.#unreported : parseSearchPath(path, this.#access.set.userSchemas);
   }
 }
 

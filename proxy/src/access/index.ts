@@ -8,4 +8,5 @@ export { type Network, parseNetwork } from "./network.ts";
 export { type Note, notesOn } from "./notes.ts";
 export { type Problem, parseRules, RULE_KEYS } from "./parse.ts";
 export { fits, type Pattern, parsePattern } from "./patterns.ts";
+export { pathAtStart } from "./resolve.ts";
 export type { Limits, RuleSet } from "./rules.ts";

@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { type Access, SessionAccess } from "../access/index.ts";
+import { type Access, pathAtStart, SessionAccess, type Subject } from "../access/index.ts";
 import { hostOf } from "../address/client.ts";
 import type { Recorder } from "../audit/index.ts";
 import { ProxyError, SQLSTATE, sqlstateOf } from "../errors.ts";
@@ -117,17 +117,18 @@ export class Session {
     const actor = new Actor(startup, address, shared.values, seen, shared.identity);
     this.#actor = actor;
     const host = hostOf(address);
+    const subject = (): Subject => ({
+      user: startup.user,
+      groups: actor.groups,
+      auth: actor.method,
+      host,
+      application: actor.application ?? "",
+      database: startup.database,
+    });
     this.access =
       shared.access === undefined
         ? undefined
-        : new SessionAccess(shared.access, () => ({
-            user: startup.user,
-            groups: actor.groups,
-            auth: actor.method,
-            host,
-            application: actor.application ?? "",
-            database: startup.database,
-          }));
+        : new SessionAccess(shared.access, subject, pathAtStart(startup.parameters));
     this.tracker = new Tracker({
       recorder: shared.recorder,
       analyzer: shared.analyzer,

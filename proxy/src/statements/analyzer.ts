@@ -165,6 +165,7 @@ function moved(known: Statement, { start, end }: Shape): Statement {
     unfiltered: known.unfiltered,
     effectful: known.effectful,
     foreignOperator: known.foreignOperator,
+    bare: known.bare,
     ...(known.effect === undefined ? undefined : { effect: known.effect }),
     ...(known.fingerprint === undefined ? undefined : { fingerprint: known.fingerprint }),
     facts: known.facts,

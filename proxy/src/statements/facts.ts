@@ -11,7 +11,8 @@ function givenTo(node: Nodes["ExecuteStmt"] | undefined): Facts | undefined {
   const walk = new Walk(commandOf);
   walk.visit(node.params, undefined);
   const facts = walk.facts("EXECUTE", true);
-  return facts.provenRead && facts.functions.length === 0 && facts.relations.length === 0 ? undefined : facts;
+  const { provenRead, functions, relations, bare } = facts;
+  return provenRead && functions.length === 0 && relations.length === 0 && !bare ? undefined : facts;
 }
 
 /** What an EXECUTE does: what was prepared, and what its parameters do. */
@@ -33,6 +34,7 @@ export function together(prepared: Facts, given: Facts): Facts {
     unfiltered: prepared.unfiltered || given.unfiltered,
     effectful: both(prepared.effectful, given.effectful),
     foreignOperator: prepared.foreignOperator || given.foreignOperator,
+    bare: prepared.bare || given.bare,
   };
 }
 

@@ -10,5 +10,6 @@ export {
   type SessionEffect,
   type Statement,
   type StatementClass,
+  strongest,
   UNKNOWN_FACTS,
 } from "./statement.ts";

@@ -120,6 +120,8 @@ export interface Facts {
   readonly effectful: readonly string[];
   /** An operator is called that is not known to be PostgreSQL's: it may stand for any function. */
   readonly foreignOperator: boolean;
+  /** An operator or a type is used without its schema (`=` by IN, CASE and USING too): which one is for the search_path. */
+  readonly bare: boolean;
   readonly effect?: SessionEffect;
 }
 
@@ -151,6 +153,7 @@ export const UNKNOWN_FACTS: Facts & { readonly complete: false } = {
   unfiltered: false,
   effectful: [],
   foreignOperator: false,
+  bare: false,
 };
 
 /** A text, or a part of one, that was not understood. */

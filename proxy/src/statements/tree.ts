@@ -44,8 +44,8 @@ export function constant(node: unknown): string | undefined {
  */
 export const PLAIN_NODES: ReadonlySet<string> = new Set(
   `A_ArrayExpr A_Indices A_Indirection A_Star AccessPriv Alias AlterTableCmd ATAlterConstraint BitString BoolExpr Boolean
-  BooleanTest CaseExpr CaseWhen CoalesceExpr CollateClause ColumnDef Constraint CreateOpClassItem CurrentOfExpr DefElem
-  Float FunctionParameter GroupingFunc GroupingSet IndexElem InferClause IntList Integer JoinExpr JsonAggConstructor
+  BooleanTest CaseWhen CoalesceExpr CollateClause ColumnDef Constraint CreateOpClassItem CurrentOfExpr DefElem
+  Float FunctionParameter GroupingFunc GroupingSet IndexElem InferClause IntList Integer JsonAggConstructor
   JsonArgument JsonArrayAgg JsonArrayConstructor JsonArrayQueryConstructor JsonBehavior JsonExpr JsonFormat JsonFuncExpr
   JsonIsPredicate JsonKeyValue JsonObjectAgg JsonObjectConstructor JsonOutput JsonParseExpr JsonReturning JsonScalarExpr
   JsonSerializeExpr JsonTable JsonTableColumn JsonTablePathSpec JsonValueExpr List MergeSupportFunc MergeWhenClause

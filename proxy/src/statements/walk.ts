@@ -36,6 +36,7 @@ export class Walk {
   #strange = false;
   #foreignType = false;
   #foreignOperator = false;
+  #bare = false;
   #unfiltered = false;
   #made: { readonly schema: string; readonly names: ReadonlySet<string> } | undefined;
   readonly #relations: Map<string, Relation> = new Map();
@@ -172,13 +173,20 @@ export class Walk {
     if (name.length > 0) this.#functions.add(written(name));
   }
 
+  /** An operator or a type of PostgreSQL's is meant, by a name without a schema or by none. */
+  bare(): void {
+    this.#bare = true;
+  }
+
   operator(name: readonly string[]): void {
+    if (name.length === 1) this.#bare = true;
     if (isPostgres(name) && OPERATORS.has(name.at(-1)!)) return;
     this.#foreignOperator = true;
     this.#effectOf({ class: "function", opaque: true });
   }
 
   type(name: readonly string[]): void {
+    if (name.length === 1) this.#bare = true;
     if (isPostgres(name) && TYPES.has(name.at(-1)!)) return;
     this.#foreignType = true;
     // A domain's check, a cast, an input function: they run here, or when rows are given the type.
@@ -226,6 +234,7 @@ export class Walk {
       unfiltered: this.#unfiltered,
       effectful: [...this.#effectful].sort(),
       foreignOperator: this.#foreignOperator,
+      bare: this.#bare,
     };
   }
 }
@@ -282,12 +291,22 @@ const EXPRESSIONS: Readonly<Record<string, Handler>> = {
   },
   A_Expr: (walk, node: Nodes["A_Expr"], scope) => {
     // BETWEEN has no operator in the text; those it stands for are found by the types alone.
-    if (!node.kind?.includes("BETWEEN")) walk.operator(strings(node.name));
+    if (node.kind?.includes("BETWEEN")) walk.bare();
+    else walk.operator(strings(node.name));
     walk.visit(node.lexpr, scope);
     walk.visit(node.rexpr, scope);
   },
   SubLink: (walk, node: Nodes["SubLink"], scope) => {
     if (node.operName !== undefined) walk.operator(strings(node.operName));
+    else if (node.subLinkType === "ANY_SUBLINK") walk.bare();
+    walk.visit(node, scope);
+  },
+  CaseExpr: (walk, node: Nodes["CaseExpr"], scope) => {
+    if (node.arg !== undefined) walk.bare();
+    walk.visit(node, scope);
+  },
+  JoinExpr: (walk, node: Nodes["JoinExpr"], scope) => {
+    if (node.isNatural === true || node.usingClause !== undefined) walk.bare();
     walk.visit(node, scope);
   },
   SortBy: (walk, node: Nodes["SortBy"], scope) => {

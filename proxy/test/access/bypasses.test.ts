@@ -424,6 +424,105 @@ t.test("trap 45: a schema before pg_catalog has functions under PostgreSQL's nam
   await denied(t, covered, ["SELECT lower('A')"], { path: "hr, pg_catalog" });
 });
 
+t.test("trap 45: a schema before pg_catalog has operators and types under PostgreSQL's names", async (t) => {
+  const bare = [
+    "SELECT 1 + 1",
+    "SELECT - o.total FROM shop.orders o",
+    "SELECT * FROM shop.orders WHERE id = 1",
+    "SELECT * FROM shop.orders WHERE id IN (1, 2)",
+    "SELECT * FROM shop.orders WHERE id IN (SELECT id FROM shop.carts)",
+    "SELECT * FROM shop.orders WHERE id = ANY (SELECT id FROM shop.carts)",
+    "SELECT * FROM shop.orders WHERE id BETWEEN 1 AND 2",
+    "SELECT * FROM shop.orders WHERE name LIKE 'a%'",
+    "SELECT * FROM shop.orders WHERE id IS DISTINCT FROM 1",
+    "SELECT * FROM shop.orders JOIN shop.carts USING (id)",
+    "SELECT * FROM shop.orders NATURAL JOIN shop.carts",
+    "SELECT * FROM shop.orders ORDER BY id USING <",
+    "SELECT CASE id WHEN 1 THEN 2 END FROM shop.orders",
+    "SELECT NULLIF(id, 1) FROM shop.orders",
+    "SELECT id::text FROM shop.orders",
+    "SELECT '1'::oid",
+    "PREPARE x AS SELECT 1 + $1",
+    "PREPARE x AS SELECT $1; EXECUTE x(1 + 1)",
+  ];
+  await denied(t, READ_ONLY, bare, { path: "evil, pg_catalog" });
+  await allowed(t, READ_ONLY, bare, { path: "pg_catalog, evil" });
+  await allowed(
+    t,
+    READ_ONLY,
+    [
+      "SELECT 1 OPERATOR(pg_catalog.+) 1",
+      "SELECT id::pg_catalog.text, id::int FROM shop.orders",
+      "SELECT * FROM shop.orders ORDER BY id",
+      "SELECT CASE WHEN o.paid THEN 1 END FROM shop.orders o LEFT JOIN shop.carts c ON o.paid",
+    ],
+    { path: "evil, pg_catalog" },
+  );
+  const covered = rules(
+    'version: 1\nrules:\n  - {name: r, action: allow, what: {class: [read, function], functions: ["*.*"]}}\n',
+  );
+  await denied(t, covered, ["SELECT 1 + 1"], { path: "evil, pg_catalog" });
+});
+
+t.test("trap 45: a path is read as the server reads it", async (t) => {
+  const user = rules(`version: 1
+user_schemas: true
+rules:
+  - {name: read, action: allow, what: {class: read, reads: ["*.orders"]}}
+`);
+  for (const path of [
+    '"$user", pg_catalog',
+    "$user, PG_CATALOG",
+    'hr, pg_catalog, "$user"',
+    'hr, pg_catalog, "',
+    `${"x".repeat(64)}, pg_catalog`,
+  ])
+    await denied(t, user, ["SELECT lower('A')", "SELECT 1 + 1"], { path });
+  for (const path of ['"$user", public', 'pg_catalog, "$user"', "public"])
+    await allowed(t, user, ["SELECT lower('A')", "SELECT 1 + 1"], { path });
+  // Only ASCII is folded, only ASCII's white space is none, and a name too long is cut to one that is not told.
+  for (const path of ["SHÖP", "\u00a0shöp", "\ufeffshöp", "shöp\u2003", `${"ö".repeat(31)}x`]) {
+    const set = rules(
+      `version: 1\nrules:\n  - {name: read, action: allow, what: {class: read, reads: ["shöp.*", "${"ö".repeat(31)}x*.*"]}}\n`,
+    );
+    await allowed(t, set, ["SELECT * FROM orders"], { path: "shöp" });
+    await (path.startsWith("ö") ? allowed : denied)(t, set, ["SELECT * FROM orders"], { path });
+    await denied(t, set, ["SELECT * FROM orders"], { path: `${"ö".repeat(31)}xy` });
+  }
+  // A server before 18 does not tell the path that a client has begun with.
+  const begun: [Record<string, string>, boolean][] = [
+    [{}, true],
+    [{ search_path: "hr" }, true],
+    [{ search_path: "hr, pg_catalog" }, false],
+    [{ Search_Path: '"$user","pg_catalog"' }, false],
+    [{ options: "-c search_path=hr,PG_CATALOG" }, false],
+    [{ options: "--search-path=hr,pg_catalog" }, false],
+    [{ options: "-csearch\\_path=hr,\\ pg\\_catalog" }, false],
+    [{ options: "-c work_mem=1MB" }, true],
+  ];
+  for (const [parameters, passes] of begun) {
+    const stage = new Stage({
+      parameters,
+      rules: "version: 1\nrules:\n  - {name: r, action: allow, what: {class: read}}\n",
+    });
+    stage.client(F.query("SELECT lower('A')"));
+    t.equal(
+      stage.forwarded.some(({ bytes }) => bytes.includes("lower")),
+      passes,
+      JSON.stringify(parameters),
+    );
+    stage.server(passes ? B.complete("SELECT 1") : B.error("42601"), B.ready());
+    stage.server(B.status("search_path", "public"));
+    stage.client(F.query("SELECT upper('A')"));
+    t.ok(
+      stage.forwarded.some(({ bytes }) => bytes.includes("upper")),
+      "one that does is believed",
+    );
+    stage.server(B.complete("SELECT 1"), B.ready());
+    stage.end();
+  }
+});
+
 t.test("trap 46: text that is not what it looks like", async (t) => {
   const cards = [
     "SELECT /* a /* nested */ */ * FROM shop.cards",

@@ -73,6 +73,10 @@ export const UNSEEN: ReadonlyMap<string, Run> = new Map([
     ),
   ],
   [
+    "types of PostgreSQL's names",
+    one(["CREATE DOMAIN pg_temp.text AS varchar CHECK (checks(length(VALUE)))"], "SELECT 'x'::text"),
+  ],
+  [
     "implicit casts",
     one(
       [
