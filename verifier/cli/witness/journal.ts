@@ -86,10 +86,13 @@ export class Journal {
       if (tail === "torn") {
         options.hooks.log(`the last ${file.length - end} bytes of the state were not written whole and are dropped`);
         await handle.truncate(end);
-        await handle.sync();
         // CRASH: only what was told of to nobody is gone; a start after this one finds the same.
         options.hooks.at("open:truncated");
       }
+      // Who was killed may have written records, or put a new file in place, and not synced: what is read here is told
+      // of from now on, so it must outlast a power failure.
+      await handle.sync();
+      await syncFolder(dirname(options.path));
       return { journal: new Journal(options, handle, end, check), payloads };
     } catch (error) {
       await handle.close();

@@ -8,6 +8,7 @@ import {
   statSync,
   writeFileSync,
 } from "node:fs";
+import { type FileHandle, open } from "node:fs/promises";
 import { join } from "node:path";
 import t from "tap";
 import { encodeRecord, noCheck } from "../../../cli/witness/frame.ts";
@@ -43,6 +44,28 @@ t.test("nothing is told before it is durable: neither a cosignature, nor a size,
   ]);
   t.same(durable, [2, 5]);
   t.ok(order.indexOf("1 size_conflict 5") > order.indexOf("append:durable"));
+});
+
+t.test("what a start finds is durable before it is told: who was killed may not have synced it", async (t) => {
+  const state = stateFolder(t);
+  const first = await start(t, { state, ...flags });
+  await first.witness.addCheckpoint(Buffer.from(log.request(0, 2)));
+  await first.stop();
+  const handle = await open(state);
+  const every = Object.getPrototypeOf(handle) as FileHandle;
+  await handle.close();
+  const { sync } = every;
+  const synced: number[] = [];
+  every.sync = async function (this: FileHandle): Promise<void> {
+    synced.push((await this.stat()).ino);
+    return sync.call(this);
+  };
+  t.teardown(() => {
+    every.sync = sync;
+  });
+  await start(t, { state, ...flags });
+  t.ok(synced.includes(statSync(join(state, "state")).ino), "what was written to the file");
+  t.ok(synced.includes(statSync(state).ino), "that it is this file");
 });
 
 t.test("a state that cannot be written: nobody is answered, and the witness says so", async (t) => {
