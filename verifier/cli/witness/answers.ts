@@ -10,12 +10,12 @@ export const refusals = {
   unknown_log: 404,
   signature_missing: 403,
   signature_invalid: 403,
-  too_many_requests: 429,
   old_beyond_size: 400,
   size_conflict: 409,
   empty_root: 422,
   split_view: 422,
   inconsistent: 422,
+  too_many_requests: 429,
   never_cosigned: 404,
 } as const;
 

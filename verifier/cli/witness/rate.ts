@@ -3,8 +3,8 @@ const daySeconds = 86400;
 const leastBurst = 10;
 
 /**
- * How many requests a log may still make. What a day holds comes evenly over the day; what is not used adds up to an
- * hour's worth.
+ * How many cosignatures a log may still have. What a day holds comes evenly over the day; what is not used adds up to an
+ * hour's worth. Half of that is for trees that grow: the latest one can be submitted again by anybody.
  */
 export class Allowance {
   readonly #perSecond: number;
@@ -23,11 +23,15 @@ export class Allowance {
     this.#at = nowMs;
   }
 
-  /** @returns 0 when the request may be made, and is counted; else after how many seconds the next may. */
-  take(nowMs: number): number {
+  /**
+   * @param grows whether the tree is larger than the latest
+   * @returns 0 when there is one left, and it is counted; else after how many seconds the next one is
+   */
+  take(nowMs: number, grows: boolean): number {
     this.#left = Math.min(this.#most, this.#left + ((nowMs - this.#at) / 1000) * this.#perSecond);
     this.#at = nowMs;
-    if (this.#left < 1) return Math.ceil((1 - this.#left) / this.#perSecond);
+    const least = grows ? 1 : 1 + this.#most / 2;
+    if (this.#left < least) return Math.ceil((least - this.#left) / this.#perSecond);
     this.#left -= 1;
     return 0;
   }

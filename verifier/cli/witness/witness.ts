@@ -72,11 +72,6 @@ export class Witness {
     }
     const signed = verifyLogLines(request.note, trusted);
     if ("code" in signed) return signed;
-    const retryAfter = trusted.allowance?.take(this.#clocks.steadyMs()) ?? 0;
-    if (retryAfter > 0) {
-      const message = `${trusted.perDay} requests a day are agreed on for this log`;
-      return { code: "too_many_requests", message, retryAfter };
-    }
     if (request.old > size) {
       return { code: "old_beyond_size", message: `the old size ${request.old} is beyond the checkpoint's, ${size}` };
     }
@@ -105,6 +100,12 @@ export class Witness {
     }
     if (!verifyConsistency(request.old, size, request.proof, latest?.root ?? root, root)) {
       return { code: "inconsistent", message: `the proof from ${request.old} to ${size} does not verify` };
+    }
+    const grows = latest === undefined || size > latest.size;
+    const retryAfter = trusted.allowance?.take(this.#clocks.steadyMs(), grows) ?? 0;
+    if (retryAfter > 0) {
+      const message = `${trusted.perDay} requests a day are agreed on for this log`;
+      return { code: "too_many_requests", message, retryAfter };
     }
     const text = detached(request.note.text);
     const head: Head = { size, root, time: this.#time(latest), text, logLines: detached(logLines) };

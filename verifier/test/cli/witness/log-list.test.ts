@@ -74,14 +74,14 @@ t.test("several lists: the keys of all, the highest limit, and what is left of i
   t.same([log.keys.map(({ text }) => text), log.perDay], [[later, a], 30]);
   t.equal(first.logs.get("log.example/b")!.keys.length, 1);
   t.equal(first.logs.get("log.example/b")!.allowance, undefined);
-  for (let i = 0; i < 10; i++) t.equal(log.allowance!.take(0), 0);
-  t.ok(log.allowance!.take(0) > 0);
+  for (let i = 0; i < 10; i++) t.equal(log.allowance!.take(0, true), 0);
+  t.ok(log.allowance!.take(0, true) > 0);
   const again = await readLogs({ log: [later], logs }, first.logs, 1);
-  t.ok(again.logs.get("log.example/a")!.allowance!.take(1) > 0, "reading the lists again gives nothing back");
+  t.ok(again.logs.get("log.example/a")!.allowance!.take(1, true) > 0, "reading the lists again gives nothing back");
   list("2", "");
   const lower = await readLogs({ log: [], logs }, first.logs, 1);
   t.equal(lower.logs.get("log.example/a")!.perDay, 20);
-  t.equal(lower.logs.get("log.example/a")!.allowance!.take(1), 0);
+  t.equal(lower.logs.get("log.example/a")!.allowance!.take(1, true), 0);
   await t.rejects(readLogs({ log: [], logs: [list("4", "\ufffd".repeat(3)), join(folder, "none")] }, new Map(), 0));
   writeFileSync(join(folder, "5"), Buffer.of(0xff, 0x0a));
   await t.rejects(readLogs({ log: [], logs: [join(folder, "5")] }, new Map(), 0), { message: /5 is not UTF-8/ });

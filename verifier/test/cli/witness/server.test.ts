@@ -155,15 +155,23 @@ t.test("a log makes as many requests as were agreed on; others cannot use them u
   const { url, clocks, reload } = await start(t, { state, logs: [list] });
   const forged = log.request(0, 1).replace(/(\u2014 \S+ \S{10})..../, "$1AAAA");
   for (let i = 0; i < 15; i++) t.match(await submit(url, forged), { status: 403 });
-  for (let i = 0; i < 10; i++) t.match(await submit(url, log.request(i, i + 1)), { status: 200 });
-  const refused = await submit(url, log.request(10, 11));
+  // What the log has signed, everybody can read.
+  t.match(await submit(url, log.request(0, 1)), { status: 200 });
+  clocks.ms += 3_600_000;
+  for (let i = 0; i < 15; i++) t.match(await submit(url, log.request(0, 1)), { status: 409 });
+  for (let i = 0; i < 15; i++) t.match(await submit(url, log.request(1, 1)), { status: i < 5 ? 200 : 429 });
+  for (let i = 1; i < 6; i++) t.match(await submit(url, log.request(i, i + 1)), { status: 200 });
+  t.match((await submit(url, log.request(6, 7))).headers, { "retry-after": "3600" });
+  clocks.ms += 10 * 3_600_000;
+  for (let i = 6; i < 16; i++) t.match(await submit(url, log.request(i, i + 1)), { status: 200 });
+  const refused = await submit(url, log.request(16, 17));
   t.match(refused, { status: 429, body: "too_many_requests: 24 requests a day are agreed on for this log\n" });
   t.match(refused.headers, { "retry-after": "3600" });
   await reload();
-  t.match(await submit(url, log.request(10, 11)), { status: 429 });
+  t.match(await submit(url, log.request(16, 17)), { status: 429 });
   clocks.ms += 3_600_000;
-  t.match(await submit(url, log.request(10, 11)), { status: 200 });
-  t.match(await submit(url, log.request(11, 12)), { status: 429 });
+  t.match(await submit(url, log.request(16, 17)), { status: 200 });
+  t.match(await submit(url, log.request(17, 18)), { status: 429 });
 });
 
 t.test("no more wait at a time than may", async (t) => {

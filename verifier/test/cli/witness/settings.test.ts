@@ -66,19 +66,19 @@ t.test("requests a day come evenly, and add up to an hour's share, at least ten"
   const day = 86_400_000;
   const taken = (allowance: Allowance, at: number): number => {
     let n = 0;
-    while (n < 1e6 && allowance.take(at) === 0) n++;
+    while (n < 1e6 && allowance.take(at, true) === 0) n++;
     return n;
   };
   const few = new Allowance(24, 5);
   t.equal(taken(few, 5), 10);
-  t.equal(few.take(5), 3600, "one an hour");
-  t.equal(few.take(5 + 1_800_000), 1800);
-  t.equal(few.take(5 + 3_600_000), 0);
-  t.equal(few.take(5 + 3_600_000), 3600);
+  t.equal(few.take(5, true), 3600, "one an hour");
+  t.equal(few.take(5 + 1_800_000, true), 1800);
+  t.equal(few.take(5 + 3_600_000, true), 0);
+  t.equal(few.take(5 + 3_600_000, true), 3600);
   t.equal(taken(few, 10 * day), 10);
   const many = new Allowance(86_400, 0);
   t.equal(taken(many, 0), 3600);
-  t.equal(many.take(0), 1);
+  t.equal(many.take(0, true), 1);
   t.equal(taken(many, 5000), 5);
   t.equal(taken(many, day), 3600);
   // Over a day of asking all the time: what was agreed on, and the share that had added up before.
