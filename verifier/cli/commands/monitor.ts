@@ -11,6 +11,7 @@ import { lockLogs } from "../monitor/locks.ts";
 import { type MonitorSettings, readMonitorConfig } from "../monitor/settings.ts";
 import { statusOfLogs, writeStatus } from "../monitor/status.ts";
 import { Webhook } from "../monitor/webhook.ts";
+import { printDemanded } from "../output.ts";
 import { printable } from "../printable.ts";
 import { Progress } from "../progress.ts";
 import { defaultFolder } from "../state.ts";
@@ -25,7 +26,7 @@ const lastWordsMs = 10_000;
 /**
  * `vitrine-verifier monitor`: steps M1 to M8, until SIGTERM or SIGINT.
  * @returns the exit status
- * @throws VerifierError `usage`, `state_locked`
+ * @throws VerifierError `usage`, `state_locked`, `write_failed`
  */
 export async function runMonitor(options: MonitorInvocation): Promise<number> {
   const settings = options.config === undefined ? options.settings : await readMonitorConfig(options.config);
@@ -40,11 +41,11 @@ export async function runMonitor(options: MonitorInvocation): Promise<number> {
         process.stderr.write(`following ${printable(log)}, every ${intervalMs / 1000} s; a line for what goes wrong\n`);
       await monitor.run();
     }
-    return monitor.status;
   } finally {
     await monitor.close();
     for (const signal of ["SIGTERM", "SIGINT"] as const) process.off(signal, stop);
   }
+  return monitor.status;
 }
 
 class Monitor {
@@ -74,9 +75,9 @@ class Monitor {
     const ended = new AbortController();
     setMaxListeners(0, ended.signal); // one for each request under way
     const progress = new Progress();
-    const tell = (events: readonly Told[]): void => {
+    const tell = async (events: readonly Told[]): Promise<void> => {
       progress.end();
-      for (const event of events) process.stdout.write(`${eventLine(event, json)}\n`);
+      await printDemanded(events.map((event) => `${eventLine(event, json)}\n`).join(""));
     };
     const webhook = settings.webhook === undefined ? undefined : new Webhook(settings.webhook);
     const folder = settings.state ?? defaultFolder();
@@ -163,8 +164,11 @@ class Monitor {
   }
 
   async close(): Promise<void> {
-    await this.#delivery?.stop(lastWordsMs);
-    for (const log of this.#logs) await log.close();
-    await this.#lock.release();
+    try {
+      await this.#delivery?.stop(lastWordsMs);
+    } finally {
+      for (const log of this.#logs) await log.close();
+      await this.#lock.release();
+    }
   }
 }

@@ -3,6 +3,7 @@ import type { Writable } from "node:stream";
 import { promisify } from "node:util";
 import { VerifierError } from "../../src/index.ts";
 import { systemCode } from "../files.ts";
+import { printDemanded } from "../output.ts";
 import { escapeJson, printable } from "../printable.ts";
 import { type LineOptions, ocsfLines } from "./ocsf/lines.ts";
 import type { Row } from "./row.ts";
@@ -20,14 +21,7 @@ export class StdoutSink implements Sink {
 
   async write(rows: readonly Row[]): Promise<number> {
     const text = escapeJson(ocsfLines(rows, this.#options));
-    try {
-      await new Promise<void>((resolve, reject) => {
-        this.#stream.write(text, (error) => (error ? reject(error) : resolve()));
-      });
-    } catch (error) {
-      const why = printable(error instanceof Error ? error.message : String(error));
-      throw new VerifierError("write_failed", `standard output does not take any more: ${why}`);
-    }
+    await printDemanded(text, this.#stream);
     await this.#sync();
     return 0;
   }

@@ -11,14 +11,17 @@ const restMs = 30_000;
 export class Delivery {
   readonly #webhook: Webhook;
   readonly #logs: readonly Followed[];
-  readonly #tell: (events: readonly Told[]) => void;
+  readonly #tell: (events: readonly Told[]) => Promise<void>;
   readonly #ended = new AbortController();
   #running: Promise<void> | undefined;
   #restUntil = 0;
   #failing: Alert | undefined;
 
-  /** @param tell for the failure of the webhook, which is itself an alert and told elsewhere only */
-  constructor(webhook: Webhook, logs: readonly Followed[], tell: (events: readonly Told[]) => void) {
+  /**
+   * @param tell for the failure of the webhook, which is itself an alert and told elsewhere only. When that fails as well, nobody can be
+   * told anything, and the process ends
+   */
+  constructor(webhook: Webhook, logs: readonly Followed[], tell: (events: readonly Told[]) => Promise<void>) {
     this.#webhook = webhook;
     this.#logs = logs;
     this.#tell = tell;
@@ -31,7 +34,7 @@ export class Delivery {
 
   /** To be called when there may be more to send. */
   wake(): void {
-    if (Date.now() < this.#restUntil) return;
+    if (performance.now() < this.#restUntil) return;
     this.#running ??= this.#deliver().finally(() => {
       this.#running = undefined;
     });
@@ -53,24 +56,25 @@ export class Delivery {
         const body = `${printableJson(eventJson(one.toTold(event)))}\n`;
         const why = await this.#webhook.send(body, this.#ended.signal);
         if (why !== undefined) return this.#failed(why);
-        one.sent();
-        this.#succeeded();
+        one.sent(event);
+        await this.#succeeded();
       }
     }
   }
 
-  #failed(why: string): void {
-    this.#restUntil = Date.now() + restMs;
+  async #failed(why: string): Promise<void> {
+    this.#restUntil = performance.now() + restMs;
     if (this.#failing !== undefined) return;
     const message = `the webhook at ${this.#webhook.host} does not take what it is sent: ${why}; it will be sent again`;
     const at = Date.now();
     this.#failing = { code: "webhook_failed", verdict: "NOT PROVEN", scope: "keep", message, since: at };
-    this.#tell([{ event: "raised", at, alert: this.#failing }]);
+    await this.#tell([{ event: "raised", at, alert: this.#failing }]);
   }
 
-  #succeeded(): void {
-    if (this.#failing === undefined) return;
-    this.#tell([{ event: "resolved", at: Date.now(), alert: this.#failing }]);
+  async #succeeded(): Promise<void> {
+    const alert = this.#failing;
+    if (alert === undefined) return;
     this.#failing = undefined;
+    await this.#tell([{ event: "resolved", at: Date.now(), alert }]);
   }
 }

@@ -34,7 +34,8 @@ export type FollowOptions = {
   folder: string;
   /** Whether there is a webhook, for which what it did not get yet is remembered. */
   sends: boolean;
-  tell(events: readonly Told[]): void;
+  /** Settles when it is told. @throws VerifierError `write_failed`: then nobody was told */
+  tell(events: readonly Told[]): Promise<void>;
   /** Ends what is under way. */
   signal: AbortSignal;
   now?: () => number;
@@ -149,23 +150,27 @@ export class Followed {
     return this.#unsent;
   }
 
-  /** The webhook got the oldest. It is remembered with the next round: at worst it gets it twice. */
-  sent(): void {
-    this.#unsent.shift();
+  /** The webhook got it. It is remembered with the next round: at worst it gets it twice. */
+  sent(event: AlertEvent): void {
+    // It may have been given up meanwhile, as one too many.
+    if (this.#unsent[0] === event) this.#unsent.shift();
   }
 
   toTold(event: AlertEvent): Told {
     return { ...event, log: this.#source.base, origin: this.key.name };
   }
 
-  /** A round: look, tell, remember, advance. */
+  /**
+   * A round: look, tell, remember, advance.
+   * @throws VerifierError `write_failed`; nothing of what was not told is remembered then
+   */
   async round(): Promise<void> {
     const round = await this.#watch.round();
     this.reached = round.reached;
     this.lastRound = this.#options.now?.() ?? Date.now();
     const problems: string[] = [];
     const forks = await this.#keepForks(round, problems);
-    this.#tell(round.events, forks[0]);
+    await this.#tell(round.events, forks[0]);
     // CRASH: what was told is not remembered: the next run tells it again.
     this.#options.hooks?.at("round.told");
     await this.#remember(problems);
@@ -174,7 +179,7 @@ export class Followed {
     this.#options.hooks?.at("round.remembered");
     const others = await this.#advance(round, problems);
     const failed = problems.slice(0, 1).map((message) => ({ code: "not_kept" as const, message }));
-    this.#tell(this.#watch.noteKept([...others, ...failed]));
+    await this.#tell(this.#watch.noteKept([...others, ...failed]));
     await this.#remember([]);
   }
 
@@ -192,15 +197,16 @@ export class Followed {
   }
 
   /** @param evidence where the notes of a fork are that this round found */
-  #tell(events: readonly AlertEvent[], evidence?: string): void {
+  async #tell(events: readonly AlertEvent[], evidence?: string): Promise<void> {
     if (events.length === 0) return;
     const isFork = ({ event, alert }: AlertEvent): boolean =>
       event === "raised" && ["rolled_back", "split_view", "inconsistent"].includes(alert.code);
     const whole = events.map((event) => (isFork(event) && evidence !== undefined ? { ...event, evidence } : event));
-    this.#options.tell(whole.map((event) => this.toTold(event)));
-    if (!this.#options.sends) return;
-    this.#unsent.push(...whole);
-    this.#unsent.splice(0, this.#unsent.length - mostUnsent);
+    if (this.#options.sends) {
+      this.#unsent.push(...whole);
+      this.#unsent.splice(0, this.#unsent.length - mostUnsent);
+    }
+    await this.#options.tell(whole.map((event) => this.toTold(event)));
   }
 
   async #remember(problems: string[]): Promise<void> {

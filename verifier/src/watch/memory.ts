@@ -48,6 +48,23 @@ export function newMemory(): WatchMemory {
   };
 }
 
+/**
+ * What began in the future began now: the clock was set back, and what is late would wait until it has caught up.
+ * @param now milliseconds since 1970
+ */
+export function rewind(memory: WatchMemory, now: number): void {
+  const past = <Time extends number | null>(since: Time): Time =>
+    since !== null && since > now ? (now as Time) : since;
+  const lags = [memory.head, ...memory.unsealed.map(([, one]) => one)];
+  for (const [, view] of memory.views) {
+    lags.push(view.behind ?? null, view.ahead ?? null);
+    if (view.missingSince !== undefined) view.missingSince = past(view.missingSince);
+  }
+  for (const lag of lags) if (lag !== null) lag.since = past(lag.since);
+  memory.unreachableSince = past(memory.unreachableSince);
+  memory.unwitnessedSince = past(memory.unwitnessedSince);
+}
+
 /** @returns the text to keep: JSON, with a digest that shows damage. */
 export function serializeMemory(memory: WatchMemory, key: VerifierKey): string {
   return writeDigested(format, { vkey: key.text, ...memory });

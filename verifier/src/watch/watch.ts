@@ -15,7 +15,7 @@ import type { LogReader } from "../reading/log-reader.ts";
 import type { SourceRecord } from "../sources/source.ts";
 import { type AlertEvent, type AlertScope, Alerts, type Observed } from "./alerts.ts";
 import { checkReach, checkSeals, checkStale, checkViews, type WatchSettings } from "./checks.ts";
-import type { WatchMemory } from "./memory.ts";
+import { rewind, type WatchMemory } from "./memory.ts";
 
 export type WatchOptions = {
   /** How alerts name the log: its URL or folder. */
@@ -114,6 +114,8 @@ export class Watch {
 
   async round(): Promise<Round> {
     const round: Round = { events: [], reached: false, evidence: [], keep: undefined };
+    rewind(this.#memory, this.#now());
+    this.#retryAt = Math.min(this.#retryAt, this.#now() + longestPause);
     try {
       await this.#look(round);
       round.reached = true;

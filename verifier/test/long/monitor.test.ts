@@ -183,6 +183,38 @@ t.test("what is told to the webhook, and a monitor that ends in the middle of an
   );
 });
 
+t.test("alerts that nobody reads any more end the monitor, and the next one tells them", async (t) => {
+  const args = ["--log", "http://127.0.0.1:9", "--vkey", vectors.vkey, "--state", temporaryFolder(t)];
+  const fast = ["--unreachable-after", "0", "--interval", "0.1", "--timeout", "1"];
+  const child = spawn(process.execPath, [command, "monitor", ...args, ...fast], { stdio: ["ignore", "pipe", "pipe"] });
+  t.teardown(() => child.kill("SIGKILL"));
+  child.stdout.destroy();
+  let stderr = "";
+  child.stderr.on("data", (chunk) => {
+    stderr += chunk;
+  });
+  t.same((await once(child, "close"))[0], 74);
+  t.match(stderr, /write_failed: standard output does not take any more: .*EPIPE/);
+  const next = await run(["monitor", "--once", ...args, ...fast]);
+  t.match(next, { status: 69, stdout: /raised {2}NOT PROVEN {2}unreachable/ });
+});
+
+t.test("one round whose events the webhook does not take is no success", async (t) => {
+  const log = vectorLog(200);
+  const server = await serve(log);
+  const hook = await serve(vectorLog(), (_path, response) => {
+    response.writeHead(500).end();
+    return true;
+  });
+  t.teardown(() => Promise.all([server.close(), hook.close()]));
+  const args = ["monitor", "--once", "--log", server.url, "--vkey", vectors.vkey, "--state", temporaryFolder(t)];
+  t.equal((await run(args)).status, 2, "sources are silent");
+  log.size = 301;
+  const second = await run([...args, "--webhook", hook.url]);
+  t.match(second, { status: 2, stdout: /resolved .* silent .*raised {2}NOT PROVEN {2}webhook_failed/s });
+  t.equal((await run(args)).status, 0);
+});
+
 t.test("the command line", async (t) => {
   const log = ["--log", "http://127.0.0.1:9", "--vkey", vectors.vkey];
   const cases: [string[], RegExp][] = [

@@ -148,6 +148,31 @@ t.test("M2: a log that goes on showing an old tree, as true as it is", async (t)
   t.same(await one.sealed(910), ["resolved stale"]);
 });
 
+t.test("M1, M2, M5: a clock that was set back holds up nothing that is late", async (t) => {
+  const view: View = { name: "mirror", checkpoint: () => Promise.resolve("missing") };
+  const one = followed({ views: [view] });
+  one.source.sessionEnd(1);
+  one.source.stop();
+  one.publish();
+  await one.round(100_000);
+  one.unreachable = true;
+  await one.round(100_010);
+  one.begin(); // it was set back while no monitor ran
+  t.same((await one.round(0)).told, []);
+  t.same((await one.round(61)).told, ["raised view_missing mirror", "raised unreachable"]);
+  t.same((await one.round(301)).told, ["raised stale"]);
+  one.unreachable = false;
+  one.source.start();
+  one.publish();
+  one.log.served.set("tile/entries/000.p/7", "missing");
+  await one.round(100_000);
+  t.equal(one.watch.audited, 6);
+  one.log.served.delete("tile/entries/000.p/7");
+  await one.round(1000);
+  await one.round(1600);
+  t.equal(one.watch.audited, 7, "after the longest pause it was read again");
+});
+
 t.test("M3: each finding once, from the entries that are new, and the log is followed on", async (t) => {
   const one = followed();
   await one.round(0);

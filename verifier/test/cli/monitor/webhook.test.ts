@@ -38,7 +38,7 @@ function event(code: "stale" | "unreachable"): AlertEvent {
 function queue(...unsent: AlertEvent[]): Followed {
   const one = {
     unsent,
-    sent: () => unsent.shift(),
+    sent: (event: AlertEvent) => t.equal(unsent.shift(), event),
     toTold: (what: AlertEvent): Told => ({ ...what, log: "https://log.example", origin: "log.example" }),
   };
   return one as unknown as Followed;
@@ -48,7 +48,7 @@ t.test("everything is sent in order, as often as it takes", async (t) => {
   const { url, bodies } = await hook(t, [500, 302]);
   const log = queue(event("stale"), event("unreachable"));
   const told: Told[] = [];
-  const delivery = new Delivery(new Webhook(url, [5, 5]), [log], (events) => told.push(...events));
+  const delivery = new Delivery(new Webhook(url, [5, 5]), [log], async (events) => void told.push(...events));
   delivery.wake();
   await delivery.stop(5000);
   t.match(bodies, [
@@ -62,7 +62,7 @@ t.test("a webhook that fails is an alert of its own, names no secret, and gets e
   const { url, bodies } = await hook(t, [404, 404]);
   const log = queue(event("stale"), event("unreachable"));
   const told: Told[] = [];
-  const delivery = new Delivery(new Webhook(url, [5]), [log], (events) => told.push(...events));
+  const delivery = new Delivery(new Webhook(url, [5]), [log], async (events) => void told.push(...events));
   delivery.wake();
   await new Promise((resolve) => setTimeout(resolve, 200));
   t.match(told, [{ event: "raised", alert: { code: "webhook_failed", message: /127\.0\.0\.1:[0-9]+ .*answers 404/ } }]);
@@ -85,7 +85,11 @@ t.test("nobody there, or nobody who answers, does not hold up the end", async (t
   for (const port of [9, (silent.address() as AddressInfo).port]) {
     const log = queue(event("stale"));
     const told: Told[] = [];
-    const delivery = new Delivery(new Webhook(`http://127.0.0.1:${port}/`), [log], (events) => told.push(...events));
+    const delivery = new Delivery(
+      new Webhook(`http://127.0.0.1:${port}/`),
+      [log],
+      async (events) => void told.push(...events),
+    );
     delivery.wake();
     await delivery.stop(100);
     t.match(told, [{ alert: { code: "webhook_failed" } }]);
