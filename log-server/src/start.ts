@@ -19,7 +19,7 @@ import { Metrics } from "./metrics.ts";
 import { type OpenedLog, openLog } from "./open-log.ts";
 import { EdgeCheck } from "./publish/edge-check.ts";
 import { openCheckpoint, type SignedCheckpoint } from "./publish/guard.ts";
-import { Publisher } from "./publish/publisher.ts";
+import { isSignedBy, Publisher } from "./publish/publisher.ts";
 import { checkAgainstShown } from "./publish/recovery.ts";
 import { ignoredKeys, type ReloadReport, readWitnessPolicy } from "./reload.ts";
 import { Searcher } from "./search/search.ts";
@@ -195,7 +195,8 @@ async function run(config: LogServerConfig, hooks: Hooks, opened: OpenedLog): Pr
 
   try {
     await publisher.showLatest();
-    if (failure === undefined) await acts.open();
+    const { latest, keys } = opened;
+    if (failure === undefined) await acts.open(latest !== undefined && !isSignedBy(latest.note, keys));
     if (failure === undefined) await publisher.publish();
     if (failure !== undefined) throw failure;
   } catch (error) {

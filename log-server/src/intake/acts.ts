@@ -82,9 +82,10 @@ export class Acts {
   /**
    * Begins an epoch at once when the one before did not stop: nobody can tell otherwise that the log runs again, and
    * that nothing is missing.
+   * @param otherKeys whether other keys sign checkpoints from here on: then it begins as well, with an entry that says so
    */
-  async open(): Promise<void> {
-    if (this.#epoch > 0 && !this.#options.clean) await this.#begin();
+  async open(otherKeys: boolean): Promise<void> {
+    if (otherKeys || (this.#epoch > 0 && !this.#options.clean)) await this.#begin();
   }
 
   /**

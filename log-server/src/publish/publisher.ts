@@ -25,7 +25,7 @@ function candidateOf(signed: SignedCheckpoint): Candidate {
 }
 
 /** @returns whether the note has the signatures of exactly these keys, in their order. */
-function isSignedBy(note: string, keys: readonly SignerKey[]): boolean {
+export function isSignedBy(note: string, keys: readonly SignerKey[]): boolean {
   const parsed = parseNote(Buffer.from(note));
   return (
     parsed?.signatures.length === keys.length &&

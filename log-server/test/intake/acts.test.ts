@@ -208,7 +208,7 @@ t.test("seals come after so many entries, after a while, and when nothing happen
       await new Promise((resolve) => setTimeout(resolve, 2));
     }
   };
-  await acts.open();
+  await acts.open(false);
   t.same(kinds(), []);
   const done = { ordered: 1, entries: 1, values: 1 };
   await Promise.all([1, 2, 3].map(() => acts.record({ kind: "erasure.done", members: done })));
