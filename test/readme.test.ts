@@ -54,7 +54,7 @@ async function start(): Promise<string> {
     };
     child.stdout.on("data", onData);
     child.stderr.on("data", onData);
-    child.once("exit", () => reject(new Error(output)));
+    child.once("close", () => reject(new Error(output)));
   });
   return output;
 }
@@ -89,7 +89,7 @@ t.teardown(async () => {
 
 const psql = (await shell("psql --version")).code === 0;
 
-t.test("in 60 seconds", { skip: psql ? false : "psql is not installed", timeout: 110_000 }, async (t) => {
+t.test("in 60 seconds", { skip: psql ? false : "psql is not installed", timeout: 280_000 }, async (t) => {
   // npm finds the repository's scripts and packages from where the README is read.
   for (const name of ["package.json", "node_modules", "test"]) symlinkSync(join(ROOT, name), join(folder, name));
   const [install, query, audit, prove, verify, more, tamper, auditAll, tests] = commands;

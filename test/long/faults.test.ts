@@ -81,7 +81,7 @@ for (const { name, target, inject, ends } of faults) {
       t.equal((await log.verify("head")).code, 0);
       await log.inject(`${inject}:when=${when}`, target(log));
       await log.load(40);
-      const end = await log.ended(ends === "not at all" ? 0 : 10_000);
+      const end = await log.ended(ends === "not at all" ? 0 : 30_000);
       if (ends === "not at all") {
         t.equal(end, undefined, "it goes on");
         t.ok(await log.healthy(), "and is well");
@@ -104,7 +104,7 @@ for (const more of [1, 100, 20_000]) {
     t.equal((await log.verify("head")).code, 0);
     log.limitFile(log.writtenNow("store"), more);
     await log.load(40);
-    const end = await log.ended(10_000);
+    const end = await log.ended(30_000);
     t.ok(end?.signal === "SIGXFSZ" || end?.code === 1, `it ended: ${end?.signal ?? end?.code}`);
     await settle(t, log);
   });

@@ -178,7 +178,7 @@ export class FaultyLog {
 
   /** Waits until a checkpoint covers what was acknowledged. */
   async published(): Promise<void> {
-    const deadline = Date.now() + 10_000;
+    const deadline = Date.now() + 30_000;
     for (;;) {
       const size = Number((await (await fetch(`${this.#url}/checkpoint`)).text()).split("\n")[1]);
       if (size >= this.acknowledged) return;

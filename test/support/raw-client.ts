@@ -103,7 +103,7 @@ export class RawClient {
 
   /** Waits until the messages so far are as wanted, or the server has closed. */
   async until(wanted: (messages: readonly Message[]) => boolean): Promise<Message[]> {
-    const deadline = Date.now() + 20_000;
+    const deadline = Date.now() + 30_000;
     while (!wanted(this.messages) && !this.closed) {
       const left = deadline - Date.now();
       if (left <= 0) throw new Error(`waited in vain; got ${this.types()}`);

@@ -2,6 +2,7 @@
 import { readdirSync, readFileSync, readlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Postgres } from "@vitrine/cli";
+import type pg from "pg";
 import { RawClient } from "./raw-client.ts";
 import { DATABASE, type Entry, type Stack, statements } from "./stack.ts";
 
@@ -69,9 +70,9 @@ export function openSockets(pid: number): number {
   }).length;
 }
 
-/** Resolves when the condition holds; rejects after twenty seconds, saying what was waited for. */
+/** Resolves when the condition holds; rejects after thirty seconds, saying what was waited for. */
 export async function until(what: string, condition: () => boolean | Promise<boolean>): Promise<void> {
-  const deadline = Date.now() + 20_000;
+  const deadline = Date.now() + 30_000;
   while (!(await condition())) {
     if (Date.now() > deadline) throw new Error(`waited in vain until ${what}`);
     await new Promise((resolve) => setTimeout(resolve, 20));
@@ -80,4 +81,44 @@ export async function until(what: string, condition: () => boolean | Promise<boo
 
 export function pause(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms));
+}
+
+/** Waits until the server executes so many statements that begin so. */
+export async function underWay(database: Postgres, begin: string, count = 1): Promise<void> {
+  const admin = await database.connect("postgres");
+  const executed = `SELECT count(*)::int AS n FROM pg_stat_activity
+    WHERE state = 'active' AND pid <> pg_backend_pid() AND starts_with(query, $1)`;
+  await until(`${count} of ${begin} are under way`, async () => {
+    const { rows } = await admin.query(executed, [begin]);
+    return (rows[0] as { n: number }).n === count;
+  });
+  await admin.end();
+}
+
+/** Statements that call `WAIT` in the tests' database are under way until it is opened. */
+export class Gate {
+  static readonly WAIT = "pg_advisory_xact_lock_shared(4711)";
+  readonly #holder: pg.Client;
+
+  private constructor(holder: pg.Client) {
+    this.#holder = holder;
+  }
+
+  static async closed(database: Postgres): Promise<Gate> {
+    const holder = await database.connect(DATABASE);
+    await holder.query("SELECT pg_advisory_lock(4711)");
+    return new Gate(holder);
+  }
+
+  /** Waits until so many statements stand before it. */
+  async held(count: number): Promise<void> {
+    await until(`${count} statements wait`, async () => {
+      const waiting = "SELECT count(*)::int AS n FROM pg_locks WHERE locktype = 'advisory' AND NOT granted";
+      return ((await this.#holder.query(waiting)).rows[0] as { n: number }).n === count;
+    });
+  }
+
+  async open(): Promise<void> {
+    await this.#holder.end();
+  }
 }

@@ -1,6 +1,6 @@
 /** The whole of Vitrine, set up in a temporary folder: PostgreSQL, log-server and proxy, each startable and killable. */
 import { type ChildProcess, spawn } from "node:child_process";
-import { createHash } from "node:crypto";
+import { createHash, randomInt } from "node:crypto";
 import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
@@ -48,16 +48,20 @@ export function temporaryFolder(name: string): string {
   return folder;
 }
 
-/** A port that was free a moment ago. */
-export function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
+/**
+ * A port that nobody listens on, and that the system gives to nobody: those come from 32768 up (Linux) or 49152 up, and
+ * one of them may be another test's before it is listened on, or while its process is started again.
+ */
+export async function freePort(): Promise<number> {
+  for (;;) {
+    const port = randomInt(10_000, 32_000);
     const server = createServer();
-    server.once("error", reject);
-    server.listen(0, "127.0.0.1", () => {
-      const { port } = server.address() as { port: number };
-      server.close(() => resolve(port));
+    const isFree = await new Promise<boolean>((resolve) => {
+      server.once("error", () => resolve(false));
+      server.listen(port, "127.0.0.1", () => server.close(() => resolve(true)));
     });
-  });
+    if (isFree) return port;
+  }
 }
 
 /** A real PostgreSQL with a role that has to log in with a password, and a database of its own; `settings` of the server. */
@@ -87,7 +91,8 @@ export class Part {
   readonly #config: string;
   readonly #environment: Record<string, string>;
   #child: ChildProcess | undefined;
-  /** Everything it printed since it was last started. */
+  #closed: Promise<void> = Promise.resolve();
+  /** Everything it printed since it was last started, in order; when it has ended, all of it. */
   output = "";
 
   constructor(name: "log-server" | "proxy", config: string, environment: Record<string, string> = {}) {
@@ -103,19 +108,20 @@ export class Part {
   /** @throws Error with its output, when it ends instead of becoming ready */
   async start(): Promise<void> {
     this.output = "";
-    const child = spawn(process.execPath, [VITRINE, this.#name, "--config", this.#config], {
-      stdio: ["ignore", "pipe", "pipe"],
+    // One pipe for both: of two, the one that says "ready" may be read before what was said on the other.
+    const command = [process.execPath, VITRINE, this.#name, "--config", this.#config];
+    const child = spawn("/bin/sh", ["-c", 'exec "$@" 2>&1', "sh", ...command], {
+      stdio: ["ignore", "pipe", "ignore"],
       env: { ...process.env, ...this.#environment },
     });
     this.#child = child;
+    this.#closed = new Promise((resolve) => child.once("close", () => resolve()));
     await new Promise<void>((resolve, reject) => {
-      const onData = (chunk: Buffer): void => {
-        this.output += chunk;
-        if (/ready/.test(this.output)) resolve();
-      };
-      child.stdout.on("data", onData);
-      child.stderr.on("data", onData);
-      child.once("exit", (code, signal) => {
+      child.stdout.setEncoding("utf8").on("data", (text) => {
+        this.output += text;
+        if (/^vitrine: \S+ ready at /m.test(this.output)) resolve();
+      });
+      child.once("close", (code, signal) => {
         reject(new Error(`${this.#name} ended with ${signal ?? code}: ${this.output}`));
       });
     });
@@ -133,27 +139,22 @@ export class Part {
 
   /** Ends it with a signal, and waits. */
   async end(signal: "SIGTERM" | "SIGKILL"): Promise<number | null> {
-    const child = this.#child;
-    if (child === undefined || child.exitCode !== null || child.signalCode !== null) return child?.exitCode ?? null;
-    const ended = new Promise<void>((resolve) => child.once("exit", () => resolve()));
-    child.kill(signal);
-    await ended;
-    return child.exitCode;
+    if (this.running) this.#child?.kill(signal);
+    await this.#closed;
+    return this.#child?.exitCode ?? null;
   }
 
   /** @returns how it ended by itself, or undefined when it still runs after so many milliseconds */
   async ended(withinMs: number): Promise<{ code: number | null; signal: NodeJS.Signals | null } | undefined> {
     const child = this.#child;
     if (child === undefined) throw new Error("it was never started");
-    if (this.running) {
-      await new Promise<void>((resolve) => {
-        const timer = setTimeout(resolve, withinMs);
-        child.once("close", () => {
-          clearTimeout(timer);
-          resolve();
-        });
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, withinMs);
+      void this.#closed.then(() => {
+        clearTimeout(timer);
+        resolve();
       });
-    }
+    });
     return this.running ? undefined : { code: child.exitCode, signal: child.signalCode };
   }
 
@@ -378,7 +379,7 @@ export class Stack {
 
   /** Waits until the log has everything that the proxy recorded so far, and a checkpoint covers it. */
   async settled(until: (entries: readonly Entry[]) => boolean): Promise<Entry[]> {
-    const deadline = Date.now() + 30_000;
+    const deadline = Date.now() + 60_000;
     for (;;) {
       const entries = await this.entries();
       if (until(entries)) return entries;

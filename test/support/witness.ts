@@ -43,7 +43,7 @@ export class WitnessProcess {
       };
       child.stdout.on("data", onData);
       child.stderr.on("data", onData);
-      child.once("exit", () => reject(new Error(output)));
+      child.once("close", () => reject(new Error(output)));
     });
     this.#policyLine = /^policy +(.*)$/m.exec(output)![1]!;
     return this;

@@ -82,9 +82,9 @@ export async function run(recorder: Recorder, name: string, padding = 0): Promis
   recorder.complete(intent, '"outcome":"completed"', []);
 }
 
-/** Resolves when the condition holds; rejects after ten seconds, saying what was waited for. */
+/** Resolves when the condition holds; rejects after thirty seconds, saying what was waited for. */
 export async function until(what: string, condition: () => boolean): Promise<void> {
-  const end = Date.now() + 10_000;
+  const end = Date.now() + 30_000;
   while (!condition()) {
     if (Date.now() > end) throw new Error(`waited in vain until ${what}`);
     await new Promise((resolve) => setTimeout(resolve, 2));
