@@ -5,6 +5,8 @@ import java.math.BigDecimal;
 import java.nio.charset.StandardCharsets;
 import java.sql.*;
 import java.util.*;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.TimeUnit;
 import org.postgresql.PGConnection;
 import org.postgresql.copy.CopyManager;
 
@@ -100,9 +102,11 @@ public class Suite {
     failing("timeout", () -> { try (Statement s = c.createStatement()) { s.setQueryTimeout(1); return s.execute("SELECT pg_sleep(20)"); } });
     failing("cancel", () -> {
       try (Statement s = c.createStatement()) {
-        Thread other = new Thread(() -> { try { Thread.sleep(300); s.cancel(); } catch (Exception error) { show("cancel fails", error); } });
+        // Again until it is heard: it may come before the statement.
+        CountDownLatch over = new CountDownLatch(1);
+        Thread other = new Thread(() -> { try { while (!over.await(300, TimeUnit.MILLISECONDS)) s.cancel(); } catch (Exception error) { show("cancel fails", error); } });
         other.start();
-        try { return s.execute("SELECT pg_sleep(20)"); } finally { other.join(); }
+        try { return s.execute("SELECT pg_sleep(20)"); } finally { over.countDown(); other.join(); }
       }
     });
     try (Statement s = c.createStatement()) {

@@ -116,10 +116,18 @@ def everything(connection):
     connection.execute("LISTEN channel")
     connection.execute("NOTIFY channel, 'payload'")
     show("notification", [(n.channel, n.payload) for n in connection.notifies(timeout=5, stop_after=1)])
-    timer = threading.Timer(0.3, connection.cancel_safe)
-    timer.start()
+    over = threading.Event()
+
+    def cancel():
+        # Again until it is heard: it may come before the statement.
+        while not over.wait(0.3):
+            connection.cancel_safe()
+
+    canceller = threading.Thread(target=cancel)
+    canceller.start()
     failing("cancel", lambda: connection.execute("SELECT pg_sleep(20)"))
-    timer.join()
+    over.set()
+    canceller.join()
     connection.execute("SET DateStyle TO 'SQL, DMY'; SET TimeZone TO 'Asia/Kathmandu'")
     show("settings", [connection.info.parameter_status(n) for n in ("DateStyle", "TimeZone", "client_encoding")])
     connection.execute("RESET ALL")

@@ -90,7 +90,7 @@ async function stackOf(t: Test, keys: Record<string, unknown>, parameters = ""):
 function psql(stack: Stack, user: string, parameters: string, password = "hers alone"): Promise<Run> {
   const to = `host=127.0.0.1 port=${stack.proxyPort} user=${user} dbname=${DATABASE} ${parameters}`;
   const environment = { PGPASSWORD: password, PGSSLROOTCERT: authority.cert };
-  return run("psql", [to, "-XAtqc", "SELECT session_user"], folder, 30_000, environment);
+  return run("psql", [to, "-XAtqc", "SELECT session_user"], folder, 60_000, environment);
 }
 
 async function clients(t: Test): Promise<void> {

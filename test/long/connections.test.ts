@@ -75,12 +75,12 @@ for (const workers of [1, 2]) {
     t.equal(statSync(join(dir, NAME)).mode & 0o777, 0o777);
     t.same(await Promise.all(Array.from({ length: 6 }, () => ask(dir))), new Array(6).fill(42));
     const query = ["-X", "-At", "-h", dir, "-p", `${PORT}`, "-U", USER, "-c", "SELECT 1 + 1", DATABASE];
-    const psql = await run("psql", query, folder, 20_000, { PGPASSWORD: PASSWORD, PGSSLMODE: "require" });
+    const psql = await run("psql", query, folder, 60_000, { PGPASSWORD: PASSWORD, PGSSLMODE: "require" });
     // libpq does not ask for TLS there, whatever sslmode says.
     if (psql.stderr.includes("ENOENT")) t.comment("there is no psql here");
     else t.same(psql, { code: 0, stdout: "2\n", stderr: "" }, "psql");
     const second = [VITRINE, "proxy", "--config", join(stack.folder, "proxy.yaml")];
-    t.not((await run(process.execPath, second, folder, 20_000)).code, 0, "a second one does not take it");
+    t.not((await run(process.execPath, second, folder, 60_000)).code, 0, "a second one does not take it");
     t.equal(await ask(dir), 42);
 
     await stack.proxy.end("SIGKILL");
@@ -154,7 +154,9 @@ t.test("a crowd takes no file that the spool needs", { skip: process.platform !=
   t.teardown(() => stack.destroy());
   await stack.log.start();
   const { child, said } = await limited(t, stack, 256);
-  t.match(said(), /lets this process open 256 files, which is enough for about 64 sessions/);
+  await until("it is told", () =>
+    /lets this process open 256 files, which is enough for about 64 sessions/.test(said()),
+  );
   const first = await login(stack.proxyPort, "first");
   const open = new Set<Socket>();
   const crowd = Array.from({ length: 400 }, () => {
@@ -162,6 +164,7 @@ t.test("a crowd takes no file that the spool needs", { skip: process.platform !=
     socket.on("connect", () => open.add(socket)).on("close", () => open.delete(socket));
     return socket.on("error", () => undefined);
   });
+  await until("all have connected", () => crowd.every(({ connecting }) => !connecting));
   await until("those are closed for whom there is no room", () => open.size > 0 && open.size < 120);
   const stays = open.size;
   t.ok(stays > 20, `${stays} stay`);

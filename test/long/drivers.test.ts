@@ -11,6 +11,7 @@ import copy from "pg-copy-streams";
 import postgres from "postgres";
 import t, { type Test } from "tap";
 import { schemaErrors } from "../support/schema.ts";
+import { underWay } from "../support/sessions.ts";
 import {
   type CommandResult,
   DATABASE,
@@ -200,7 +201,8 @@ t.test("postgres.js: pipelined, prepared, cursor, cancel, error", async (t) => {
       results.push(seen);
       results.push(await sql`SELECT nonsense`.catch((error) => error.code));
       const slow = sql`SELECT pg_sleep(30)`;
-      setTimeout(() => slow.cancel(), 300);
+      await underWay(database, "SELECT pg_sleep(30)");
+      slow.cancel();
       results.push(await slow.catch((error: { code: string }) => error.code));
       results.push((await sql`SELECT 'after' AS word`)[0]!.word);
       return results;

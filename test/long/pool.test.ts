@@ -9,6 +9,7 @@ import pg from "pg";
 import copyStreams from "pg-copy-streams";
 import postgres from "postgres";
 import t from "tap";
+import { underWay } from "../support/sessions.ts";
 import { PASSWORD, Stack, startDatabase, temporaryFolder, USER } from "../support/stack.ts";
 
 const SERVERS = 4;
@@ -149,7 +150,8 @@ t.test("postgres.js: many at a time, pipelined, transactions, cursors, notificat
   t.equal(await heard, "fresh");
   const slow = sql`SELECT pg_sleep(20)`;
   const refused = t.rejects(slow, { code: "57014" });
-  setTimeout(() => slow.cancel(), 200);
+  await underWay(database, "SELECT pg_sleep(20)");
+  slow.cancel();
   await refused;
   t.ok((await connections()) <= SERVERS);
   await sql.end();

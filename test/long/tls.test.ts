@@ -11,7 +11,7 @@ import { version } from "../bench/machine.ts";
 import { type Run, run } from "../support/go.ts";
 import { type Certified, hasOpenssl, OpensslAuthority } from "../support/openssl.ts";
 import { startupPacket } from "../support/raw-client.ts";
-import { trust } from "../support/sessions.ts";
+import { trust, underWay, until } from "../support/sessions.ts";
 import { DATABASE, type Entry, PASSWORD, ROOT, Stack, startDatabase, temporaryFolder, USER } from "../support/stack.ts";
 
 const why = hasOpenssl() ? false : "no openssl to make certificates with";
@@ -80,7 +80,7 @@ const verified = (root = authority.cert): string => `?sslmode=verify-full&sslroo
 /** psql with these parameters of libpq. */
 function psql(stack: Stack, parameters: string, sql: string, newest = false): Promise<Run> {
   const to = `host=127.0.0.1 port=${stack.proxyPort} user=${USER} dbname=${DATABASE} application_name=psql`;
-  return run("psql", [`${to} ${parameters}`, "-XAtqc", sql], folder, 30_000, {
+  return run("psql", [`${to} ${parameters}`, "-XAtqc", sql], folder, 60_000, {
     PGPASSWORD: PASSWORD,
     PGSSLROOTCERT: authority.cert,
     ...(newest ? { LD_LIBRARY_PATH: NEWEST_LIBPQ } : {}),
@@ -158,16 +158,19 @@ async function server(t: Test): Promise<void> {
   t.same((await client.query(encrypted)).rows, [{ ssl: true, version: "TLSv1.3" }]);
   count += 1;
   const { processID, secretKey } = client as unknown as { processID: number; secretKey: number };
-  const sleeping = client.query("SELECT pg_sleep(60)");
-  setTimeout(() => {
-    const cancel = Buffer.alloc(16);
-    cancel.writeInt32BE(16, 0);
-    cancel.writeInt32BE(80877102, 4);
-    cancel.writeInt32BE(processID, 8);
-    cancel.writeInt32BE(secretKey, 12);
-    connectPlain({ host: "127.0.0.1", port: stack.proxyPort }).end(cancel).resume();
-  }, 100);
-  await t.rejects(sleeping, { code: "57014" }, "a cancel request goes through TLS to the server");
+  const cancelled = t.rejects(
+    client.query("SELECT pg_sleep(60)"),
+    { code: "57014" },
+    "a cancel request goes through TLS to the server",
+  );
+  await underWay(database, "SELECT pg_sleep(60)");
+  const cancel = Buffer.alloc(16);
+  cancel.writeInt32BE(16, 0);
+  cancel.writeInt32BE(80877102, 4);
+  cancel.writeInt32BE(processID, 8);
+  cancel.writeInt32BE(secretKey, 12);
+  connectPlain({ host: "127.0.0.1", port: stack.proxyPort }).end(cancel).resume();
+  await cancelled;
   await client.end();
   t.same(await sessions(stack, count), new Array(count).fill({ client: false, server: true, auth: "scram-sha-256" }));
   const wrong = await stackOf(t, undefined, verified(ofProxy.cert));
@@ -279,24 +282,22 @@ async function certified(t: Test): Promise<void> {
   copyFileSync(next.cert, own.cert);
   process.kill(stack.proxy.pid!, "SIGHUP");
   await shown(stack, "changed");
-  t.match(stack.proxy.output, /TLS for clients \(prefer\): "CN=changed"/);
+  await until("it is told", () => /TLS for clients \(prefer\): "CN=changed"/.test(stack.proxy.output));
   t.notMatch(stack.proxy.output, /PRIVATE KEY/);
   writeFileSync(own.key, "no key\n");
   process.kill(stack.proxy.pid!, "SIGHUP");
+  await until("it is refused", () => / stays as it was: /.test(stack.proxy.output));
   await shown(stack, "changed");
 }
 
 /** Waits until the proxy shows the certificate of this name. */
 async function shown(stack: Stack, name: string): Promise<void> {
-  const deadline = Date.now() + 10_000;
-  for (;;) {
+  await until(`the proxy shows ${name}`, async () => {
     const socket = await inside(stack.proxyPort);
     const { subject } = socket.getPeerCertificate();
     socket.destroy();
-    if (subject.CN === name) return;
-    if (Date.now() > deadline) throw new Error(`the proxy shows ${subject.CN}`);
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
+    return subject.CN === name;
+  });
 }
 
 /** Direct TLS to the proxy, which answers nothing before the startup packet. */
@@ -336,14 +337,17 @@ async function newProtocol(t: Test): Promise<void> {
   query.write("Q");
   query.writeUInt32BE(4 + text.length, 1);
   socket.write(Buffer.concat([query, Buffer.from(text)]));
-  await new Promise((resolve) => setTimeout(resolve, 200));
+  await underWay(database, "SELECT pg_sleep(60)");
   const canceller = await inside(stack.proxyPort);
   const head = Buffer.alloc(8);
   head.writeUInt32BE(8 + key.length, 0);
   head.writeUInt32BE(80877102, 4);
   canceller.end(Buffer.concat([head, key]));
-  const answer = await new Promise<Buffer>((resolve) => socket.once("data", resolve).resume());
-  t.match(answer.toString("latin1"), /C57014/);
+  let answer = "";
+  socket.on("data", (chunk: Buffer) => {
+    answer += chunk.toString("latin1");
+  });
+  await until("the statement is cancelled", () => answer.includes("C57014"));
   socket.destroy();
   const newer = await login(startup(9999, { "_pq_.unheard_of": "1" }));
   t.equal(newer.messages.get("v")!.readUInt32BE(0), 196608 + 2, "what is newer than the server is negotiated down");

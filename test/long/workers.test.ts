@@ -6,7 +6,7 @@ import { formatVerifier, makeVerifier } from "@vitrine/proxy";
 import pg from "pg";
 import t, { type Test } from "tap";
 import { errorField, RawClient, send, startupPacket } from "../support/raw-client.ts";
-import { login, RAW, trust, until } from "../support/sessions.ts";
+import { Gate, login, RAW, trust, until } from "../support/sessions.ts";
 import {
   DATABASE,
   freePort,
@@ -67,16 +67,12 @@ t.test("one is killed under load: the others notice nothing, and what it had beg
   const [one] = workers(stack);
   t.equal(workers(stack).length, 3);
   const clients = await logins(stack, 9, "load");
-  for (const client of clients) client.write(send.query("SELECT pg_sleep(1.5); SELECT 2"));
-  await until("all are under way", async () => {
-    const admin = await database.connect("postgres");
-    const found = await admin.query(
-      "SELECT count(*)::int AS n FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep%' AND state = 'active'",
-    );
-    await admin.end();
-    return found.rows[0].n === 9;
-  });
+  const gate = await Gate.closed(database);
+  for (const client of clients) client.write(send.query(`SELECT ${Gate.WAIT}; SELECT 2`));
+  await gate.held(9);
   process.kill(one!, "SIGKILL");
+  await until("its clients are cut off", () => clients.some(({ closed }) => closed));
+  await gate.open();
   const answers = await Promise.all(clients.map((client) => client.ready()));
   const cut = clients.filter(({ closed }) => closed).length;
   t.ok(cut > 0 && cut < 9, `${cut} were with the one that was killed`);
@@ -285,10 +281,10 @@ t.test("the console of any worker is that of all", async (t) => {
   await desk.query("RECONNECT");
   await until("the server connections are gone", async () => (await show(desk, "SERVERS")).length === 0);
   await desk.query("RELOAD");
-  t.match(stack.proxy.output, /console\.command: RELOAD/);
+  await until("it is told", () => /console\.command: RELOAD/.test(stack.proxy.output));
   await desk.query("SHUTDOWN WAIT_FOR_CLIENTS");
   for (const client of open) if (!client.closed) await client.end();
-  t.same(await stack.proxy.ended(20_000), { code: 0, signal: null });
+  t.same(await stack.proxy.ended(60_000), { code: 0, signal: null });
   for (const at of [...consoles, desk]) await at.end().catch(() => undefined);
 });
 
@@ -304,7 +300,7 @@ t.test("workers that end again and again end the proxy, which says so", async (t
     killed.add(next!);
     process.kill(next!, "SIGKILL");
   }
-  const end = await stack.proxy.ended(20_000);
+  const end = await stack.proxy.ended(60_000);
   t.same(end, { code: 1, signal: null });
   t.match(stack.proxy.output, /worker_failed: 5 workers ended within a minute, .*SIGKILL/);
 });
