@@ -1,12 +1,13 @@
 import { createHash } from "node:crypto";
 import { appendFileSync, existsSync, readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
+import pg from "pg";
 import t from "tap";
 import { isAlive } from "../src/processes.ts";
 import { vitrine } from "./run.ts";
 import { ANY_PORTS, folder, lockOf, query, Up } from "./up.ts";
 
-t.setTimeout(60_000);
+t.setTimeout(280_000);
 
 /** The log's size: the second line of its checkpoint. */
 async function logSize(url: string): Promise<number> {
@@ -69,13 +70,20 @@ t.test("a first start, a query, a stop, and a start again", async (t) => {
 t.test("a second Ctrl-C says what is waited for, and changes nothing", async (t) => {
   const dir = folder(t);
   const up = await new Up(t, dir).ready();
-  const slow = query(up.connection, "SELECT pg_sleep(1.5)");
-  const asked = new Promise((resolve) => setTimeout(resolve, 300));
-  await asked;
+  // Past the proxy, somebody holds what the statement wants.
+  const direct = new URL(up.connection);
+  direct.port = readFileSync(path.join(dir, "vitrine-data/postgres/postmaster.pid"), "latin1").split("\n")[3]!;
+  const holder = new pg.Client({ connectionString: direct.href, ssl: false });
+  await holder.connect();
+  await holder.query("SELECT pg_advisory_lock(1)");
+  const slow = query(up.connection, "SELECT pg_advisory_lock(1)");
+  const waiting = "SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted";
+  while ((await holder.query(waiting)).rows.length === 0);
   up.child.kill("SIGINT");
   await up.printed(/vitrine: stopping/);
   up.child.kill("SIGINT");
   await up.printed(/vitrine: still waiting for the proxy to end its sessions/);
+  await holder.end();
   t.equal(await up.ended, 0, up.output);
   t.equal((await slow).length, 1, "the statement under way was let end");
 });

@@ -5,8 +5,8 @@ import pg from "pg";
 import { CliError, codeOf, oneLine } from "../errors.ts";
 import { lastLine, sizeOf } from "../log-file.ts";
 import { freePort } from "../probe.ts";
-import { chooseAccount, run } from "./account.ts";
-import { findBinaries } from "./binaries.ts";
+import { type Account, chooseAccount, run } from "./account.ts";
+import { type Binaries, findBinaries } from "./binaries.ts";
 import { adopt, createCluster, SUPERUSER } from "./create.ts";
 import { stopOrphan } from "./orphan.ts";
 
@@ -21,8 +21,10 @@ export interface PostgresConfig {
   readonly onOrphan?: () => void;
   /** Told the process id of what creates the cluster: until it is gone nobody else may begin anew. */
   readonly onCreate?: (pid: number) => void;
-  /** Told the server's process id as soon as there is one. */
+  /** Told the server's process id as soon as there is one; again, of another, when its port was taken. */
   readonly onSpawn?: (pid: number) => void;
+  /** Chooses a port; one that is free at this moment, when left out. */
+  readonly port?: () => Promise<number>;
   /** Stops what is under way: the making of a cluster, the wait for the server to accept connections, and the server. */
   readonly signal?: AbortSignal;
 }
@@ -40,6 +42,9 @@ export interface Postgres {
   stop(): Promise<void>;
 }
 
+/** Between the moment a port is chosen and the one the server listens on it, somebody else may. */
+const PORT_TAKEN = /LOG: {2}could not bind IPv4 address /;
+const PORTS_TRIED = 3;
 const WHY_NOT_STARTED = /\b(FATAL|PANIC): /;
 /** A FATAL in the log of a running server is about one client. */
 const WHY_STOPPED = /\bPANIC: |: {2}received .* shutdown request/;
@@ -64,11 +69,34 @@ export async function startPostgres(config: PostgresConfig): Promise<Postgres> {
   await stopOrphan(folder, binaries, account, config.onOrphan);
 
   const password = readFileSync(config.passwordFile, "utf8").trim();
-  const port = await freePort();
-  const logFrom = sizeOf(config.logFile);
+  for (let tried = 1; ; tried += 1) {
+    const port = await (config.port ?? freePort)();
+    const logFrom = sizeOf(config.logFile);
+    try {
+      return await startOn(port, { ...config, folder }, binaries, account, password, logFrom);
+    } catch (error) {
+      const isTaken = PORT_TAKEN.test(lastLine(config.logFile, logFrom, PORT_TAKEN) ?? "");
+      if (!isTaken || tried === PORTS_TRIED || config.signal?.aborted) throw error;
+    }
+  }
+}
+
+async function startOn(
+  port: number,
+  config: PostgresConfig,
+  binaries: Binaries,
+  account: Account,
+  password: string,
+  logFrom: number,
+): Promise<Postgres> {
   const log = openSync(config.logFile, "a", 0o600);
   const options = [`listen_addresses=127.0.0.1`, `port=${port}`, "unix_socket_directories=", "logging_collector=off"];
-  const child = run(account, binaries.postgres, ["-D", folder, ...options.flatMap((option) => ["-c", option])], log);
+  const child = run(
+    account,
+    binaries.postgres,
+    ["-D", config.folder, ...options.flatMap((option) => ["-c", option])],
+    log,
+  );
   closeSync(log);
   let isUp = false;
   const ended = new Promise<string>((resolve) => {
@@ -86,7 +114,7 @@ export async function startPostgres(config: PostgresConfig): Promise<Postgres> {
   if (child.pid !== undefined) config.onSpawn?.(child.pid);
   const connect = (database: string): Promise<pg.Client> => connectTo(port, password, database);
   try {
-    await accepting(connect, ended, config.signal);
+    await accepting(connect, () => isReady(config.folder, child.pid), ended, config.signal);
     isUp = true;
   } catch (error) {
     await stop();
@@ -113,9 +141,24 @@ async function connectTo(port: number, password: string, database: string): Prom
   return client;
 }
 
+/**
+ * Whether a cluster's server says that it lets clients in: line 1 of `postmaster.pid` is its process, line 8 its state
+ * (PostgreSQL's utils/pidfile.h). A port that is listened on does not tell: somebody else may have taken it.
+ */
+function isReady(folder: string, pid: number | undefined): boolean {
+  try {
+    const lines = readFileSync(path.join(folder, "postmaster.pid"), "latin1").split("\n");
+    return Number(lines[0]) === pid && /^(ready|standby) *$/.test(lines[7] ?? "");
+  } catch (error) {
+    if (codeOf(error) === "ENOENT") return false; // it has just begun, or is gone
+    throw error;
+  }
+}
+
 /** Waits, however long the recovery after a crash takes, until the server accepts connections. */
 async function accepting(
   connect: (database: string) => Promise<pg.Client>,
+  ready: () => boolean,
   ended: Promise<string>,
   signal: AbortSignal | undefined,
 ): Promise<void> {
@@ -123,21 +166,16 @@ async function accepting(
   void ended.then((line) => {
     last = line;
   });
-  for (;;) {
-    try {
-      await (await connect(SUPERUSER)).end();
-      return;
-    } catch (error) {
-      if (last !== undefined) throw new CliError("postgres_failed", `PostgreSQL did not start: ${last}`);
-      signal?.throwIfAborted();
-      const code = codeOf(error);
-      // 57P03: starting up, or recovering.
-      if (code !== "ECONNREFUSED" && code !== "57P03" && code !== "ECONNRESET") {
-        throw new CliError("postgres_failed", `cannot connect to the embedded PostgreSQL: ${oneLine(error)}`, {
-          cause: error,
-        });
-      }
-      await sleep(50);
-    }
+  while (!ready()) {
+    if (last !== undefined) throw new CliError("postgres_failed", `PostgreSQL did not start: ${last}`);
+    signal?.throwIfAborted();
+    await sleep(50);
+  }
+  try {
+    await (await connect(SUPERUSER)).end();
+  } catch (error) {
+    throw new CliError("postgres_failed", `cannot connect to the embedded PostgreSQL: ${oneLine(error)}`, {
+      cause: error,
+    });
   }
 }

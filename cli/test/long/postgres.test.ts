@@ -1,5 +1,6 @@
 import { spawn, spawnSync } from "node:child_process";
 import { chmodSync, chownSync, mkdtempSync, readFileSync, rmSync, statSync } from "node:fs";
+import { type AddressInfo, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
@@ -7,6 +8,7 @@ import pg from "pg";
 import t, { type Test } from "tap";
 import { ensureSample } from "../../src/postgres/sample.ts";
 import { type PostgresConfig, startPostgres } from "../../src/postgres/server.ts";
+import { freePort } from "../../src/probe.ts";
 import { isAlive, processIdentity } from "../../src/processes.ts";
 
 function folder(t: Test): string {
@@ -103,6 +105,23 @@ t.test("a server that outlived its starter is stopped first", async (t) => {
   await second.stop();
 });
 
+t.test("a port that somebody takes before the server listens on it is left to them", async (t) => {
+  const taken = createServer((socket) => socket.on("error", () => undefined).end());
+  await new Promise<void>((resolve) => taken.listen(0, "127.0.0.1", resolve));
+  t.teardown(() => taken.close());
+  const { port } = taken.address() as AddressInfo;
+  let asked = 0;
+  const choose = async (): Promise<number> => (++asked < 3 ? port : freePort());
+  const dir = folder(t);
+  const postgres = await startPostgres({ ...config(dir), port: choose });
+  t.teardown(() => postgres.stop());
+  t.equal(asked, 3);
+  t.not(postgres.port, port);
+  await (await postgres.connect("postgres")).end();
+  await postgres.stop();
+  await t.rejects(startPostgres({ ...config(dir), port: async () => port }), { code: "postgres_failed" });
+});
+
 t.test("a server that cannot start says why in one line", async (t) => {
   const dir = folder(t);
   const first = await startPostgres(config(dir));
@@ -160,7 +179,9 @@ t.test("an ordinary user starts it as themselves", { skip: !isRoot && "this whol
     t.comment("another user cannot read this checkout: nothing to see");
     return;
   }
-  const child = spawn(process.execPath, [program, dir], {
+  // What tap adds to the programs of its tests would write into the checkout.
+  const alone = ["-c", 'unset NODE_OPTIONS; exec "$@"', "sh", process.execPath, program, dir];
+  const child = spawn("/bin/sh", alone, {
     uid: 65534,
     gid: 65534,
     cwd: "/",

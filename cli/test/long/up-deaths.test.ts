@@ -4,7 +4,7 @@ import t from "tap";
 import { isAlive } from "../../src/processes.ts";
 import { folder, lockOf, pidOf, query, Up } from "../up.ts";
 
-t.setTimeout(90_000);
+t.setTimeout(300_000);
 
 t.test("a part that dies is named, and the others are stopped", async (t) => {
   const dir = folder(t);

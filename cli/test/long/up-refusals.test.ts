@@ -6,7 +6,7 @@ import { startPostgres } from "../../src/postgres/server.ts";
 import { vitrine } from "../run.ts";
 import { ANY_PORTS, folder, query, Up } from "../up.ts";
 
-t.setTimeout(60_000);
+t.setTimeout(300_000);
 
 t.test("a start that cannot succeed is one line, and creates nothing", async (t) => {
   const dir = folder(t);

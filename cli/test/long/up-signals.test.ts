@@ -9,7 +9,7 @@ import t from "tap";
 import { BIN, vitrine } from "../run.ts";
 import { folder, lockOf, query, Up } from "../up.ts";
 
-t.setTimeout(240_000);
+t.setTimeout(580_000);
 
 /** Processes that work on something in the folder. */
 function living(dir: string): string[] {
