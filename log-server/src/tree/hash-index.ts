@@ -14,8 +14,8 @@ export type Lookup = { readonly index: number } | "unknown" | "behind";
 
 /**
  * From leaf hash to index. A follower of the tree, in a LevelDB folder of its own: it can be deleted at any time and
- * is then built again, and whatever happens to it does not stop the log. Its writes are not synced: after a crash it
- * is an earlier state of itself, and goes on from there.
+ * is then built again, and whatever happens to it does not stop the log. Each write is synced before the next: after a
+ * crash it is an earlier state of itself, and goes on from there.
  */
 export class HashIndex {
   readonly #folder: IndexFolder;
@@ -114,7 +114,9 @@ export class HashIndex {
     const batch = db.batch();
     for (const [i, leaf] of leaves.entries()) if (known?.has(i) !== true) batch.put(leaf, u64(start + i));
     batch.put(POSITION_KEY, u64(end));
-    await batch.write();
+    // LevelDB passes over what is damaged in its own log and takes what comes behind: of writes that were not synced one
+    // in the middle may be missing after the loss of power, and nobody would know of the entries in it.
+    await batch.write({ sync: true });
     this.#position = end;
   }
 

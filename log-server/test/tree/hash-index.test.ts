@@ -14,6 +14,11 @@ const store = new MemoryStore();
 await grow(store, newEdge(), SIZE, [300]);
 const hashOf = (index: number): Buffer => leafHash(entryBytes(index));
 
+interface ChainedBatch {
+  write(options?: { readonly sync?: boolean }): Promise<void>;
+  clear(): void;
+}
+
 interface Bench {
   path: string;
   warnings: string[];
@@ -67,6 +72,42 @@ t.test("it goes on after it was asked for nothing new", async (t) => {
   await index.settled();
   t.equal(index.position, 200);
   await index.close();
+});
+
+t.test("the loss of power leaves no entry out of the middle", async (t) => {
+  const { open, warnings } = await bench(t);
+  // A disk that has lost the second of three writes, as it may as long as that was not synced.
+  const { batch } = Level.prototype;
+  t.after(() => {
+    Level.prototype.batch = batch;
+  });
+  let writes = 0;
+  Level.prototype.batch = function (this: Level, ...operations: unknown[]) {
+    const made = Reflect.apply(batch, this, operations) as unknown as ChainedBatch;
+    if (operations.length > 0) return made;
+    const write = made.write.bind(made);
+    made.write = async (options): Promise<void> => {
+      writes += 1;
+      if (writes === 2 && options?.sync !== true) made.clear();
+      await write(options);
+    };
+    return made;
+  } as unknown as typeof batch;
+  const index = open();
+  for (const size of [1000, 2000, 3000]) {
+    index.follow(size);
+    await index.settled();
+  }
+  t.equal(writes, 3);
+  await index.close();
+  const again = open();
+  again.follow(3000);
+  await again.settled();
+  for (const each of [0, 999, 1000, 1500, 1999, 2000, 2999]) {
+    t.same(await again.lookup(hashOf(each), 3000), { index: each });
+  }
+  await again.close();
+  t.same(warnings, []);
 });
 
 t.test("of entries with the same bytes, every tree has the first one that it has", async (t) => {
