@@ -184,6 +184,14 @@ export function movedEntries(honest: Honest): LogLie[] {
       codes: ["silent"],
     },
     {
+      name: "the tail is cut right behind a seal, whose entry is dated ahead; nothing was kept, and it is two minutes later",
+      show: () =>
+        honest.view([...entries.slice(0, seal3), forged(entries[seal3]!, { time: "2999-01-01T00:00:00.000000Z" })]),
+      later: 120_000,
+      exit: NOT_PROVEN,
+      codes: ["silent"],
+    },
+    {
       name: "the tail is cut in the middle of an epoch; nothing was kept, and it is two minutes later",
       show: () => honest.view(entries.slice(0, early)),
       later: 120_000,

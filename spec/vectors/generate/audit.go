@@ -149,7 +149,7 @@ func (a *auditor) check(e map[string]any, position int) string {
 		if epoch > 1 && (integer(previous["epoch"]) != a.epoch || integer(previous["next"]) != a.next || text(previous["chain"]) != b64(a.chain) || previous["clean"] != a.stopped) {
 			return "epoch_break" // S4
 		}
-		a.epoch, a.next, a.chain, a.stopped, a.uncovered = epoch, 0, make([]byte, 32), false, nil
+		a.epoch, a.next, a.chain, a.stopped = epoch, 0, make([]byte, 32), false
 		a.sessions, a.statements, a.refused = 0, 0, 0
 		a.open, a.ended = map[string]*totals{}, map[string]bool{}
 		a.idle = integer(object(e["seals"])["idle_ms"])
@@ -242,7 +242,7 @@ func (a *auditor) close(now time.Time) {
 	if len(a.uncovered) > 0 {
 		a.findings = append(a.findings, finding{"unsealed", a.uncovered[0]})
 	}
-	if !a.stopped && now.Sub(a.last) > time.Duration(a.idle)*time.Millisecond*3/2 {
+	if !a.stopped && (now.Sub(a.last) > time.Duration(a.idle)*time.Millisecond*3/2 || a.last.Sub(now) > 5*time.Minute) {
 		a.findings = append(a.findings, finding{"silent", a.lastPosition})
 	}
 }

@@ -80,6 +80,7 @@ export async function auditLog(reader: LogReader, options: AuditOptions): Promis
     scope = head.checkpoint.size;
     await auditor.advance(reader, head.checkpoint);
     if (auditor.established) {
+      auditor.listen(now());
       await waitForOthers(reader, options, auditor, findings, head as Head & { checkpoint: Checkpoint }, scope);
       if (auditor.established) auditor.finish(now(), scope);
     }

@@ -274,8 +274,16 @@ export class Auditor {
   }
 
   /**
-   * Steps S9, S10 and S12, once all is read and {@link established}.
+   * Step S10, where the entries end that the verdict is about.
    * @param now the verifier's clock, milliseconds since 1970
+   */
+  listen(now: number): void {
+    for (const source of this.#sources.values()) source.listen(now);
+  }
+
+  /**
+   * Steps S9, S10, S12 and S13, once all is read and {@link established}.
+   * @param now as for {@link listen}
    * @param scope entries from this index on were read for their seals only
    */
   finish(now: number, scope: number): void {

@@ -46,6 +46,9 @@ export type SourceRecord = {
   unsealed: (Position & { count: number }) | null;
 };
 
+/** How far ahead of the verifier's clock the last entry of a source may be, in milliseconds; as a cosignature (W2). */
+const aheadMs = 300_000;
+
 /** Declared gaps that are remembered one by one. */
 const keptGaps = 20;
 
@@ -62,6 +65,8 @@ export class Source {
   #chain: Uint8Array | undefined;
   #sessions: Sessions;
   readonly #run: SealRun = new SealRun();
+  /** What S10 says of it, and of which entry. */
+  #silence: { message: string; at: Position } | undefined;
 
   /**
    * @param start the name of a source not seen yet, or its record
@@ -167,7 +172,7 @@ export class Source {
     }
     if (record.stopped) record.cleanEnds++;
     else record.uncleanEnds++;
-    record.unsealed = null; // covered by previous, or reported above
+    // S9: previous covers what has no seal yet, and is not covered itself. A seal of this epoch is over both.
     this.#beginEpoch(entry);
   }
 
@@ -330,12 +335,36 @@ export class Source {
   }
 
   /**
-   * Steps S9, S10 and S13, at the end of the entries.
+   * Step S10, where the entries end that the verdict is about. What comes behind them while one waits is nobody's until
+   * it is sealed.
    * @param now the verifier's clock, milliseconds since 1970
+   */
+  listen(now: number): void {
+    this.#silence = this.#record.last === null ? undefined : this.#silenceBehind(this.#record.last, now);
+  }
+
+  #silenceBehind(last: Position & { time: string }, now: number): { message: string; at: Position } | undefined {
+    const { seals, stopped } = this.#record;
+    if (stopped || seals === null) return undefined;
+    const age = now - timestampMs(last.time);
+    const promised = `it promised a seal every ${seals.idle_ms / 1000} s`;
+    if (age > seals.idle_ms * 1.5) {
+      const message = `the source did not stop, and wrote its last entry ${Math.floor(age / 1000)} s ago; ${promised}`;
+      return { message, at: last };
+    }
+    // No seal covers the entry that has the last one: whoever has the log's key can date it as they like.
+    if (age >= -aheadMs) return undefined;
+    const message = `the source did not stop, and its last entry is of ${last.time}, ahead of this clock: that does not show that it still writes; ${promised}`;
+    return { message, at: last };
+  }
+
+  /**
+   * Steps S9, S10 and S13, at the end of the entries.
+   * @param now as for {@link listen}, which was called where the scope ends
    * @param scope entries from this index on were read for their seals only
    */
   finish(now: number, scope: number): void {
-    const { name, unsealed, last, seals, stopped, keys } = this.#record;
+    const { name, unsealed, lastSeal, keys } = this.#record;
     // S13: with no key at all, S3 has found that.
     const [first] = keys;
     if (this.#pin !== undefined && first !== undefined && !keys.some(({ vkey }) => vkey === this.#pin!.text)) {
@@ -349,12 +378,8 @@ export class Source {
       this.#findings.add("unsealed", message, { source: name, ...position(unsealed) });
     }
     // S10
-    if (stopped || last === null || seals === null) return;
-    const age = now - timestampMs(last.time);
-    if (age > seals.idle_ms * 1.5) {
-      const message = `the source did not stop, and wrote its last entry ${Math.floor(age / 1000)} s ago; it promised a seal every ${seals.idle_ms / 1000} s`;
-      this.#findings.add("silent", message, { source: name, ...position(last) });
-    }
+    const silence = lastSeal !== null && lastSeal.index >= scope ? this.#silenceBehind(lastSeal, now) : this.#silence;
+    if (silence !== undefined) this.#findings.add("silent", silence.message, { source: name, ...position(silence.at) });
   }
 
   get record(): SourceRecord {

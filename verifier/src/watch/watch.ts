@@ -226,7 +226,9 @@ export class Watch {
   #again(audit: AuditState): AuditReport["findings"] {
     const findings = new Findings();
     const { pins = new Map() } = this.#options;
-    new Auditor({ findings, state: audit, pins }).finish(this.#now(), audit.size);
+    const auditor = new Auditor({ findings, state: audit, pins });
+    auditor.listen(this.#now());
+    auditor.finish(this.#now(), audit.size);
     return findings.sorted();
   }
 

@@ -4,6 +4,7 @@ import type { AuditReport } from "../../src/audit/reports.ts";
 import { parseVerifierKey } from "../../src/formats/key.ts";
 import { testKey } from "../support/keys.ts";
 import { MemoryLog } from "../support/memory-log.ts";
+import { naiveLeaf, sha256 } from "../support/naive-tree.ts";
 import { TestSource } from "../support/test-source.ts";
 
 /** A log that grows while one waits: at each pause what `atPause` appends. Time passes only in the pauses. */
@@ -37,6 +38,14 @@ function running(): TestSource {
   return source;
 }
 
+/** @returns c(n) over entries that are not what the source wrote */
+function chainOf(entries: readonly string[]): Uint8Array {
+  return entries.reduce(
+    (chain, entry) => sha256(chain, naiveLeaf(Buffer.from(entry))),
+    new Uint8Array(32) as Uint8Array,
+  );
+}
+
 t.test("waits until the entries that were there are sealed", async (t) => {
   const source = running();
   const log = new MemoryLog(source.entries);
@@ -65,6 +74,26 @@ t.test("waits no longer than it is told to", async (t) => {
   t.match(report, { verdict: "NOT PROVEN", findings: [{ code: "unsealed", index: 0 }], pauses: 3 });
   const notAtAll = await auditWaiting(new MemoryLog(source.entries), source, 0, () => undefined);
   t.match(notAtAll, { verdict: "NOT PROVEN", pauses: 0 });
+});
+
+t.test("S9: what the previous of an epoch covers is sealed when that epoch is", async (t) => {
+  const source = running();
+  // Whoever has the log's key alone: the statement is not the source's, nor the start of the epoch behind it.
+  const thief = running();
+  thief.entries[2] = source.entries[2]!.replaceAll("alice", "mallo");
+  thief.chain = chainOf(thief.entries);
+  thief.start();
+  const log = new MemoryLog(thief.entries.slice(0, 3));
+  const report = await auditWaiting(log, thief, 3000, () => log.append(...thief.entries.slice(log.size)));
+  t.match(report, { verdict: "NOT PROVEN", findings: [{ code: "unsealed", index: 0 }], size: 3, read: 4 });
+  // The source itself: its next epoch, with a seal.
+  source.start();
+  const crashed = new MemoryLog(source.entries.slice(0, 3));
+  const sealed = await auditWaiting(crashed, source, 3000, (pause) => {
+    if (pause === 2) source.seal();
+    crashed.append(...source.entries.slice(crashed.size));
+  });
+  t.match(sealed, { verdict: "PASS", findings: [], size: 3, read: 5, pauses: 2 });
 });
 
 t.test("a lie that comes while waiting is found", async (t) => {
@@ -104,6 +133,52 @@ t.test("S10: silence begins behind one and a half idle intervals", async (t) => 
   source.stop();
   log.append(source.entries.at(-1)!);
   t.match(await at(10 ** 10), { verdict: "FAIL" }, "N4: the session is still open");
+});
+
+t.test("S10: the last seal's entry is covered by nothing, so its time may be any", async (t) => {
+  const source = running();
+  source.seal();
+  const key = parseVerifierKey(new MemoryLog().key.vkey);
+  const dated = (ms: number): MemoryLog => {
+    const last = JSON.parse(source.entries[3]!) as Record<string, unknown>;
+    const time = `${new Date(source.now + ms).toISOString().slice(0, 23)}000Z`;
+    return new MemoryLog(source.entries.with(3, JSON.stringify({ ...last, time })));
+  };
+  const at = (log: MemoryLog): Promise<AuditReport> => auditLog(log, { key, now: () => source.now });
+  t.match(await at(dated(300_000)), { verdict: "PASS" });
+  const ahead = await at(dated(300_001));
+  t.match(ahead, { verdict: "NOT PROVEN", findings: [{ code: "silent", index: 3, message: /ahead of this clock/ }] });
+  t.match(await at(dated(10 ** 12)), { verdict: "NOT PROVEN", findings: [{ code: "silent" }] });
+});
+
+t.test("S10: what comes while one waits is heard once it is sealed", async (t) => {
+  const silent = running();
+  silent.seal();
+  const other = new TestSource("proxy-b.example");
+  const later = silent.now + 3_600_000;
+  other.now = later;
+  other.start();
+  other.seal();
+  const late = JSON.stringify({
+    ...JSON.parse(silent.entries[2]!),
+    seq: 4,
+    n: 2,
+    time: JSON.parse(other.entries[0]!).time,
+  });
+  const history = (): MemoryLog => new MemoryLog([...silent.entries.slice(0, 4), other.entries[0]!]);
+  const forged = history();
+  const report = await auditWaiting(forged, other, 5000, () => forged.append(late, other.entries[1]!));
+  t.match(report, { verdict: "NOT PROVEN", findings: [{ code: "silent", index: 3 }], size: 5, read: 7 });
+  t.equal(report.findings.length, 1);
+  // The source itself, with a seal.
+  silent.now = later;
+  silent.statement(1);
+  silent.seal();
+  const honest = history();
+  const passed = await auditWaiting(honest, other, 5000, () =>
+    honest.append(...silent.entries.slice(4), other.entries[1]!),
+  );
+  t.match(passed, { verdict: "PASS", findings: [], size: 5, read: 8 });
 });
 
 t.test("S12: a source whose key was given and that has no entry", async (t) => {

@@ -66,7 +66,7 @@ t.test("a resumed audit lists what is new, and verifies it with what was carried
   const { args } = await served(t, log);
   const early = await run([...args, "--wait", "0"]);
   t.equal(early.status, 2);
-  t.match(early.stdout, /^ {2}unsealed {2}at entry 96, source proxy-/m);
+  t.match(early.stdout, /^ {2}unsealed {2}at entry 89, source proxy-a\.example, epoch 1/m);
   t.match(early.stdout, /^NOT PROVEN$/m);
   log.size = 301;
   const late = await run([...args, "--json"]);
