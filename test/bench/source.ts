@@ -157,7 +157,9 @@ export class BenchSource {
   #seal(kind: string, time: string, members: string): string {
     const counts = `sessions ${this.#started}\nstatements ${this.#statements}\nrefused 0\n`;
     const chain = this.#chain.toString("base64", 0, 32);
-    const note = this.#note(`vitrine/seal/v1\n${this.name}\n1\n${this.#seq}\n${chain}\n${counts}`);
+    const note = this.#note(
+      `vitrine/${kind === "source.stop" ? "stop" : "seal"}/v1\n${this.name}\n1\n${this.#seq}\n${chain}\n${counts}`,
+    );
     return `${this.#head(kind, time)}${members}"seal":${JSON.stringify(note)}}`;
   }
 

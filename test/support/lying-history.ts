@@ -26,6 +26,7 @@ export function changed(entries: readonly Buffer[], index: number, change: (entr
 }
 
 export interface SealFacts {
+  kind: "source.seal" | "source.stop";
   source: string;
   epoch: number;
   next: number;
@@ -37,9 +38,9 @@ export interface SealFacts {
 
 /** spec/submission.md, "Seal". */
 export function sealText(facts: SealFacts): string {
-  const { source, epoch, next, chain, sessions, statements, refused } = facts;
+  const { kind, source, epoch, next, chain, sessions, statements, refused } = facts;
   const counts = `sessions ${sessions}\nstatements ${statements}\nrefused ${refused}\n`;
-  return `vitrine/seal/v1\n${source}\n${epoch}\n${next}\n${chain.toString("base64")}\n${counts}`;
+  return `vitrine/${kind === "source.stop" ? "stop" : "seal"}/v1\n${source}\n${epoch}\n${next}\n${chain.toString("base64")}\n${counts}`;
 }
 
 export interface Remake {
@@ -70,11 +71,21 @@ export function remake(entries: readonly Buffer[], how: Remake): Buffer[] {
         entry.previous = { ...entry.previous, epoch, next, chain: facts.chain.toString("base64"), clean: stopped };
       }
       const { source, epoch } = entry;
-      facts = { source, epoch, next: 0, chain: Buffer.alloc(32), sessions: 0, statements: 0, refused: 0 };
+      facts = {
+        kind: "source.seal",
+        source,
+        epoch,
+        next: 0,
+        chain: Buffer.alloc(32),
+        sessions: 0,
+        statements: 0,
+        refused: 0,
+      };
       stopped = false;
     }
     if (how.renumber) entry.seq = facts.next;
     if (entry.seal !== undefined) {
+      facts.kind = entry.kind;
       const seal = how.seal?.(facts, index) ?? (how.seals && note(sealText(facts), how.seals));
       if (seal !== undefined) entry.seal = seal;
     }

@@ -418,6 +418,14 @@ export const mutants: readonly Mutant[] = [
     lie: "a statement is changed: the seals are the only witness",
   },
   {
+    step: "S7",
+    without: "which kind of entry a seal is for",
+    file: "src/sources/seal.js",
+    ...condition("seal.kind !== rebuilt.kind"),
+    lie: "S7: the last seal does not pass for the end of its epoch",
+    test: "test/audit/time.test.js",
+  },
+  {
     step: "S8",
     without: "the counts",
     file: "src/sources/seal.js",

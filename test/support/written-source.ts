@@ -112,7 +112,7 @@ export class WrittenSource {
   stop(): this {
     const counts = `sessions 0\nstatements 0\nrefused ${this.#refused}\n`;
     const at = `${this.name}\n${this.#epoch}\n${this.length}\n${this.#chain.toString("base64")}\n`;
-    this.#write("source.stop", { reason: "shutdown", seal: note(`vitrine/seal/v1\n${at}${counts}`, this.#key) });
+    this.#write("source.stop", { reason: "shutdown", seal: note(`vitrine/stop/v1\n${at}${counts}`, this.#key) });
     return this;
   }
 

@@ -108,7 +108,7 @@ export class Acts {
     this.#closed = true;
     clearTimeout(this.#timer);
     if (this.#running) {
-      await this.#write({ kind: "source.stop", members: { reason: "shutdown", seal: this.#sealNote() } });
+      await this.#write({ kind: "source.stop", members: { reason: "shutdown", seal: this.#sealNote("stop") } });
     }
   }
 
@@ -176,10 +176,10 @@ export class Acts {
     });
   }
 
-  #sealNote(): string {
+  #sealNote(what: "seal" | "stop"): string {
     const { key } = this.#options;
     const place = `${key.name}\n${this.#epoch}\n${this.#next}\n${this.#chain.toString("base64")}`;
-    return signNote(`vitrine/seal/v1\n${place}\nsessions 0\nstatements 0\nrefused 0\n`, key);
+    return signNote(`vitrine/${what}/v1\n${place}\nsessions 0\nstatements 0\nrefused 0\n`, key);
   }
 
   /** Sees to the next seal (spec/submission.md, "Seal"). */
@@ -199,7 +199,7 @@ export class Acts {
     this.#timer = setTimeout(() => {
       if (this.#closed) return;
       // A write that fails ends the log, which says so itself.
-      this.#write({ kind: "source.seal", members: { seal: this.#sealNote() } }).catch(() => undefined);
+      this.#write({ kind: "source.seal", members: { seal: this.#sealNote("seal") } }).catch(() => undefined);
     }, ms).unref();
   }
 }

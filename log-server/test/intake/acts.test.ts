@@ -131,7 +131,7 @@ t.test("epochs, seals and the end are those of a source", async (t) => {
   t.equal(checkNote(stop, key), "good");
   t.equal(
     stop.text,
-    `vitrine/seal/v1\n${NAME}\n1\n3\n${chainOf(first.slice(0, 3))}\nsessions 0\nstatements 0\nrefused 0\n`,
+    `vitrine/stop/v1\n${NAME}\n1\n3\n${chainOf(first.slice(0, 3))}\nsessions 0\nstatements 0\nrefused 0\n`,
   );
   await acting.log.close();
 });

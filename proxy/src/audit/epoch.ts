@@ -76,11 +76,11 @@ export class Epoch {
     return `"vkey":${JSON.stringify(next.vkey)},"proof":${JSON.stringify(proof)}`;
   }
 
-  /** The `seal` member of the entry that comes next (spec/submission.md, seal). */
-  seal(): string {
+  /** The `seal` member of the entry that comes next, which has that kind (spec/submission.md, seal). */
+  seal(kind: "source.seal" | "source.stop"): string {
     const { name } = this.#key;
     const note = this.#key.note(
-      `vitrine/seal/v1\n${name}\n${this.number}\n${this.#next}\n${this.#chain.value}\n` +
+      `vitrine/${kind === "source.stop" ? "stop" : "seal"}/v1\n${name}\n${this.number}\n${this.#next}\n${this.#chain.value}\n` +
         `sessions ${this.#sessions}\nstatements ${this.#statements}\nrefused ${this.#refused}\n`,
     );
     return `"seal":${JSON.stringify(note)}`;

@@ -220,7 +220,7 @@ export class Recorder {
     await this.#keyChange.idle();
     if (!this.#broken) this.#intents.writeLazy();
     this.#seals += 1;
-    this.#entry("source.stop", `"reason":"${reason}",${this.#entries.seal()}`, [], 0);
+    this.#entry("source.stop", `"reason":"${reason}",${this.#entries.seal("source.stop")}`, [], 0);
     this.#sealer.stop();
     await this.#settled();
     // CRASH: the epoch ended in order; what was not submitted is submitted by the next.
@@ -292,7 +292,7 @@ export class Recorder {
   #seal(): void {
     if (this.#stopping) return;
     this.#seals += 1;
-    this.#entry("source.seal", this.#entries.seal(), [], 0);
+    this.#entry("source.seal", this.#entries.seal("source.seal"), [], 0);
     this.#sealer.sealed();
   }
 

@@ -229,7 +229,7 @@ export class TestLog {
     const lines = this.#open(json.seal as string);
     const { sessions, statements, refused } = this.#counts;
     const expected = [
-      "vitrine/seal/v1",
+      json.kind === "source.stop" ? "vitrine/stop/v1" : "vitrine/seal/v1",
       this.sourceName,
       String(json.epoch),
       String(json.seq),

@@ -177,14 +177,14 @@ func (a *auditor) check(e map[string]any, position int) string {
 			return "seal_invalid" // S6
 		}
 		lines := strings.Split(n.Text, "\n")
-		form := len(lines) == 9 && lines[0] == "vitrine/seal/v1"
+		form := len(lines) == 9 && (lines[0] == "vitrine/seal/v1" || lines[0] == "vitrine/stop/v1")
 		for i, name := range []string{"sessions ", "statements ", "refused "} {
 			form = form && strings.HasPrefix(lines[5+i], name)
 		}
 		if !form {
 			return "seal_invalid"
 		}
-		if n.Text != fmt.Sprintf("vitrine/seal/v1\n%s\n%d\n%d\n%s\nsessions %d\nstatements %d\nrefused %d\n", text(e["source"]), a.epoch, a.next, b64(a.chain), a.sessions, a.statements, a.refused) {
+		if n.Text != fmt.Sprintf("vitrine/%s/v1\n%s\n%d\n%d\n%s\nsessions %d\nstatements %d\nrefused %d\n", strings.TrimPrefix(kind, "source."), text(e["source"]), a.epoch, a.next, b64(a.chain), a.sessions, a.statements, a.refused) {
 			return "seal_mismatch" // S7, S8
 		}
 	}

@@ -125,8 +125,11 @@ func (s *source) first() string { return s.begin(nil) }
 func (s *source) restart(clean bool) string { return s.begin(s.previous(clean)) }
 
 // sealText is the text of a seal over what there is now.
-func (s *source) sealText() string {
-	return fmt.Sprintf("vitrine/seal/v1\n%s\n%d\n%d\n%s\nsessions %d\nstatements %d\nrefused %d\n", s.name, s.epoch, s.seq, b64(s.chain), s.sessions, s.statements, s.refused)
+func (s *source) sealText() string { return s.sealTextOf("seal") }
+
+// sealTextOf is the same for a source.stop.
+func (s *source) sealTextOf(what string) string {
+	return fmt.Sprintf("vitrine/"+what+"/v1\n%s\n%d\n%d\n%s\nsessions %d\nstatements %d\nrefused %d\n", s.name, s.epoch, s.seq, b64(s.chain), s.sessions, s.statements, s.refused)
 }
 
 func (s *source) seal() string { return s.sealWith(s.note(s.sealText())) }
@@ -134,7 +137,7 @@ func (s *source) seal() string { return s.sealWith(s.note(s.sealText())) }
 func (s *source) sealWith(note string) string { return s.add("source.seal", o("seal", note)) }
 
 func (s *source) stop() string {
-	return s.add("source.stop", o("reason", "shutdown", "seal", s.note(s.sealText())))
+	return s.add("source.stop", o("reason", "shutdown", "seal", s.note(s.sealTextOf("stop"))))
 }
 
 // handoverText is what the key in force and the next one sign, for an entry at this place.

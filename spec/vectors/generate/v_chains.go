@@ -15,7 +15,7 @@ func sealVectors() M {
 	s.refuse("mallory")
 	good := s.sealText()
 	other := testKey("proxy-b.example")
-	base := o("desc", "", "vkey", s.vkey, "source", s.name, "epoch", s.epoch, "next", s.seq, "chain", b64(s.chain), "sessions", s.sessions, "statements", s.statements, "refused", s.refused)
+	base := o("desc", "", "vkey", s.vkey, "kind", "source.seal", "source", s.name, "epoch", s.epoch, "next", s.seq, "chain", b64(s.chain), "sessions", s.sessions, "statements", s.statements, "refused", s.refused)
 	add := func(desc, seal, wantErr string) {
 		m := base.with("desc", desc, "seal", bytesOf([]byte(seal)))
 		if wantErr != "" {
@@ -29,6 +29,10 @@ func sealVectors() M {
 	}
 	add("a seal", s.note(good), "")
 	add("signed by somebody else too", s.note(good)+other.line(good), "")
+	stop := s.note(s.sealTextOf("stop"))
+	add("that of a source.stop", stop, "seal_mismatch")
+	cases = append(cases, base.with("desc", "in a source.stop", "kind", "source.stop", "seal", bytesOf([]byte(stop))))
+	cases = append(cases, base.with("desc", "in a source.stop, that of a source.seal", "kind", "source.stop", "seal", bytesOf([]byte(s.note(good))), "wantErr", "seal_mismatch"))
 	invalid := func(desc, seal string) { add(desc, seal, "seal_invalid") }
 	invalid("empty", "")
 	invalid("the text alone", good)
@@ -380,6 +384,14 @@ func chainVectors() M {
 	s.stop()
 	s.seal()
 	fail("S5: a seal behind source.stop", "epoch_break", s, 0)
+	s, c = started()
+	s.end(c)
+	s.add("source.stop", o("reason", "shutdown", "seal", s.note(s.sealText())))
+	fail("S7: a source.stop with the seal of a source.seal", "seal_mismatch", s, 0)
+	s, c = started()
+	s.end(c)
+	s.sealWith(s.note(s.sealTextOf("stop")))
+	fail("S7: a source.seal with the seal of a source.stop", "seal_mismatch", s, 0)
 	// S6 to S8
 	for _, x := range []struct {
 		desc, code string

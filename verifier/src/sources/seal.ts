@@ -7,6 +7,8 @@ import { encodeUtf8, parseDecimal } from "../formats/text.ts";
 
 /** What a source's seal states about the epoch so far (spec/submission.md, seal). */
 export type Seal = {
+  /** Of the entry that it is for. */
+  kind: "source.seal" | "source.stop";
   source: string;
   epoch: number;
   /** Number of entries covered. */
@@ -18,7 +20,11 @@ export type Seal = {
   refused: number;
 };
 
-const format = "vitrine/seal/v1";
+/** The first line of the text: what stands in the one kind of entry must not pass in the other. */
+const kinds: ReadonlyMap<string, Seal["kind"]> = new Map([
+  ["vitrine/seal/v1", "source.seal"],
+  ["vitrine/stop/v1", "source.stop"],
+]);
 
 /**
  * Step S6: a seal is a signed note by the source's key.
@@ -64,11 +70,12 @@ function parseSealText(text: string): Seal {
   const sessions = parseCount(countLines[0], "sessions ");
   const statements = parseCount(countLines[1], "statements ");
   const refused = parseCount(countLines[2], "refused ");
-  if (first !== format || source === undefined || !isKeyName(source)) throw badText();
+  const kind = kinds.get(first!);
+  if (kind === undefined || source === undefined || !isKeyName(source)) throw badText();
   if (epoch === undefined || next === undefined || chain === undefined || chain.length !== hashLength) throw badText();
   if (sessions === undefined || statements === undefined || refused === undefined) throw badText();
   if (countLines.length !== 3) throw badText();
-  return { source, epoch, next, chain, sessions, statements, refused };
+  return { kind, source, epoch, next, chain, sessions, statements, refused };
 }
 
 function parseCount(line: string | undefined, prefix: string): number | undefined {
@@ -76,7 +83,7 @@ function parseCount(line: string | undefined, prefix: string): number | undefine
 }
 
 function badText(): VerifierError {
-  return new VerifierError("seal_invalid", `its text does not have the form ${format}`);
+  return new VerifierError("seal_invalid", `its text does not have the form ${[...kinds.keys()].join(" or ")}`);
 }
 
 /** What was rebuilt from the entries, to hold a seal against. */
@@ -91,6 +98,7 @@ export type Rebuilt = Omit<Seal, "chain"> & {
  */
 export function compareSeal(seal: Seal, rebuilt: Rebuilt): string | undefined {
   // S7
+  if (seal.kind !== rebuilt.kind) return `it is for ${seal.kind}, and stands in ${rebuilt.kind}`;
   if (seal.source !== rebuilt.source) return `it is of source ${seal.source}`;
   if (seal.epoch !== rebuilt.epoch) return `it states epoch ${seal.epoch}, and stands in epoch ${rebuilt.epoch}`;
   if (seal.next !== rebuilt.next) return `it covers ${seal.next} entries, and stands at sequence ${rebuilt.next}`;

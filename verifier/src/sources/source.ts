@@ -5,7 +5,7 @@ import { decodeBase64, encodeBase64 } from "../formats/base64.ts";
 import { parseVerifierKey, type VerifierKey } from "../formats/key.ts";
 import { chainHash, equalBytes, hashLength } from "../formats/merkle.ts";
 import { timestampMs } from "../formats/text.ts";
-import { compareSeal, openSeal, readSeal } from "./seal.ts";
+import { compareSeal, openSeal, readSeal, type Seal } from "./seal.ts";
 import { SealRun } from "./seal-run.ts";
 import { Sessions, type SessionsJson } from "./session.ts";
 import { openHandover } from "./source-key.ts";
@@ -298,6 +298,7 @@ export class Source {
     try {
       const seal = readSeal(text, this.#key);
       const rebuilt = {
+        kind: entry.kind as Seal["kind"],
         source: record.name,
         epoch: entry.epoch,
         next: entry.seq,

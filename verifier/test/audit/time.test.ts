@@ -135,6 +135,17 @@ t.test("S10: silence begins behind one and a half idle intervals", async (t) => 
   t.match(await at(10 ** 10), { verdict: "FAIL" }, "N4: the session is still open");
 });
 
+t.test("S7: the last seal does not pass for the end of its epoch", async (t) => {
+  const source = running();
+  source.sessionEnd(1);
+  source.seal();
+  const last = JSON.parse(source.entries.at(-1)!) as Record<string, unknown>;
+  const stop = JSON.stringify({ ...last, kind: "source.stop", reason: "shutdown" });
+  const log = new MemoryLog([...source.entries.slice(0, -1), stop]);
+  const report = await auditLog(log, { key: parseVerifierKey(log.key.vkey), now: () => source.now + 10 ** 10 });
+  t.match(report, { verdict: "FAIL", findings: [{ code: "seal_mismatch", index: 4 }] });
+});
+
 t.test("S10: the last seal's entry is covered by nothing, so its time may be any", async (t) => {
   const source = running();
   source.seal();

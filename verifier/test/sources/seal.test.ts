@@ -9,6 +9,7 @@ import { type Bytes, bytesOf, checkCases, codeOr, readVectors } from "../support
 type Case = {
   desc: string;
   vkey: string;
+  kind: "source.seal" | "source.stop";
   source: string;
   epoch: number;
   next: number;

@@ -57,9 +57,15 @@ export class TestSource {
     });
   }
 
-  sealText(): string {
+  sealText(what: "seal" | "stop" = "seal"): string {
     const { sessions, statements, refused } = this.#counts;
-    const head = ["vitrine/seal/v1", this.key.name, this.epoch, this.seq, Buffer.from(this.chain).toString("base64")];
+    const head = [
+      `vitrine/${what}/v1`,
+      this.key.name,
+      this.epoch,
+      this.seq,
+      Buffer.from(this.chain).toString("base64"),
+    ];
     return `${head.join("\n")}\nsessions ${sessions}\nstatements ${statements}\nrefused ${refused}\n`;
   }
 
@@ -76,7 +82,7 @@ export class TestSource {
   }
 
   stop(): void {
-    this.write("source.stop", { reason: "shutdown", seal: this.key.note(this.sealText()) });
+    this.write("source.stop", { reason: "shutdown", seal: this.key.note(this.sealText("stop")) });
     this.#stopped = true;
   }
 

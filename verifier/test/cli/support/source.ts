@@ -93,7 +93,7 @@ export class TestSource {
 
   seal(kind: "source.seal" | "source.stop" = "source.seal"): void {
     const { sessions, statements, refused } = this.#counts;
-    const text = `vitrine/seal/v1\n${this.key.name}\n1\n${this.entries.length}\n${this.#chain.toString("base64")}\nsessions ${sessions}\nstatements ${statements}\nrefused ${refused}\n`;
+    const text = `vitrine/${kind === "source.stop" ? "stop" : "seal"}/v1\n${this.key.name}\n1\n${this.entries.length}\n${this.#chain.toString("base64")}\nsessions ${sessions}\nstatements ${statements}\nrefused ${refused}\n`;
     this.write(kind, { ...(kind === "source.stop" ? { reason: "shutdown" } : {}), seal: this.key.sign(text) });
   }
 }
