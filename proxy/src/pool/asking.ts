@@ -1,5 +1,5 @@
 import { ProxyError } from "../errors.ts";
-import type { Statement } from "../statements/index.ts";
+import { encodingOf, type Statement } from "../statements/index.ts";
 import { HEADER_BYTES } from "../wire/framer.ts";
 import { parseBindNames, parseParse, parseQuery, parseTarget } from "../wire/frontend.ts";
 import { BACKEND, FRONTEND } from "../wire/messages.ts";
@@ -402,10 +402,9 @@ export class Asking {
   }
 
   #analyze(text: Buffer): readonly Statement[] {
-    const encoding = this.#lane.parameter("client_encoding");
     return this.#lane.analyzer.analyze(
       text,
-      encoding === "UTF8" || encoding === "SQL_ASCII" ? "utf8" : "other",
+      encodingOf(this.#lane.parameter("client_encoding"), this.#lane.parameter("server_encoding")),
       this.#lane.parameter("standard_conforming_strings") !== "off",
     );
   }

@@ -2,7 +2,7 @@ import { type Decision, denialText } from "../access/index.ts";
 import type { Recorder } from "../audit/index.ts";
 import { SQLSTATE } from "../errors.ts";
 import type { Shown } from "../receipts/index.ts";
-import type { Analyzer } from "../statements/index.ts";
+import type { Analyzer, Encoding } from "../statements/index.ts";
 import { rowsOf } from "../wire/backend.ts";
 import { showText } from "../wire/frontend.ts";
 import type { Members } from "./actor.ts";
@@ -34,6 +34,8 @@ export interface Surroundings {
   claimed(sql: Buffer | undefined): string;
   /** Whether text in this session is UTF-8 (client_encoding UTF8 or SQL_ASCII). */
   utf8(): boolean;
+  /** In which encoding its texts are read. */
+  encoding(): Encoding;
   /** The session's standard_conforming_strings. */
   standardStrings(): boolean;
   /** Asks the access rules, where there are any. */

@@ -241,8 +241,8 @@ export class Requests {
   // --- inside ------------------------------------------------------------------------------------------------------
 
   #analyze(text: Buffer): readonly Statement[] {
-    const { analyzer, utf8, standardStrings } = this.#exchange.around;
-    return analyzer.analyze(text, utf8() ? "utf8" : "other", standardStrings());
+    const { analyzer, encoding, standardStrings } = this.#exchange.around;
+    return analyzer.analyze(text, encoding(), standardStrings());
   }
 
   /**

@@ -5,7 +5,7 @@ import type { Recorder } from "../audit/index.ts";
 import { ProxyError, SQLSTATE, sqlstateOf } from "../errors.ts";
 import type { Identity } from "../identity/index.ts";
 import type { Shown } from "../receipts/index.ts";
-import type { Analyzer } from "../statements/index.ts";
+import { type Analyzer, encodingOf } from "../statements/index.ts";
 import type { ClientEncryption } from "../tls/index.ts";
 import {
   type AuthenticationRequest,
@@ -100,6 +100,7 @@ export class Session {
   #protocol: string;
   #serverVersion: string | undefined;
   #utf8 = true;
+  #serverEncoding: string | undefined;
   #standardStrings = true;
   #start = "";
   #startedAt = 0;
@@ -138,6 +139,7 @@ export class Session {
       actor: () => actor.ofStatements(this.id),
       claimed: (sql) => actor.claimed(this.#utf8 ? sql : undefined),
       utf8: () => this.#utf8,
+      encoding: () => encodingOf(this.#utf8 ? "UTF8" : undefined, this.#serverEncoding),
       standardStrings: () => this.#standardStrings,
       gate:
         this.access === undefined ? undefined : new Gate(this.access, (name) => this.tracker.requests.boundTo(name)),
@@ -221,6 +223,9 @@ export class Session {
         break;
       case "search_path":
         this.access?.searchPath(value);
+        break;
+      case "server_encoding":
+        this.#serverEncoding = value;
         break;
       case "client_encoding":
         this.#utf8 = value === "UTF8" || value === "SQL_ASCII";

@@ -1,6 +1,7 @@
 /** What a text says about the statements in it, remembered by its exact bytes and by its shape. */
 import { isAscii, isUtf8 } from "node:buffer";
 import { ByteCache } from "./cache.ts";
+import { type Encoding, highInStringsOnly } from "./encoding.ts";
 import { factsOf } from "./facts.ts";
 import { Grammar, type Tree } from "./grammar.ts";
 import { manyTokens, spaceEnd } from "./lexical.ts";
@@ -58,12 +59,20 @@ export class Analyzer {
   /**
    * Never throws for what a client sends.
    * @param text without the NUL that ends it on the wire
-   * @param encoding `utf8` for the client encodings UTF8 and SQL_ASCII; in another one only ASCII is understood
+   * @param encoding as `encodingOf` says
    * @param standardStrings the session's standard_conforming_strings; when it is off, texts with a backslash in them
    * are not understood (this grammar would end their strings elsewhere than the server)
    * @returns the statements in order, none for empty text; text that is not understood is one statement `UNKNOWN`
    */
-  analyze(text: Uint8Array, encoding: "utf8" | "other", standardStrings = true): readonly Statement[] {
+  analyze(text: Uint8Array, encoding: Encoding, standardStrings = true): readonly Statement[] {
+    if (encoding === "strings" && !isAscii(text)) {
+      const statements = highInStringsOnly(text) ? this.analyze(text, "utf8", standardStrings) : undefined;
+      // A string may be a sequence's name.
+      const named = statements?.some(({ relations }) =>
+        relations.some(({ schema, name }) => /[^ -~]/.test(`${schema}${name}`)),
+      );
+      return statements === undefined || named === true ? [whole(text, "encoding")] : statements;
+    }
     if (text.length > this.#maxBytes) return [whole(text, "too-large")];
     if (encoding === "other" && !isAscii(text)) return [whole(text, "encoding")];
     if (!standardStrings && text.includes(0x5c)) return [whole(text, "analysis")];

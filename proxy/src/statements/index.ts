@@ -1,5 +1,6 @@
 export { Analyzer, type AnalyzerOptions } from "./analyzer.ts";
 export { classOfCall } from "./by-number.ts";
+export { type Encoding, encodingOf } from "./encoding.ts";
 export { together } from "./facts.ts";
 export {
   type Access,

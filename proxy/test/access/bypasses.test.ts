@@ -580,6 +580,29 @@ rules:
     t.equal(got("SELECT 'a'", ["client_encoding", encoding]), "passed", encoding);
   }
   t.equal(got(wide), "denied", "and what is not UTF-8 where UTF-8 is spoken");
+  // A database in LATIN1 takes CARTÉ for carté, and cuts names by its own bytes.
+  const names = [
+    "SELECT * FROM CARTÉ",
+    'SELECT * FROM "CARTÉ"',
+    "SELECT nextval('CARTÉ')",
+    'WITH É AS (SELECT 1) SELECT * FROM "É"',
+    `SELECT * FROM ${"é".repeat(40)}`,
+    "SELECT É()",
+    "SELECT E'\\'', 1 FROM É --'",
+    "SELECT $a$'$a$, 1 FROM É --'",
+    "SELECT U&'\\\\' FROM É --'",
+    "SELECT 1 /* /* */ ' */ FROM É --'",
+  ];
+  const beyond = ["SELECT 'É', 1 -- É", "/* É /* É */ É */ SELECT $1, 'a''É' FROM t"];
+  for (const encoding of ["LATIN1", "WIN1252", "EUC_JP", "SQL_ASCII"]) {
+    for (const sql of names) t.equal(got(sql, ["server_encoding", encoding]), "denied", sql);
+    for (const sql of beyond) t.equal(got(sql, ["server_encoding", encoding]), "passed", sql);
+    t.equal(
+      got(beyond[0]!, ["server_encoding", encoding], ["client_encoding", encoding]),
+      encoding === "SQL_ASCII" ? "passed" : "denied",
+    );
+  }
+  for (const sql of [...names, ...beyond]) t.equal(got(sql, ["server_encoding", "UTF8"]), "passed", sql);
   // A change that is on its way: what comes behind it is read by the new setting.
   for (const change of ["SET standard_conforming_strings = off", "SET NAMES 'GBK'", "RESET ALL", "DISCARD ALL"]) {
     const stage = new Stage({ rules: text });

@@ -108,18 +108,23 @@ t.test("nothing that a client sends makes it throw", async (t) => {
   );
   property(
     t,
-    fc.property(bytes, fc.constantFrom("utf8" as const, "other" as const), fc.boolean(), (text, encoding, strings) => {
-      const first = analyzer.analyze(text, encoding, strings);
-      assert.deepEqual(analyzer.analyze(Uint8Array.from(text), encoding, strings), first, "and twice the same");
-      let before = 0;
-      for (const { start, end, members, complete, incomplete, provenRead } of first) {
-        assert.ok(start >= before && end >= start && end <= text.length);
-        before = end;
-        assert.equal(complete, incomplete === undefined);
-        assert.ok(complete || !provenRead);
-        assert.equal(JSON.stringify(JSON.parse(`{${members}}`)), `{${members}}`);
-      }
-    }),
+    fc.property(
+      bytes,
+      fc.constantFrom("utf8" as const, "strings" as const, "other" as const),
+      fc.boolean(),
+      (text, encoding, strings) => {
+        const first = analyzer.analyze(text, encoding, strings);
+        assert.deepEqual(analyzer.analyze(Uint8Array.from(text), encoding, strings), first, "and twice the same");
+        let before = 0;
+        for (const { start, end, members, complete, incomplete, provenRead } of first) {
+          assert.ok(start >= before && end >= start && end <= text.length);
+          before = end;
+          assert.equal(complete, incomplete === undefined);
+          assert.ok(complete || !provenRead);
+          assert.equal(JSON.stringify(JSON.parse(`{${members}}`)), `{${members}}`);
+        }
+      },
+    ),
     { numRuns: 2000 },
   );
 });

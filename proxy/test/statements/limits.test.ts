@@ -68,6 +68,35 @@ t.test("bytes that are not in the encoding", async (t) => {
   );
 });
 
+t.test("names beyond ASCII, where the database is in another encoding", async (t) => {
+  const said = (sql: string): string[] =>
+    analyzer
+      .analyze(bytes(sql), "strings")
+      .map((one) => `${one.class} ${one.relations.map(({ name }) => name).join()}`);
+  t.same(said("SELECT 'é', \"a\" FROM t"), ["read t"]);
+  t.same(said("SELECT 'é' FROM t WHERE a = 7; DELETE FROM u"), ["read t", "write u"]);
+  t.same(said("INSERT INTO t VALUES ($1, 'é' || 'é''é') -- é\n, 1.5"), ["unknown "], "rejected, as in any encoding");
+  t.same(said("SELECT a-1, a/2, a&b, a$b, 1e5, $1 -- é\n, 'é' /* é /* */ é */ FROM t"), ["read t"]);
+  const names = [
+    "SELECT é",
+    'SELECT "é"',
+    "SELECT é'a'",
+    "SELECT E'é'",
+    "SELECT $$é$$",
+    "SELECT $é$a$é$",
+    'SELECT U&"é"',
+  ];
+  for (const sql of [
+    ...names,
+    "SELECT U&'é'",
+    "SELECT 'é",
+    "SELECT 'é', \"",
+    "SELECT 1 /* é */ */ é",
+    "SELECT currval('é')",
+  ])
+    unknown(t, analyzer.analyze(bytes(sql), "strings"), "encoding");
+});
+
 t.test("a NUL ends nothing", async (t) => {
   unknown(t, analyzer.analyze(bytes("SELECT 1\0; DROP TABLE t"), "utf8"), "syntax");
   unknown(t, analyzer.analyze(bytes("\0"), "utf8"), "syntax");
