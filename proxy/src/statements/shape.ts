@@ -166,7 +166,11 @@ export function shapeOf(text: Uint8Array): Shape | undefined {
 
     // A comma or anything else at this depth: it was no call.
     if (naming === depth && kind !== Kind.word && kind !== Kind.doubleQuote) naming = -1;
-    if (naming >= 0) constant = 0;
+    if (naming >= 0) {
+      // What stays must not look like a placeholder.
+      if (constant === STRING && hasPlaceholder(text, from, i)) return undefined;
+      constant = 0;
+    }
     if (constant !== 0) {
       out[o++] = constant;
       changed = true;
@@ -202,6 +206,11 @@ export function shapeOf(text: Uint8Array): Shape | undefined {
 
 function hasHigh(text: Uint8Array, from: number, to: number): boolean {
   for (let i = from; i < to; i++) if (text[i]! > 127) return true;
+  return false;
+}
+
+function hasPlaceholder(text: Uint8Array, from: number, to: number): boolean {
+  for (let i = from; i < to; i++) if (text[i]! <= STRING) return true;
   return false;
 }
 

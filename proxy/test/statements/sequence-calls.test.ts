@@ -75,3 +75,10 @@ t.test("each text has its own sequence, however alike it looks", async (t) => {
   // A column, and a constant behind it.
   t.same(relations("SELECT nextval, 'x' FROM t"), [["", "t", "read"]]);
 });
+
+t.test("a name with control characters, in a long text of which only the shape is parsed", async (t) => {
+  const many = `SELECT ${"'x', ".repeat(5000)}`;
+  for (const name of ["s\x01", "s\x02", "s\x03", "s\x04", "\x01"])
+    t.same(relations(`${many}nextval('"${name}"')`), [["", name, "write"]], JSON.stringify(name));
+  t.same(relations(`${many}nextval('s1')`), [["", "s1", "write"]]);
+});
