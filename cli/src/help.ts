@@ -290,7 +290,8 @@ Options:
                      connections out: its backends are not told apart, what it
                      executed is counted. Repeatable
   --server-log FILE  PostgreSQL's own log, with log_connections or pgaudit: csvlog,
-                     jsonlog, or plain with the prefix '%m [%p] '. Repeatable
+                     jsonlog, or plain with the prefix '%m [%p] ' or
+                     '%m [%p] %u@%d '. Repeatable, oldest first
   --skew SEC         how far the clocks may be apart [5]
   --wait SEC         how long what the log lacks may be on its way [10]
   --json             print one JSON object

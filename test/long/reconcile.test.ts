@@ -1,6 +1,6 @@
 // What went past the proxy is found by what PostgreSQL says of itself: a backend, a statement, lines of its own log; and
 // an honest run has nothing to find.
-import { rmSync } from "node:fs";
+import { readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import type { Postgres } from "@vitrine/cli";
 import type pg from "pg";
@@ -157,6 +157,108 @@ t.test("connections in the server's own log", async (t) => {
   const again = await reconcile("--server-log", SERVER_LOG, "--wait", "3");
   t.notOk(again.findings.some((one) => one.pid === own));
 });
+
+t.test("what the server let in and then refused, and is no access past the proxy", async (t) => {
+  await t.rejects(stack.client("proxied", { database: "nodb" }), { code: "3D000" });
+  const line = /connection authorized: user=alice database=nodb/;
+  t.match(readFileSync(SERVER_LOG, "utf8"), line, "the server let it in");
+  const answer = await reconcile("--server-log", SERVER_LOG, "--wait", "5");
+  t.notOk(
+    answer.findings.some(({ message }) => /nodb/.test(message)),
+    answer.text,
+  );
+});
+
+t.test("a connection that replicates never came through the proxy", async (t) => {
+  const admin = await database.connect(DATABASE);
+  await admin.query("ALTER ROLE alice REPLICATION");
+  const options = { replication: "database", application_name: "a copy" } as pg.ClientConfig;
+  const direct = await stack.client("direct", options);
+  const pid = (direct as unknown as { processID: number }).processID;
+  const answer = await reconcile("--server-log", SERVER_LOG, "--wait", "0");
+  const found = answer.findings.filter((one) => one.pid === pid).map(({ code }) => code);
+  t.same(found, ["backend_unlogged", "connection_unlogged"], answer.text);
+  t.match(answer.findings.find((one) => one.pid === pid)?.message, /\(a copy\) of alice that replicates/);
+  await direct.end();
+  await admin.query("ALTER ROLE alice NOREPLICATION");
+  await admin.end();
+});
+
+t.test("what counts more often than it was executed is no accusation", async (t) => {
+  const admin = await database.connect(DATABASE);
+  await admin.query(`CREATE TABLE public.ruled (id int); CREATE TABLE public.copies (id int);
+    CREATE RULE twice AS ON INSERT TO public.ruled DO ALSO INSERT INTO public.copies VALUES (new.id);
+    CREATE TABLE public.once (id int PRIMARY KEY DEFERRABLE INITIALLY DEFERRED);
+    GRANT ALL ON public.ruled, public.copies, public.once TO alice`);
+  await reset();
+  const client = await stack.client();
+  await client.query("INSERT INTO public.ruled VALUES (1)");
+  await client.query("INSERT INTO public.once VALUES (1)");
+  await t.rejects(client.query("INSERT INTO public.once VALUES (1)"), { code: "23505" });
+  const answer = await reconcile("--wait", "1");
+  t.same(
+    answer.findings.map(({ code, count, sql }) => [code, count, sql?.slice(0, 24)]).sort(),
+    [
+      ["statements_unclear", 1, "INSERT INTO public.once "],
+      ["statements_unclear", 1, "INSERT INTO public.ruled"],
+    ],
+    answer.text,
+  );
+  await client.end();
+  await admin.end();
+});
+
+t.test("whose role is gone, and where pg_stat_statements lives in another schema", async (t) => {
+  const admin = await database.connect(DATABASE);
+  await admin.query("CREATE ROLE gone LOGIN SUPERUSER PASSWORD 'gone'");
+  await reset();
+  const direct = await stack.client("direct", { user: "gone", password: "gone" });
+  await direct.query("SELECT note FROM public.orders WHERE note <> 'x'");
+  await direct.end();
+  await admin.query("DROP ROLE gone");
+  await admin.query("CREATE SCHEMA counters; GRANT USAGE ON SCHEMA counters TO auditor");
+  await admin.query("ALTER EXTENSION pg_stat_statements SET SCHEMA counters");
+  const answer = await reconcile("--wait", "0");
+  t.match(
+    answer.findings.map(({ code, message }) => [code, message]),
+    [["statement_unlogged", /1 of 1 calls by role \d+ in vitrine_test/]],
+    answer.text,
+  );
+  await admin.query("ALTER EXTENSION pg_stat_statements SET SCHEMA public");
+  await admin.end();
+});
+
+t.test(
+  "connections that come while it compares are no finding, and what a plain log says of excepted roles",
+  async (t) => {
+    let going = true;
+    const busy = (async () => {
+      while (going) {
+        const client = await stack.client();
+        await client.query("SELECT 1");
+        await client.end();
+      }
+    })();
+    const started = new Date().toISOString();
+    const admin = await database.connect("postgres");
+    await admin.query("ALTER SYSTEM SET log_statement = 'all'");
+    await admin.query("SELECT pg_reload_conf()");
+    await admin.end();
+    const other = await database.connect("postgres");
+    await other.query("SELECT 'of an excepted role'");
+    await other.end();
+    for (let i = 0; i < 3; i++) {
+      const options = ["--server-log", SERVER_LOG, "--except", "auditor", "--wait", "10", "--since", started];
+      const answer = await reconcile(...options);
+      t.notOk(
+        answer.findings.some(({ code }) => code === "connection_unlogged" || code === "statement_unlogged"),
+        answer.text,
+      );
+    }
+    going = false;
+    await busy;
+  },
+);
 
 t.test("counters from before the proxy are not taken for anything", async (t) => {
   const answer = await reconcile("--since", "2999-01-01", "--wait", "0");

@@ -3,18 +3,20 @@ import { Analyzer, type Statement } from "@vitrine/proxy";
 import { openLog } from "@vitrine/verifier/node";
 import type { ReconcileCommand } from "../args/reconcile.ts";
 import { printable, printableJson } from "../printable.ts";
+import { compareBackends, compareCounters, compareStatements, type Terms } from "../reconcile/compare.ts";
+import { readDatabase, type Snapshot } from "../reconcile/database.ts";
 import {
-  compareBackends,
-  compareCounters,
-  compareStatements,
-  ServerLogCheck,
-  type Terms,
-} from "../reconcile/compare.ts";
-import { OWN_STATEMENTS, readDatabase, type Snapshot } from "../reconcile/database.ts";
-import { FINDING_VERDICTS, type Finding, VERDICT_STATUS, type Verdict, verdictOf } from "../reconcile/findings.ts";
+  FINDING_VERDICTS,
+  type Finding,
+  MAY_SETTLE,
+  VERDICT_STATUS,
+  type Verdict,
+  verdictOf,
+} from "../reconcile/findings.ts";
 import { Follower } from "../reconcile/follow.ts";
 import { LogBook } from "../reconcile/log-book.ts";
 import { readServerLog } from "../reconcile/server-log.ts";
+import { ServerLogCheck } from "../reconcile/server-log-check.ts";
 
 /** Findings that are listed; the others are counted. */
 const LISTED = 50;
@@ -57,7 +59,7 @@ export async function runReconcile(command: ReconcileCommand): Promise<number> {
 async function compare(command: ReconcileCommand, snapshot: Snapshot, follower: Follower): Promise<Outcome> {
   const analyzer = await Analyzer.load();
   const read = (sql: string): Statement | undefined => analyzer.analyze(Buffer.from(sql), "utf8")[0];
-  const own = new Set(OWN_STATEMENTS.map((sql) => read(sql)!.fingerprint));
+  const own = new Set(snapshot.asked.map((sql) => read(sql)!.fingerprint));
   const statements = snapshot.statements?.filter(({ sql }) => !own.has(read(sql)?.fingerprint));
   const seen: Snapshot = { ...snapshot, statements };
   const terms: Terms = {
@@ -68,20 +70,25 @@ async function compare(command: ReconcileCommand, snapshot: Snapshot, follower: 
   };
   const { book } = follower;
   const deadline = performance.now() + command.waitMs;
+  await follower.read();
+  const check = new ServerLogCheck(book, terms, snapshot);
+  for (const path of command.serverLogs) for await (const event of readServerLog(path)) check.add(event);
   for (;;) {
-    await follower.read();
-    const counted = [...compareBackends(seen, book, terms), ...compareStatements(seen, book, terms)];
+    const findings = [
+      ...compareBackends(seen, book, terms),
+      ...compareStatements(seen, book, terms),
+      ...check.findings(),
+      ...compareCounters(seen, book, terms),
+    ];
     // What has just happened may be on its way to the log.
-    const fails = counted.some(({ code }) => FINDING_VERDICTS[code] === "FAIL");
-    if (fails && follower.findings().length === 0 && performance.now() < deadline) {
+    const mayWait = follower.findings().length === 0 && performance.now() < deadline;
+    if (mayWait && findings.some(({ code }) => MAY_SETTLE.has(code))) {
       await sleep(500);
+      await follower.read();
       continue;
     }
-    const check = new ServerLogCheck(book, terms, snapshot.pid);
-    for (const path of command.serverLogs) for await (const event of readServerLog(path)) check.add(event);
-    const findings = [...follower.findings(), ...counted, ...check.findings, ...compareCounters(seen, book, terms)];
     const lines = { checked: check.checked, early: check.early };
-    return { snapshot: seen, findings, book, size: follower.size, lines };
+    return { snapshot: seen, findings: [...follower.findings(), ...findings], book, size: follower.size, lines };
   }
 }
 

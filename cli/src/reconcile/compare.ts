@@ -2,7 +2,6 @@ import type { Statement } from "@vitrine/proxy";
 import type { Backend, Counted, Snapshot } from "./database.ts";
 import type { Finding } from "./findings.ts";
 import type { LogBook, LoggedSession } from "./log-book.ts";
-import type { ServerEvent } from "./server-log.ts";
 
 export interface Terms {
   /** Roles that are not expected to come through the proxy. */
@@ -16,12 +15,12 @@ export interface Terms {
 }
 
 /** From the start of a server process to the end of its client's login, at most. */
-const LOGIN_MS = 120_000;
+export const LOGIN_MS = 120_000;
 /** A text is shown up to here. */
 const SHOWN = 200;
 
 /** Whether the session may be the one that this process was started for. */
-function fits(session: LoggedSession, started: number, { skewMs }: Terms): boolean {
+export function fits(session: Pick<LoggedSession, "start">, started: number, { skewMs }: Terms): boolean {
   return session.start >= started - skewMs && session.start <= started + LOGIN_MS + skewMs;
 }
 
@@ -30,17 +29,18 @@ export function compareBackends(snapshot: Snapshot, book: LogBook, terms: Terms)
   const findings: Finding[] = [];
   let hidden = 0;
   for (const backend of snapshot.backends) {
-    const { pid, user, database, start } = backend;
-    if (pid === snapshot.pid || (user !== null && (terms.except.has(user) || terms.pools.has(user)))) continue;
+    const { pid, user, database, start, replicates } = backend;
+    if (pid === snapshot.pid || (user !== null && (terms.except.has(user) || (terms.pools.has(user) && !replicates))))
+      continue;
     if (start === null) {
       hidden += 1;
       continue;
     }
     // It has not logged in yet.
     if (user === null) continue;
-    const known = book
-      .onPid(pid)
-      .some((one) => one.login === user && one.database === database && fits(one, start, terms));
+    const known =
+      !replicates &&
+      book.onPid(pid).some((one) => one.login === user && one.database === database && fits(one, start, terms));
     if (!known) findings.push(unlogged(backend));
   }
   if (hidden > 0) {
@@ -50,10 +50,11 @@ export function compareBackends(snapshot: Snapshot, book: LogBook, terms: Terms)
   return findings;
 }
 
-function unlogged({ pid, user, database, application, address, start }: Backend): Finding {
+function unlogged({ pid, user, database, application, address, start, replicates }: Backend): Finding {
   const from = address === null ? "a Unix socket" : address;
   const named = application === null || application === "" ? "" : ` (${application})`;
-  const message = `backend ${pid}${named} of ${user} in ${database}, from ${from}, since ${new Date(start!).toISOString()}, is no session in the log`;
+  const where = replicates ? "that replicates" : `in ${database}`;
+  const message = `backend ${pid}${named} of ${user} ${where}, from ${from}, since ${new Date(start!).toISOString()}, is no session in the log`;
   return { code: "backend_unlogged", message, pid, user: user ?? undefined, database: database ?? undefined };
 }
 
@@ -62,14 +63,26 @@ const OF_THE_SESSION =
   /^\s*(?:FETCH|MOVE|CLOSE|SAVEPOINT|RELEASE|ROLLBACK|COMMIT|PREPARE\s+TRANSACTION|DEALLOCATE|SET|SHOW|RESET)\b/i;
 
 interface Group {
-  readonly database: string;
+  /** Null: it has been dropped. */
+  readonly database: string | null;
+  readonly fingerprint: string;
   readonly users: Set<string>;
   readonly sql: string;
   /** The text is a PREPARE's, and what is counted are EXECUTEs of it: in the log these say a name, and no more. */
   readonly executed: boolean;
+  /** Rules of its tables may make more than one call of it. */
+  readonly ruled: boolean;
   calls: number;
   /** Since when the earliest of its rows counts; null: that cannot be told. */
   since: number | null;
+}
+
+/** A group with more calls than the log has statements. */
+interface Excess {
+  readonly group: Group;
+  readonly excess: number;
+  /** Why it says nothing by itself; undefined: it does. */
+  readonly doubt: string | undefined;
 }
 
 /** Calls that the server has counted, against the statements of the log. */
@@ -79,19 +92,16 @@ export function compareStatements(snapshot: Snapshot, book: LogBook, terms: Term
     const message = `statements are not counted: ${whyNot}; put pg_stat_statements into shared_preload_libraries, and create the extension in ${snapshot.database}`;
     return [{ code: "statements_missing", message }];
   }
-  const { groups, unread } = group(statements, terms);
-  const findings: Finding[] = [...unread];
-  const beyond = new Map<string, { group: Group; excess: number; early: boolean }[]>();
-  const expected = book.since ?? Number.POSITIVE_INFINITY;
-  for (const [fingerprint, one] of groups) {
+  const { groups, unread } = group(statements, snapshot, terms);
+  const findings: Finding[] = [...uncounted(snapshot), ...unread];
+  const beyond = new Map<string | null, Excess[]>();
+  for (const one of groups) {
     const from = (one.since ?? Number.NEGATIVE_INFINITY) - terms.skewMs;
-    const logged = one.executed ? 0 : book.completed(one.database, fingerprint.split("\n")[1]!, from);
-    const excess = one.calls - logged;
+    const excess = one.calls - (one.executed ? 0 : book.completed(one.database, one.fingerprint, from));
     if (excess <= 0) continue;
-    const early = one.since === null || one.since < expected;
-    const list = beyond.get(one.database);
-    if (list === undefined) beyond.set(one.database, [{ group: one, excess, early }]);
-    else list.push({ group: one, excess, early });
+    const of = beyond.get(one.database) ?? [];
+    beyond.set(one.database, of);
+    of.push({ group: one, excess, doubt: doubtOf(one, excess, book.failed(one.database, one.fingerprint, from)) });
   }
   for (const [database, list] of beyond) findings.push(...judge(database, list, book, terms));
   if (evicted > 0) {
@@ -101,7 +111,21 @@ export function compareStatements(snapshot: Snapshot, book: LogBook, terms: Term
   return findings;
 }
 
-function group(rows: readonly Counted[], { except, read }: Terms): { groups: Map<string, Group>; unread: Finding[] } {
+/** What pg_stat_statements is told not to count. */
+function uncounted({ track, trackUtility }: Snapshot): Finding[] {
+  const missing = (what: string, setting: string): Finding[] => [
+    { code: "statements_missing", message: `${what} not counted: ${setting}; set it otherwise` },
+  ];
+  if (track === "none") return missing("statements are", "pg_stat_statements.track is none");
+  if (trackUtility !== "off") return [];
+  return missing("utility commands (CREATE, COPY, VACUUM …) are", "pg_stat_statements.track_utility is off");
+}
+
+function group(
+  rows: readonly Counted[],
+  { ruled, database: ours }: Snapshot,
+  { except, read }: Terms,
+): { groups: Iterable<Group>; unread: Finding[] } {
   const groups = new Map<string, Group>();
   const unread: Finding[] = [];
   for (const { user, database, sql, calls, since } of rows) {
@@ -109,57 +133,74 @@ function group(rows: readonly Counted[], { except, read }: Terms): { groups: Map
     const statement = read(sql);
     const executed = statement?.effect?.kind === "prepare";
     if (statement?.class === "session" && !executed) continue;
-    if (statement?.fingerprint === undefined) {
-      const message = `${calls} calls of a text that is not shown, or that no grammar reads, by ${user} in ${database}`;
-      unread.push({ code: "statements_unclear", message, database, user, count: calls, sql: shown(sql) });
+    const fingerprint = statement?.fingerprint;
+    if (fingerprint === undefined) {
+      const message = `${calls} calls of a text that is not shown, or that no grammar reads, by ${user} in ${nameOf(database)}`;
+      const at = { database: database ?? undefined, user };
+      unread.push({ code: "statements_unclear", message, ...at, count: calls, sql: shown(sql) });
       continue;
     }
-    const key = `${database}\n${statement.fingerprint}`;
+    const key = `${database ?? ""}\n${fingerprint}`;
     const known = groups.get(key);
-    if (known === undefined) groups.set(key, { database, users: new Set([user]), sql, executed, calls, since });
-    else {
+    if (known === undefined) {
+      const names = statement?.relations ?? [];
+      const isRuled =
+        database === ours &&
+        names.some((one) => ruled.some(({ schema, name }) => name === one.name && schema === (one.schema ?? schema)));
+      const users = new Set([user]);
+      groups.set(key, { database, fingerprint, users, sql, executed, ruled: isRuled, calls, since });
+    } else {
       known.calls += calls;
       known.users.add(user);
       known.since = known.since === null || since === null ? null : Math.min(known.since, since);
     }
   }
-  return { groups, unread };
+  return { groups: groups.values(), unread };
+}
+
+function nameOf(database: string | null): string {
+  return database ?? "a database that is gone";
+}
+
+function doubtOf({ ruled }: Group, excess: number, failed: number): string | undefined {
+  if (ruled) return "a table of theirs has rules, and each of a rule's actions counts as a call";
+  if (excess <= failed) return `${failed} of the log failed, perhaps at their commit, and then they were counted`;
+  return undefined;
 }
 
 /** What is too much in one database: each text, or as many of all as the log cannot tell. */
-function judge(
-  database: string,
-  list: readonly { group: Group; excess: number; early: boolean }[],
-  book: LogBook,
-  { skewMs }: Terms,
-): Finding[] {
-  const findings: Finding[] = [];
-  const late = list.filter(({ early }) => !early);
-  const sum = late.reduce((total, { excess }) => total + excess, 0);
-  const from = Math.min(...late.map(({ group: { since } }) => since!)) - skewMs;
-  const unclear = late.length === 0 ? 0 : book.unclear(database, from);
-  for (const { group, excess, early } of list) {
-    const { users, sql, calls } = group;
+function judge(database: string | null, list: readonly Excess[], book: LogBook, { skewMs }: Terms): Finding[] {
+  const isEarly = ({ group: { since } }: Excess): boolean =>
+    since === null || since < (book.since ?? Number.POSITIVE_INFINITY);
+  const plain = list.filter((one) => !isEarly(one) && one.doubt === undefined);
+  const sum = plain.reduce((total, { excess }) => total + excess, 0);
+  const from = Math.min(...plain.map(({ group: { since } }) => since!)) - skewMs;
+  const unclear = plain.length === 0 ? 0 : book.unclear(database, from);
+  // What was executed by name is the first that those statements of the log could be.
+  const byName = plain.reduce((total, { group, excess }) => total + (group.executed ? excess : 0), 0);
+  const couldBe = (group: Group): boolean => sum <= unclear || (group.executed && byName <= unclear);
+  return list.map((one): Finding => {
+    const { users, sql, calls, since } = one.group;
     const who = [...users].sort().join(", ");
-    const what = `${excess} of ${calls} calls by ${who} in ${database} are not in the log`;
-    const common = { database, user: who, count: excess, sql: shown(sql) };
-    if (early) {
-      const since = group.since === null ? "nobody knows when" : new Date(group.since).toISOString();
-      const message = `${what}, counted since ${since}, before everything went through the proxy; pg_stat_statements_reset() begins anew`;
-      findings.push({ code: "statements_early", message, ...common });
-    } else if (sum <= unclear) {
-      const message = `${what}; ${unclear} statements of the log could be these (EXECUTE, texts that were not understood, unknown ends)`;
-      findings.push({ code: "statements_unclear", message, ...common });
-    } else findings.push({ code: "statement_unlogged", message: what, ...common });
-  }
-  return findings;
+    const what = `${one.excess} of ${calls} calls by ${who} in ${nameOf(database)} are not in the log`;
+    const common = { database: database ?? undefined, user: who, count: one.excess, sql: shown(sql) };
+    if (isEarly(one)) {
+      const when = since === null ? "nobody knows when" : new Date(since).toISOString();
+      const message = `${what}, counted since ${when}, before everything went through the proxy; pg_stat_statements_reset() begins anew`;
+      return { code: "statements_early", message, ...common };
+    }
+    if (one.doubt !== undefined) return { code: "statements_unclear", message: `${what}; ${one.doubt}`, ...common };
+    if (!couldBe(one.group)) return { code: "statement_unlogged", message: what, ...common };
+    const message = `${what}; ${unclear} statements of the log could be these (EXECUTE, texts that were not understood, unknown ends)`;
+    return { code: "statements_unclear", message, ...common };
+  });
 }
 
 /** Sessions that the server has counted: a coarse check, for it does not say whose they were. */
-export function compareCounters(snapshot: Snapshot, book: LogBook, { except, skewMs }: Terms): Finding[] {
+export function compareCounters(snapshot: Snapshot, book: LogBook, { except, pools, skewMs }: Terms): Finding[] {
   const findings: Finding[] = [];
-  // Excepted roles, and pools, are counted with the others.
-  if (except.size > 0) return findings;
+  // Excepted roles are counted with the others, and a pool's connections instead of the sessions that used them.
+  if (except.size > 0 || pools.size > 0) return findings;
   for (const { database, sessions, since } of snapshot.databases) {
     if (sessions === null || since === null || book.since === undefined || since < book.since) continue;
     const began = book.began(database, since - skewMs);
@@ -179,60 +220,10 @@ function isLogged({ pid, backends }: Snapshot, book: LogBook): boolean {
   return book.onPid(pid).some((one) => one.start >= start - LOGIN_MS);
 }
 
-/** What the server's own log says, against the sessions of ours. */
-export class ServerLogCheck {
-  readonly findings: Finding[] = [];
-  /** Lines that were held against the log, and those from before it begins. */
-  checked = 0;
-  early = 0;
-  readonly #book: LogBook;
-  readonly #terms: Terms;
-  readonly #own: number;
-  readonly #told = new Set<number>();
-
-  /** @param own our own process of the server */
-  constructor(book: LogBook, terms: Terms, own: number) {
-    this.#book = book;
-    this.#terms = terms;
-    this.#own = own;
-  }
-
-  add(event: ServerEvent): void {
-    const { kind, pid, user, database, time, text } = event;
-    if (time < (this.#book.since ?? Number.POSITIVE_INFINITY)) {
-      this.early += 1;
-      return;
-    }
-    const { except, pools, skewMs } = this.#terms;
-    if (user !== undefined && (except.has(user) || pools.has(user))) return;
-    if (pid === this.#own) return;
-    this.checked += 1;
-    // A process number comes again when its process is gone.
-    if (kind === "connection") this.#told.delete(pid);
-    const of = (one: LoggedSession): boolean =>
-      (user === undefined || one.login === user) && (database === undefined || one.database === database);
-    const known = this.#book.onPid(pid).some((one) => {
-      if (!of(one)) return false;
-      if (kind === "connection") return fits(one, time, this.#terms);
-      return one.start <= time + LOGIN_MS + skewMs && (one.end === undefined || one.end >= time - skewMs);
-    });
-    // One finding for a process is enough.
-    if (known || this.#told.has(pid)) return;
-    this.#told.add(pid);
-    const who = `${user ?? "somebody"} in ${database ?? "a database"}, process ${pid}, at ${new Date(time).toISOString()}`;
-    if (kind === "connection") {
-      this.findings.push({ code: "connection_unlogged", message: `a connection of ${who}`, pid, user, database });
-    } else {
-      const sql = shown(text);
-      this.findings.push({ code: "statement_unlogged", message: `a statement of ${who}`, pid, user, database, sql });
-    }
-  }
-}
-
 /** Commands about roles have passwords in them, and the server keeps their texts as they are. */
 const PASSWORD = /\b(password\s*=?\s*)(?:[eu]?&?'(?:[^']|'')*'?|\$(\w*)\$.*?(?:\$\2\$|$)|[^\s',;)]+)/gis;
 
-function shown(sql: string): string {
+export function shown(sql: string): string {
   const masked = sql.replace(PASSWORD, "$1…");
   return masked.length <= SHOWN ? masked : `${masked.slice(0, SHOWN)}…`;
 }

@@ -10,12 +10,15 @@ export interface Backend {
   readonly address: string | null;
   /** Null: we may not see it. */
   readonly start: number | null;
+  /** It sends the write-ahead log, or a copy of the files: the proxy lets no such connection through. */
+  readonly replicates: boolean;
 }
 
 /** A row of pg_stat_statements: one text of one role in one database. */
 export interface Counted {
   readonly user: string;
-  readonly database: string;
+  /** Null: it has been dropped. */
+  readonly database: string | null;
   readonly sql: string;
   readonly calls: number;
   /** Since when it counts; null: that cannot be told. */
@@ -44,6 +47,13 @@ export interface Snapshot {
   /** Undefined: there is no pg_stat_statements; `whyNot` says it in the server's words. */
   readonly statements: readonly Counted[] | undefined;
   readonly whyNot: string | undefined;
+  /** What pg_stat_statements is told to count: `top`, `all`, `none`; and whether utility commands. */
+  readonly track: string | null;
+  readonly trackUtility: string | null;
+  /** Tables and views of our database with rules: each action of a rule is one more call of the statement. */
+  readonly ruled: readonly { readonly schema: string; readonly name: string }[];
+  /** The texts that were asked: the server counts these as well. */
+  readonly asked: readonly string[];
   /** How often pg_stat_statements threw out what was used least. */
   readonly evicted: number;
   readonly databases: readonly DatabaseCounters[];
@@ -52,21 +62,24 @@ export interface Snapshot {
 const MS = (column: string): string => `(extract(epoch FROM ${column}) * 1000)::float8`;
 
 const SELF = `SELECT ${MS("clock_timestamp()")} AS now, current_setting('server_version') AS version,
-  pg_backend_pid() AS pid, current_database() AS database`;
+  pg_backend_pid() AS pid, current_database() AS database, current_setting('pg_stat_statements.track', true) AS track,
+  current_setting('pg_stat_statements.track_utility', true) AS "trackUtility"`;
 const BACKENDS = `SELECT pid, usename AS "user", datname AS database, application_name AS application,
-  host(client_addr) AS address, ${MS("backend_start")} AS start
-  FROM pg_stat_activity WHERE backend_type IS NULL OR backend_type = 'client backend'`;
-// Its columns came one by one; as JSON those that are there are there.
-const STATEMENTS = `SELECT u.rolname AS "user", d.datname AS database, to_jsonb(s) AS row,
-  ${MS("(to_jsonb(s) ->> 'stats_since')::timestamptz")} AS since
-  FROM pg_stat_statements s JOIN pg_roles u ON u.oid = s.userid JOIN pg_database d ON d.oid = s.dbid`;
-const STATEMENTS_INFO = `SELECT dealloc, ${MS("stats_reset")} AS since FROM pg_stat_statements_info`;
+  host(client_addr) AS address, ${MS("backend_start")} AS start, coalesce(backend_type = 'walsender', false) AS replicates
+  FROM pg_stat_activity WHERE backend_type IS NULL OR backend_type IN ('client backend', 'walsender')`;
+const EXTENSION = `SELECT quote_ident(n.nspname) AS schema FROM pg_extension e
+  JOIN pg_namespace n ON n.oid = e.extnamespace WHERE e.extname = 'pg_stat_statements'`;
+// Its columns came one by one; as JSON those that are there are there. Roles and databases may be gone.
+const statementsIn = (schema: string): string => `SELECT coalesce(u.rolname, 'role ' || s.userid) AS "user",
+  d.datname AS database, to_jsonb(s) AS row, ${MS("(to_jsonb(s) ->> 'stats_since')::timestamptz")} AS since
+  FROM ${schema}.pg_stat_statements s LEFT JOIN pg_roles u ON u.oid = s.userid LEFT JOIN pg_database d ON d.oid = s.dbid`;
+const infoIn = (schema: string): string =>
+  `SELECT dealloc, ${MS("stats_reset")} AS since FROM ${schema}.pg_stat_statements_info`;
+const RULED = `SELECT DISTINCT n.nspname AS schema, c.relname AS name FROM pg_rewrite r
+  JOIN pg_class c ON c.oid = r.ev_class JOIN pg_namespace n ON n.oid = c.relnamespace WHERE r.ev_type <> '1'`;
 const DATABASES = `SELECT datname AS database, xact_commit + xact_rollback AS transactions,
   (to_jsonb(s) ->> 'sessions')::float8 AS sessions, ${MS("stats_reset")} AS since
   FROM pg_stat_database s WHERE datname IS NOT NULL`;
-
-/** What is asked of the server: it counts these as well. */
-export const OWN_STATEMENTS: readonly string[] = [SELF, BACKENDS, STATEMENTS, STATEMENTS_INFO, DATABASES];
 
 /**
  * Reads what a server says of itself. It changes nothing.
@@ -93,43 +106,57 @@ export async function readDatabase(url: string): Promise<Snapshot> {
   }
 }
 
+type Rows = <T>(sql: string) => Promise<T[]>;
+
 async function read(client: pg.Client): Promise<Snapshot> {
-  const rows = async <T>(sql: string): Promise<T[]> => (await client.query(sql)).rows as T[];
+  const asked: string[] = [];
+  const rows: Rows = async (sql) => {
+    asked.push(sql);
+    return (await client.query(sql)).rows;
+  };
   // The counters of statements come first: what is counted later is in the log for certain, when that is read.
   const counted = await readStatements(rows);
-  const [self] = await rows<{ now: number; version: string; pid: number; database: string }>(SELF);
+  const [self] = await rows<Pick<Snapshot, "now" | "version" | "pid" | "database" | "track" | "trackUtility">>(SELF);
   const backends = await rows<Backend>(BACKENDS);
+  const ruled = await rows<Snapshot["ruled"][number]>(RULED);
   const databases = await rows<Omit<DatabaseCounters, "transactions"> & { transactions: string }>(DATABASES);
   return {
     ...self!,
     ...counted,
     backends,
+    ruled,
+    asked,
     databases: databases.map((one) => ({ ...one, transactions: Number(one.transactions) })),
   };
 }
 
 interface StatementRow {
   readonly user: string;
-  readonly database: string;
+  readonly database: string | null;
   readonly row: { readonly query?: string | null; readonly calls: number; readonly toplevel?: boolean };
   readonly since: number | null;
 }
 
-async function readStatements(
-  rows: <T>(sql: string) => Promise<T[]>,
-): Promise<Pick<Snapshot, "statements" | "whyNot" | "evicted">> {
+async function readStatements(rows: Rows): Promise<Pick<Snapshot, "statements" | "whyNot" | "evicted">> {
+  const none = (whyNot: string): Awaited<ReturnType<typeof readStatements>> => ({
+    statements: undefined,
+    whyNot,
+    evicted: 0,
+  });
+  const schema = (await rows<{ schema: string }>(EXTENSION))[0]?.schema;
+  if (schema === undefined) return none("the extension pg_stat_statements is not there");
   let found: StatementRow[];
   try {
-    found = await rows<StatementRow>(STATEMENTS);
+    found = await rows<StatementRow>(statementsIn(schema));
   } catch (error) {
-    // 42P01: not installed in this database; 55000: not loaded by the server.
+    // 42501: its schema is closed to us; 55000: not loaded by the server.
     const code = (error as { code?: string }).code;
-    if (code !== "42P01" && code !== "55000") throw error;
-    return { statements: undefined, whyNot: oneLine(error), evicted: 0 };
+    if (code !== "42501" && code !== "55000") throw error;
+    return none(oneLine(error));
   }
   let info: { dealloc: string; since: number | null } | undefined;
   try {
-    info = (await rows<{ dealloc: string; since: number | null }>(STATEMENTS_INFO))[0];
+    info = (await rows<{ dealloc: string; since: number | null }>(infoIn(schema)))[0];
   } catch (error) {
     // Before PostgreSQL 14 there is none.
     if ((error as { code?: string }).code !== "42P01") throw error;

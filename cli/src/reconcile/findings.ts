@@ -12,6 +12,16 @@ export const FINDING_VERDICTS = {
   sessions_unlogged: "NOT PROVEN",
 } as const;
 
+/** What an entry that is on its way to the log may settle. */
+export const MAY_SETTLE: ReadonlySet<FindingCode> = new Set([
+  "backend_unlogged",
+  "connection_unlogged",
+  "statement_unlogged",
+  "statements_early",
+  "statements_unclear",
+  "sessions_unlogged",
+]);
+
 export type FindingCode = keyof typeof FINDING_VERDICTS;
 export type Verdict = "PASS" | "FAIL" | "NOT PROVEN";
 

@@ -18,6 +18,8 @@ interface EntryMembers {
   readonly fingerprint?: string;
   readonly operation?: string;
   readonly outcome?: string;
+  readonly tx?: string;
+  readonly sqlstate?: string;
   readonly rows?: number;
   readonly attempts?: number;
   readonly by?: string;
@@ -42,8 +44,13 @@ export class LogBook {
   readonly #completed = new Map<string, number[]>();
   /** When statements ended of which it cannot be told what the server counted, by database. */
   readonly #unclear = new Map<string, number[]>();
+  /** When statements failed that were transactions of their own, by database and fingerprint. */
+  readonly #failed = new Map<string, number[]>();
   readonly #starts = new Map<string, number[]>();
+  /** When the proxy refused a connection, by database; and when anybody did, by database and login. */
+  readonly #refusedByProxy = new Map<string, number[]>();
   readonly #refused = new Map<string, number[]>();
+  readonly #databases = new Set<string>();
   #first: number | undefined;
   #statements = 0;
 
@@ -91,7 +98,9 @@ export class LogBook {
       }
       case "access.refused":
         // The server may have let it in, and counted it.
-        if (entry.by === "proxy") note(this.#refused, entry.database!, time);
+        if (entry.by === "proxy") note(this.#refusedByProxy, entry.database!, time);
+        // 28P01 comes before the server lets anybody in.
+        if (entry.sqlstate !== "28P01") note(this.#refused, `${entry.database}\n${entry.actor!.login}`, time);
         return;
       case "statement":
         this.#statement(entry, time);
@@ -103,19 +112,42 @@ export class LogBook {
     return this.#byPid.get(pid) ?? [];
   }
 
-  /** How many statements of this fingerprint were completed from then on. */
-  completed(database: string, fingerprint: string, from: number): number {
-    return since(this.#completed.get(`${database}\n${fingerprint}`), from);
+  /** When connections to this database as this login were refused, though the server may have let them in first. */
+  refusals(database: string, login: string): readonly number[] {
+    return this.#refused.get(`${database}\n${login}`) ?? [];
+  }
+
+  /**
+   * How many statements of this fingerprint were completed from then on.
+   * @param database null: in all of them
+   */
+  completed(database: string | null, fingerprint: string, from: number): number {
+    return this.#count(this.#completed, database, `\n${fingerprint}`, from);
+  }
+
+  /** How many of this fingerprint failed from then on, and may have done so at the commit: the server counted these. */
+  failed(database: string | null, fingerprint: string, from: number): number {
+    return this.#count(this.#failed, database, `\n${fingerprint}`, from);
   }
 
   /** How many there are from then on of which it cannot be told what the server counted. */
-  unclear(database: string, from: number): number {
-    return since(this.#unclear.get(database), from);
+  unclear(database: string | null, from: number): number {
+    return this.#count(this.#unclear, database, "", from);
   }
 
   /** How many sessions began from then on, and how many the proxy refused. */
   began(database: string, from: number): { readonly sessions: number; readonly refused: number } {
-    return { sessions: since(this.#starts.get(database), from), refused: since(this.#refused.get(database), from) };
+    return {
+      sessions: since(this.#starts.get(database), from),
+      refused: since(this.#refusedByProxy.get(database), from),
+    };
+  }
+
+  #count(times: ReadonlyMap<string, number[]>, database: string | null, suffix: string, from: number): number {
+    if (database !== null) return since(times.get(`${database}${suffix}`), from);
+    let sum = 0;
+    for (const name of this.#databases) sum += since(times.get(`${name}${suffix}`), from);
+    return sum;
   }
 
   #start(entry: EntryMembers, time: number): void {
@@ -136,12 +168,17 @@ export class LogBook {
 
   #statement(entry: EntryMembers, time: number): void {
     this.#statements += 1;
-    const { database, fingerprint, operation, outcome, rows = 0, attempts = 1 } = entry;
+    const { database, fingerprint, operation, outcome, tx, sqlstate, rows = 0, attempts = 1 } = entry;
+    this.#databases.add(database!);
     if (outcome === "completed" && fingerprint !== undefined && operation !== "EXECUTE")
       note(this.#completed, `${database}\n${fingerprint}`, time);
     else if (outcome === "completed" || outcome === "unknown" || (outcome === "denied" && rows > 0))
       // EXECUTE counts as what was prepared; what was cut off or lost may have been counted or not.
       note(this.#unclear, database!, time);
+    // Deferred constraints, and serialization: the server counts a statement before it commits. Class 42 (the text is
+    // wrong, or not allowed) comes before it runs.
+    else if (outcome === "failed" && tx === "I" && fingerprint !== undefined && !sqlstate?.startsWith("42"))
+      note(this.#failed, `${database}\n${fingerprint}`, time);
     for (let i = 1; i < attempts; i++) note(this.#unclear, database!, time);
   }
 }

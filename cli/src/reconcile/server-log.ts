@@ -64,8 +64,8 @@ function formatOf(line: string, path: string): Format {
   throw wrong(path, "is neither csvlog, jsonlog, nor plain with a log_line_prefix that begins with '%m [%p]'");
 }
 
-/** `%m [%p] `, and what may stand behind it up to the severity. */
-const PREFIX = /^(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d+)? \S+) \[(\d{1,10})\]/;
+/** `%m [%p] `, and `%u@%d ` where that is next, as in Debian; whatever else may stand before the severity. */
+const PREFIX = /^(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d+)? \S+) \[(\d{1,10})\](?: (\S+)@([^\s@]+) )?/;
 
 function eventOf(format: Format, record: string, where: string): ServerEvent | undefined {
   switch (format) {
@@ -78,6 +78,9 @@ function eventOf(format: Format, record: string, where: string): ServerEvent | u
   }
 }
 
+/** Types of processes that serve clients. */
+const CLIENTS: ReadonlySet<unknown> = new Set(["client backend", "walsender"]);
+
 function fromJson(record: string, where: string): ServerEvent | undefined {
   if (record === "") return undefined;
   let value: Record<string, unknown>;
@@ -87,7 +90,7 @@ function fromJson(record: string, where: string): ServerEvent | undefined {
     throw wrong(where, "is not one line of JSON");
   }
   const { timestamp, pid, user, dbname, message, backend_type: type } = value;
-  if (type !== "client backend" || typeof pid !== "number" || typeof message !== "string") return undefined;
+  if (!CLIENTS.has(type) || typeof pid !== "number" || typeof message !== "string") return undefined;
   return event(String(timestamp), pid, text(user), text(dbname), message, where);
 }
 
@@ -105,7 +108,7 @@ function fromCsv(record: string, where: string): ServerEvent | undefined {
   if (message === undefined) throw wrong(where, "has too few fields for csvlog");
   // Before PostgreSQL 13 there is no type; then every line with a role counts.
   const type = fields[CSV.type];
-  if (type !== undefined && type !== "" && type !== "client backend") return undefined;
+  if (type !== undefined && type !== "" && !CLIENTS.has(type)) return undefined;
   return event(
     fields[CSV.time]!,
     Number(fields[CSV.pid]),
@@ -149,11 +152,14 @@ function fromPlain(line: string, where: string): ServerEvent | undefined {
   const message = prefix === null ? null : /\b(?:LOG|NOTICE|INFO|WARNING): {1,2}(.*)$/s.exec(line);
   // What goes on over several lines has no prefix.
   if (prefix === null || message === null) return undefined;
-  return event(prefix[1]!, Number(prefix[2]), undefined, undefined, message[1]!, where);
+  const [, time, pid, user, database] = prefix;
+  // Who has not logged in yet is [unknown] there.
+  const known = (name: string | undefined): string | undefined => (name === "[unknown]" ? undefined : name);
+  return event(time!, Number(pid), known(user), known(database), message[1]!, where);
 }
 
 const CONNECTION =
-  /^connection authorized: user=(.*?)(?: database=(.*?))?(?: application_name=.*| SSL enabled.*| GSS .*)?$/s;
+  /^(?:replication )?connection authorized: user=(.*?)(?: database=(.*?))?(?: application_name=.*| SSL enabled.*| GSS .*)?$/s;
 const STATEMENT =
   /^(?:statement: |execute |AUDIT: |fastpath function call|duration: [0-9.]+ ms {2}(?:statement|execute)\b)/;
 

@@ -1,16 +1,12 @@
 import { readFileSync } from "node:fs";
 import { Analyzer } from "@vitrine/proxy";
 import t from "tap";
-import {
-  compareBackends,
-  compareCounters,
-  compareStatements,
-  ServerLogCheck,
-  type Terms,
-} from "../../src/reconcile/compare.ts";
+import { compareBackends, compareCounters, compareStatements, type Terms } from "../../src/reconcile/compare.ts";
 import type { Backend, Counted, Snapshot } from "../../src/reconcile/database.ts";
 import { FINDING_VERDICTS } from "../../src/reconcile/findings.ts";
 import { LogBook } from "../../src/reconcile/log-book.ts";
+import type { ServerEvent } from "../../src/reconcile/server-log.ts";
+import { ServerLogCheck } from "../../src/reconcile/server-log-check.ts";
 
 const analyzer = await Analyzer.load();
 const at = Date.parse("2026-11-22T12:00:00Z");
@@ -50,6 +46,7 @@ const backend = (members: Partial<Backend> = {}): Backend => ({
   application: "psql",
   address: "192.0.2.1",
   start: at - 50,
+  replicates: false,
   ...members,
 });
 
@@ -70,6 +67,10 @@ const snapshot = (members: Partial<Snapshot>): Snapshot => ({
   backends: [],
   statements: [],
   whyNot: undefined,
+  track: "top",
+  trackUtility: "on",
+  ruled: [],
+  asked: [],
   evicted: 0,
   databases: [],
   ...members,
@@ -91,6 +92,10 @@ t.test("a backend is the session's only with its process, its time, its role and
   t.same(codes([backend({ pid: 43, user: "bob" })], { pools: new Set(["bob"]) }), []);
   t.same(codes([backend({ pid: 7 })]), [], "ourselves");
   t.same(codes([backend({ start: null })]), ["backends_hidden"]);
+  const replica = backend({ replicates: true, database: null });
+  t.same(codes([replica]), ["backend_unlogged"], "no session of the log replicates");
+  t.same(codes([replica], { pools: new Set(["ann"]) }), ["backend_unlogged"]);
+  t.same(codes([replica], { except: new Set(["ann"]) }), []);
 });
 
 t.test("calls are counted by what they say without their constants", async (t) => {
@@ -124,6 +129,15 @@ t.test("what is executed by PREPARE and EXECUTE is counted under the text of the
   t.same(codes(1, prepared), ["statement_unlogged"], "the server counts no PREPARE");
   t.same(codes(1, prepared, executed), ["statements_unclear"]);
   t.same(codes(2, prepared, executed), ["statement_unlogged"]);
+  const beside = snapshot({ statements: [counted(sql, 1), counted("TRUNCATE orders", 1)] });
+  t.same(
+    compareStatements(beside, book(prepared, executed), terms()).map(({ code, sql }) => [code, sql?.slice(0, 8)]),
+    [
+      ["statements_unclear", "PREPARE "],
+      ["statement_unlogged", "TRUNCATE"],
+    ],
+    "the EXECUTE is what explains the one, and not the other",
+  );
   const two = snapshot({ statements: [counted("PREPARE TRANSACTION $1", 3)] });
   t.same(compareStatements(two, book(prepared), terms()), []);
 });
@@ -148,6 +162,53 @@ t.test("what the log cannot tell takes the edge off, and no more than it is", as
   const none = snapshot({ statements: undefined, whyNot: "relation does not exist" });
   t.match(compareStatements(none, book(), terms()), [{ code: "statements_missing", message: /does not exist/ }]);
   t.match(compareStatements(snapshot({ evicted: 2 }), book(), terms()), [{ code: "statements_unclear", count: 2 }]);
+});
+
+t.test("each action of a rule counts as a call", async (t) => {
+  const codes = (name: string, ruled: Snapshot["ruled"], database = "shop"): string[] => {
+    const statements = [counted(`INSERT INTO ${name} VALUES ($1)`, 2, { database })];
+    const logged = book(ran(`INSERT INTO ${name} VALUES (1)`, { database }));
+    return compareStatements(snapshot({ statements, ruled }), logged, terms()).map(({ code }) => code);
+  };
+  t.same(codes("orders", [{ schema: "public", name: "orders" }]), ["statements_unclear"]);
+  t.same(codes("public.orders", [{ schema: "public", name: "orders" }]), ["statements_unclear"]);
+  t.same(codes("hr.orders", [{ schema: "public", name: "orders" }]), ["statement_unlogged"]);
+  t.same(codes("orders", [{ schema: "public", name: "other" }]), ["statement_unlogged"]);
+  t.same(codes("orders", [{ schema: "public", name: "orders" }], "hr"), ["statement_unlogged"], "not our database");
+});
+
+t.test("what failed outside a transaction may have failed at its commit, and was counted then", async (t) => {
+  const sql = "INSERT INTO orders VALUES ($1)";
+  const codes = (calls: number, members: object): string[] =>
+    compareStatements(
+      snapshot({ statements: [counted(sql, calls)] }),
+      book(ran(sql, { outcome: "failed", ...members })),
+      terms(),
+    ).map(({ code }) => code);
+  t.same(codes(1, { tx: "I", sqlstate: "23505" }), ["statements_unclear"]);
+  t.same(codes(2, { tx: "I", sqlstate: "23505" }), ["statement_unlogged"]);
+  t.same(codes(1, { tx: "T", sqlstate: "23505" }), ["statement_unlogged"], "its COMMIT would have failed");
+  t.same(codes(1, { tx: "I", sqlstate: "42501" }), ["statement_unlogged"], "not even begun");
+});
+
+t.test("what was counted in a database that is gone must be in the log of some database", async (t) => {
+  const sql = "SELECT a FROM orders";
+  const codes = (calls: number): string[] =>
+    compareStatements(
+      snapshot({ statements: [counted(sql, calls, { database: null })] }),
+      book(ran(sql, { database: "old" }), ran(sql)),
+      terms(),
+    ).map(({ code }) => code);
+  t.same(codes(2), []);
+  t.same(codes(3), ["statement_unlogged"]);
+});
+
+t.test("what pg_stat_statements is told not to count", async (t) => {
+  const codes = (members: Partial<Snapshot>): string[] =>
+    compareStatements(snapshot(members), book(), terms()).map(({ code }) => code);
+  t.same(codes({ track: "all" }), []);
+  t.same(codes({ track: "none" }), ["statements_missing"]);
+  t.same(codes({ trackUtility: "off" }), ["statements_missing"]);
 });
 
 t.test("passwords in texts are not shown", async (t) => {
@@ -176,6 +237,7 @@ t.test("sessions that the server has counted", async (t) => {
   t.same(found(4, null), []);
   t.same(found(4, at - 10_000), []);
   t.same(found(4, at - 500, { except: new Set(["backup"]) }), []);
+  t.same(found(4, at - 500, { pools: new Set(["app"]) }), [], "a pool's connections are other ones");
 });
 
 t.test("lines of the server's log", async (t) => {
@@ -186,9 +248,9 @@ t.test("lines of the server's log", async (t) => {
     pid = 42,
     user: string | undefined = "ann",
   ): string[] => {
-    const check = new ServerLogCheck(ended, terms(), 7);
+    const check = new ServerLogCheck(ended, terms(), { pid: 7, now: at + 100_000 });
     check.add({ kind, time, pid, user, database: user === undefined ? undefined : "shop", text: "statement: x" });
-    return check.findings.map(({ code }) => code);
+    return check.findings().map(({ code }) => code);
   };
   t.same(found("connection", at - 20), []);
   t.same(found("connection", at + 30_000), ["connection_unlogged"], "later than the login");
@@ -199,10 +261,59 @@ t.test("lines of the server's log", async (t) => {
   t.same(found("statement", at + 30_000), []);
   t.same(found("statement", at + 30_000, 42, undefined), []);
   t.same(found("statement", at + 90_000), ["statement_unlogged"], "behind the session's end");
-  const check = new ServerLogCheck(ended, terms(), 7);
+  const check = new ServerLogCheck(ended, terms(), { pid: 7, now: at + 100_000 });
   for (let i = 0; i < 3; i++)
     check.add({ kind: "statement", time: at, pid: 99, user: undefined, database: undefined, text: "statement: x" });
-  t.same([check.findings.length, check.checked], [1, 3], "one finding for a process");
+  t.same([check.findings().length, check.checked], [1, 3], "one finding for a process");
+});
+
+/** What comes of lines of the server's log, read when its time was `now`. */
+function checked(lines: Partial<ServerEvent>[], from: LogBook, more: Partial<Terms> = {}, now = at + 5000): unknown[] {
+  const check = new ServerLogCheck(from, terms(more), { pid: 7, now });
+  const common = { kind: "connection", time: at, pid: 43, user: "ann", database: "shop", text: "x" } as const;
+  for (const line of lines) check.add({ ...common, ...line });
+  return check.findings().map(({ code, user }) => [code, user]);
+}
+
+t.test("in a plain log the line of the connection says whose the statements are", async (t) => {
+  const statement = { kind: "statement", user: undefined, database: undefined } as const;
+  t.same(checked([{}, statement], book(), { except: new Set(["ann"]) }), []);
+  t.same(checked([statement], book(), { except: new Set(["ann"]) }), [["statement_unlogged", undefined]]);
+  t.same(checked([{ time: at - 5000 }, statement], book()), [["statement_unlogged", "ann"]]);
+  t.same(checked([{}, { user: "bob" }, statement], book(), { except: new Set(["ann"]) }), [
+    ["connection_unlogged", "bob"],
+  ]);
+});
+
+t.test("who is let in and then refused left that in the log", async (t) => {
+  const refused = (members: object): [string, Record<string, unknown>] => [
+    "access.refused",
+    { by: "server", sqlstate: "3D000", time: iso(at + 20), database: "nodb", ...members },
+  ];
+  const line = { database: "nodb" };
+  t.same(checked([line], book(refused({}))), []);
+  t.same(checked([line, { ...line, pid: 44 }], book(refused({}))), [["connection_unlogged", "ann"]], "each once");
+  t.same(checked([line], book(refused({ database: "other" }))), [["connection_unlogged", "ann"]]);
+  t.same(checked([line], book(refused({ sqlstate: "28P01" }))), [["connection_unlogged", "ann"]], "not let in");
+  t.same(checked([line], book(refused({ time: iso(at + 10 ** 6) }))), [["connection_unlogged", "ann"]]);
+});
+
+t.test("lines newer than the counters are left out, and others may still come into the log", async (t) => {
+  t.same(checked([{ time: at + 5001 }], book()), []);
+  const growing = book();
+  const check = new ServerLogCheck(growing, terms(), { pid: 7, now: at + 5000 });
+  check.add({ kind: "connection", time: at + 10, pid: 43, user: "ann", database: "shop", text: "x" });
+  t.equal(check.findings().length, 1);
+  const entry = {
+    source: "p",
+    epoch: 1,
+    session: "1.2",
+    database: "shop",
+    actor: { login: "ann" },
+    server: { pid: 43 },
+  };
+  growing.add("session.start", JSON.stringify({ ...entry, time: iso(at + 30) }));
+  t.equal(check.findings().length, 0);
 });
 
 t.test("only the sources that are named count, and an epoch ends the sessions of the one before", async (t) => {

@@ -40,6 +40,21 @@ t.test("plain, with the default prefix", async (t) => {
   );
 });
 
+t.test("plain, with who and where behind the process", async (t) => {
+  const lines = [
+    "2026-11-22 22:10:00.123 UTC [42] [unknown]@[unknown] LOG:  connection received: host=127.0.0.1 port=5000",
+    "2026-11-22 22:10:00.123 UTC [42] ann@shop LOG:  statement: SELECT 1",
+    "2026-11-22 22:10:00.123 UTC [42] ann@corp@shop LOG:  statement: SELECT 'a@b LOG:  statement: x'",
+    "2026-11-22 22:10:00.123 UTC [42] [unknown]@[unknown] LOG:  replication connection authorized: user=ann",
+    "",
+  ];
+  t.match(await read(t.testdir(), lines.join("\n")), [
+    { kind: "statement", user: "ann", database: "shop", text: "statement: SELECT 1" },
+    { kind: "statement", user: "ann@corp", database: "shop" },
+    { kind: "connection", user: "ann", database: undefined },
+  ]);
+});
+
 t.test("jsonlog", async (t) => {
   const common = { timestamp: "2026-11-22 22:10:00.123 UTC", pid: 42, user: "ann", dbname: "shop" };
   const lines = [
@@ -47,10 +62,11 @@ t.test("jsonlog", async (t) => {
     { ...common, backend_type: "client backend", message: "execute q: SELECT 1" },
     { ...common, backend_type: "client backend", message: "could not receive data" },
     { ...common, backend_type: "autovacuum worker", message: "statement: x" },
+    { ...common, backend_type: "walsender", message: "replication connection authorized: user=ann" },
   ];
   const events = await read(t.testdir(), `${lines.map((one) => JSON.stringify(one)).join("\n")}\n`);
-  t.match(events, [connection, { kind: "statement", pid: 42, user: "ann", database: "shop" }]);
-  t.equal(events.length, 2);
+  t.match(events, [connection, { kind: "statement", pid: 42, user: "ann", database: "shop" }, connection]);
+  t.equal(events.length, 3);
   await t.rejects(read(t.testdir(), '{"a":1}\nnot JSON\n'), { code: "usage", message: /:2 is not one line of JSON/ });
 });
 
