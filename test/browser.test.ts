@@ -21,6 +21,7 @@ const { vkey, cases } = JSON.parse(readFileSync(join(ROOT, "spec/vectors/bundles
   vkey: string;
   cases: Case[];
 };
+const chains = readFileSync(join(ROOT, "spec/vectors/chains.json"), "utf8");
 /** Step by the code of a finding; all others are the checkpoint's (spec/proof.md, "Evidence bundle"). */
 const steps: Readonly<Record<string, string>> = {
   bundle_malformed: "B1",
@@ -82,14 +83,21 @@ async function shown(page: Page): Promise<Shown> {
   });
 }
 
+interface Dropped {
+  readonly name: string;
+  readonly bytes: Buffer;
+  /** So many zero bytes behind it. */
+  readonly zeros?: number;
+}
+
 /** As somebody who drags files out of a folder does it. */
-async function drop(page: Page, files: readonly { name: string; bytes: Buffer }[]): Promise<void> {
-  const list = files.map(({ name, bytes }) => ({ name, base64: bytes.toString("base64") }));
+async function drop(page: Page, files: readonly Dropped[]): Promise<void> {
+  const list = files.map(({ name, bytes, zeros = 0 }) => ({ name, base64: bytes.toString("base64"), zeros }));
   const data = await page.evaluateHandle((list) => {
     const data = new DataTransfer();
-    for (const { name, base64 } of list) {
+    for (const { name, base64, zeros } of list) {
       const bytes = Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
-      data.items.add(new File([bytes], name));
+      data.items.add(new File([bytes, new Uint8Array(zeros)], name));
     }
     document.querySelector("#results")!.replaceChildren();
     return data;
@@ -135,7 +143,10 @@ t.test("the page", { skip }, async (t) => {
   t.match(whole.text, /Not established/);
 
   const wrong: string[] = [];
-  for (const { desc, bundle, wantErr } of cases) {
+  // A bare proof is no bundle, and the page knows it for what it is.
+  const bundles = cases.filter(({ bundle }) => !bytesOf(bundle).toString().startsWith("c2sp.org/tlog-proof@"));
+  t.equal(bundles.length, cases.length - 1);
+  for (const { desc, bundle, wantErr } of bundles) {
     await drop(page, [{ name: `${desc}.json`, bytes: bytesOf(bundle) }]);
     const { verdict, steps: found } = await shown(page);
     const failing = wantErr === undefined ? undefined : (steps[wantErr] ?? "B2");
@@ -145,7 +156,7 @@ t.test("the page", { skip }, async (t) => {
     });
     if (verdict !== (wantErr === undefined ? "PASS" : "FAIL") || found.join() !== wanted.join()) wrong.push(desc);
   }
-  t.same(wrong, [], `${cases.length} bundles have the verdict and the failing step of the vectors`);
+  t.same(wrong, [], `${bundles.length} bundles have the verdict and the failing step of the vectors`);
 
   await page.setInputFiles("#files", { name: "chosen.json", mimeType: "", buffer: bytesOf(good.bundle) });
   await page.waitForFunction(() => document.querySelector("#results h2")?.textContent?.includes("chosen.json"));
@@ -187,8 +198,44 @@ t.test("the page", { skip }, async (t) => {
   t.equal(widths[0], widths[1], "nothing of it is wider than a telephone");
   await page.setViewportSize({ width: 1280, height: 720 });
 
-  await drop(page, [{ name: "policy.txt", bytes: Buffer.from("quorum W9\n") }]);
-  t.match((await shown(page)).text, /^The file cannot be used: .*line 1/, "a policy that is none says where");
+  const evidence = { name: "evidence.json", bytes: bytesOf(good.bundle) };
+  await drop(page, [evidence, { name: "policy.txt", bytes: Buffer.from("quorum W9\n") }]);
+  const unread = await shown(page);
+  t.match(unread.text, /^The policy policy\.txt cannot be used: .*line 1/, "a policy that is none says where");
+  t.equal(unread.verdict, "", "and nothing is verified without it");
+  await page.click("#forget");
+  t.equal((await shown(page)).verdict, "PASS");
+  const elsewhere = Buffer.from(
+    `log ${/proxy-a\.example\+[0-9a-f]{8}\+[A-Za-z0-9+/=]+/.exec(chains)![0]}\nquorum none\n`,
+  );
+  await drop(page, [{ name: "policy.txt", bytes: elsewhere }]);
+  t.match((await shown(page)).text, /^The verifier key: the policy has no log line with the key given/);
+  await page.click("#forget");
+
+  const proven = JSON.parse(good.bundle as string) as { entry: string; proof: string };
+  const proof = { name: "30.tlog-proof", bytes: Buffer.from(proven.proof) };
+  await drop(page, [proof]);
+  t.match((await shown(page)).text, /^30\.tlog-proof is a tlog-proof, which says nothing by itself/);
+  for (const [entry, verdict] of [
+    [proven.entry, "PASS"],
+    [`${proven.entry}\n`, "FAIL"],
+  ] as const) {
+    await drop(page, [{ name: "entry", bytes: Buffer.from(entry) }, proof]);
+    const { verdict: found, steps } = await shown(page);
+    t.same([found, steps.length, steps[2]], [verdict, 3, verdict === "PASS" ? "B3 passed" : "B3 failed"]);
+  }
+  await drop(page, [
+    evidence,
+    { name: "too-long", bytes: Buffer.alloc(0), zeros: 67_108_865 },
+    { name: "x.jpg", bytes: Buffer.of(255) },
+  ]);
+  const several = await shown(page);
+  t.match(
+    several.text,
+    /^too-long cannot be used: it has 67108865 bytes/,
+    "what is wrong with one is said of that one",
+  );
+  t.equal(await page.textContent("#summary[role=status]"), "FAIL: x.jpg; PASS: evidence.json");
 
   const markup = "<img src=x onerror=document.title='owned'>\u202e.json";
   await drop(page, [{ name: markup, bytes: Buffer.from('{"format":"<script>document.title=\'owned\'</script>"}') }]);

@@ -3,6 +3,7 @@ export type Dropped =
   | { kind: "key"; vkey: string }
   | { kind: "policy"; bytes: Uint8Array }
   | { kind: "checkpoint"; bytes: Uint8Array }
+  | { kind: "proof"; bytes: Uint8Array }
   | { kind: "bundle"; bytes: Uint8Array };
 
 /** A key file is one line; anything much longer is not looked at as one. */
@@ -17,7 +18,8 @@ export function recognize(bytes: Uint8Array): Dropped {
     return { kind: "key", vkey: line };
   }
   // A bare proof has a checkpoint in it, and says nothing without its entry.
-  if (line.startsWith("{") || line.startsWith("c2sp.org/tlog-proof@")) return { kind: "bundle", bytes };
+  if (text.startsWith("c2sp.org/tlog-proof@")) return { kind: "proof", bytes };
+  if (line.startsWith("{")) return { kind: "bundle", bytes };
   // Exactly one line of a policy says what quorum it wants (C2SP tlog-policy).
   if (/^[ \t]*quorum[ \t]/m.test(text)) return { kind: "policy", bytes };
   return { kind: /^\u2014 /m.test(text) ? "checkpoint" : "bundle", bytes };

@@ -7,6 +7,7 @@ export {
   type EvidenceDemand,
   type EvidenceReport,
   findingVerdicts,
+  keysUnder,
   type Policy,
   parsePolicy,
   parseVerifierKey,
