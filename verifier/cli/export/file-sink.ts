@@ -19,7 +19,10 @@ const lineEnd = 0x0a;
 const rowStart = Buffer.from('{"time":');
 const step = 65_536;
 
-/** JSON lines in a file that is put away under another name when it is large enough, and never overwritten. */
+/**
+ * JSON lines in a file that is put away under another name when it is large enough, and never overwritten. Others may
+ * move it away as well, as logrotate does: what is written behind that would be packed, or deleted, with it.
+ */
 export class FileSink implements Sink {
   readonly #path: string;
   readonly #options: FileOptions;
@@ -52,18 +55,40 @@ export class FileSink implements Sink {
   async write(rows: readonly Row[], next: number): Promise<number> {
     const bytes = Buffer.from(ocsfLines(rows, this.#options));
     try {
-      if (this.#length >= this.#options.rotate) await this.#rotate(next - rows.length);
-      await this.#handle.appendFile(bytes);
-      // CRASH: rows are there, the last of them perhaps in part, and the position is before them: they come again.
-      this.#options.hooks.at("file:written");
-      await this.#handle.datasync();
-      // CRASH: as above.
-      this.#options.hooks.at("file:durable");
+      do {
+        if (!(await this.#isInPlace())) await this.#beginAnew();
+        if (this.#length >= this.#options.rotate) await this.#rotate(next - rows.length);
+        await this.#handle.appendFile(bytes);
+        // CRASH: rows are there, the last of them perhaps in part, and the position is before them: they come again.
+        this.#options.hooks.at("file:written");
+        await this.#handle.datasync();
+        // CRASH: as above.
+        this.#options.hooks.at("file:durable");
+        this.#length += bytes.length;
+        // Moved away in between, it may have been packed without these rows: they go into the next one too.
+      } while (!(await this.#isInPlace()));
     } catch (error) {
       throw writeFailed(error, this.#path);
     }
-    this.#length += bytes.length;
     return 0;
+  }
+
+  async #isInPlace(): Promise<boolean> {
+    const ours = await this.#handle.stat({ bigint: true });
+    try {
+      const there = await stat(this.#path, { bigint: true });
+      return there.ino === ours.ino && there.dev === ours.dev;
+    } catch (error) {
+      if (systemCode(error) === "ENOENT") return false;
+      throw error;
+    }
+  }
+
+  async #beginAnew(): Promise<void> {
+    this.#options.hooks.log("the output has been moved away or deleted; it is begun anew");
+    await this.#handle.close();
+    this.#handle = await openToAppend(this.#path);
+    this.#length = await cutTorn(this.#handle, this.#options.hooks);
   }
 
   /** @param next the index of the first row of the new file, by which the old one is named */

@@ -76,7 +76,7 @@ export class Collector {
         return answer;
       }
       const pause = Math.min(longestPauseMs, firstPauseMs * 2 ** Math.min(attempt, 20)) * (0.5 + Math.random() / 2);
-      const wait = answer.askedMs ?? pause;
+      const wait = Math.max(pause, answer.askedMs ?? 0);
       if (performance.now() - begun + wait > retryMs) {
         const message = `the collector at ${this.host} does not take what it is sent: ${answer.why}; the same rows come again`;
         throw new VerifierError("collector_unreachable", message);
@@ -106,13 +106,22 @@ export class Collector {
       return { why: printableShort(cause?.message || message) };
     }
     const { status } = response;
-    if (response.ok) return taken(text);
+    if (response.ok) {
+      // A page for people, which answers whatever is asked: nobody has kept anything.
+      if (/^text\/html\b/i.test(response.headers.get("content-type") ?? ""))
+        throw this.#refused(`${status} with a page`);
+      return taken(text);
+    }
     if (retryable.has(status)) {
       const askedMs = retryAfter(response.headers.get("retry-after"), Date.now());
       return { why: `it answers ${status}`, ...(askedMs === undefined ? {} : { askedMs }) };
     }
     if (status === 413) return { taken: false, reason: "too_large" };
-    throw new VerifierError("collector_refused", `the collector at ${this.host} answers ${status}${said(text)}`);
+    throw this.#refused(`${status}${said(text)}`);
+  }
+
+  #refused(answer: string): VerifierError {
+    return new VerifierError("collector_refused", `the collector at ${this.host} answers ${answer}`);
   }
 }
 

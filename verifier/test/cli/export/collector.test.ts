@@ -34,13 +34,14 @@ async function sinkTo(
   t: Test,
   answer: Answer,
   retryMs = 60_000,
+  firstPauseMs = 1,
 ): Promise<{ sink: OtlpSink; collector: FakeCollector; told: string[]; stop: AbortController }> {
   const collector = await FakeCollector.start(answer);
   t.teardown(() => collector.close());
   const told: string[] = [];
   const stop = new AbortController();
   const log = (message: string): void => void told.push(message);
-  const options = { headers: {}, timeoutMs: 5000, retryMs, firstPauseMs: 1, signal: stop.signal, log };
+  const options = { headers: {}, timeoutMs: 5000, retryMs, firstPauseMs, signal: stop.signal, log };
   const sink = new OtlpSink(new Collector(collector.url, options), {
     maxRow: 1_000_000,
     hooks: { at: () => undefined, log },
@@ -90,6 +91,22 @@ t.test("a collector that never takes them ends an export that is to end", async 
     2000,
   );
   await t.rejects(sink.write(someRows), { code: "collector_unreachable", message: /entries 0 to 9: .*503/ });
+});
+
+t.test("a collector that asks for no pause is not asked without one", async (t) => {
+  const busy: Answer = (_, response) => Boolean(response.writeHead(429, { "retry-after": "0" }).end());
+  const { sink, collector } = await sinkTo(t, busy, 10_000, 60_000);
+  await t.rejects(sink.write(someRows), { code: "collector_unreachable", message: /429/ });
+  t.equal(collector.requests.length, 1);
+});
+
+t.test("a page for people is no answer of a collector", async (t) => {
+  const page: Answer = (_, response) => {
+    response.writeHead(200, { "content-type": "text/html; charset=utf-8" }).end("<title>Please log in</title>");
+    return true;
+  };
+  const { sink } = await sinkTo(t, page);
+  await t.rejects(sink.write(someRows), { code: "collector_refused", message: /entries 0 to 9: .*200 with a page/ });
 });
 
 t.test("being stopped ends the pause", async (t) => {

@@ -1,7 +1,8 @@
-import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { Writable } from "node:stream";
 import t, { type Test } from "tap";
+import { FileSink } from "../../../cli/export/file-sink.ts";
 import { Position } from "../../../cli/export/position.ts";
 import { StdoutSink } from "../../../cli/export/stdout-sink.ts";
 import { parseVerifierKey } from "../../../src/index.ts";
@@ -126,6 +127,32 @@ t.test("files are put away by size, and none is overwritten", async (t) => {
   t.same(indexes(readFileSync(join(folder, "events.jsonl.0000000000000100.1"), "utf8")), upTo(0, 100));
   t.same(indexes(readFileSync(output, "utf8")), upTo(100, size));
   t.equal(readdirSync(folder).filter((name) => name.includes(".tmp")).length, 0);
+});
+
+t.test("a file that somebody moves away is begun anew, and what was written while he did so is in both", async (t) => {
+  const folder = temporaryFolder(t);
+  const output = join(folder, "events.jsonl");
+  const packed = join(folder, "events.jsonl.1");
+  const told: string[] = [];
+  const written: string[] = [];
+  const hooks = {
+    log: (message: string) => void told.push(message),
+    // Of the third write: between the bytes and their being durable.
+    at: (point: string) => {
+      if (point === "file:written" && written.push(point) === 3) renameSync(output, packed);
+    },
+  };
+  const sink = await FileSink.open(output, { raw: false, maxRow: 1_000_000, rotate: 1_000_000, hooks });
+  const write = (index: number): Promise<number> => sink.write([rowOf(vectors.entries[index]!, index)], index + 1);
+  await write(0);
+  rmSync(output);
+  await write(1);
+  t.same(indexes(readFileSync(output, "utf8")), [1]);
+  t.match(told, [/moved away or deleted/]);
+  await write(2);
+  t.same(indexes(readFileSync(packed, "utf8")), [1, 2]);
+  t.same(indexes(readFileSync(output, "utf8")), [2]);
+  await sink.close();
 });
 
 t.test("standard output, from an index, and from a time", async (t) => {
