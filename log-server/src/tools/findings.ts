@@ -11,6 +11,8 @@ export const findingCodes = [
   "position",
   "accepted",
   "disclosure",
+  "source",
+  "erasure",
 ] as const;
 
 export type FindingCode = (typeof findingCodes)[number];

@@ -6,14 +6,17 @@ import {
   disclosureDigest,
   sealedValues,
   sharedDigest,
+  sharedDigestOf,
 } from "../entries/disclosure.ts";
 import { blockOf, checkDisclosures } from "../entries/disclosure-check.ts";
 import { type EntryValue, parseEntry } from "../entries/entry.ts";
 import { LogServerError, reason } from "../errors.ts";
 import { TILE_WIDTH } from "../formats/tile.ts";
+import { actsName } from "../keys/acts-key.ts";
 import { readGuard, type SignedCheckpoint } from "../publish/guard.ts";
 import type { Store } from "../store/store.ts";
 import { type Finding, Findings } from "./findings.ts";
+import { ActsCheck } from "./fsck-acts.ts";
 import { SourcesCheck } from "./fsck-sources.ts";
 import { type Claim, TreeCheck } from "./fsck-tree.ts";
 import { recordedCheckpoint, type StoppedLog, withStopped } from "./stopped.ts";
@@ -44,13 +47,15 @@ class EntriesCheck {
   readonly #store: Store;
   readonly #findings: Findings;
   readonly #sources: SourcesCheck;
+  readonly #acts: ActsCheck;
   readonly #seen = new Set<string>();
   disclosures = 0;
 
-  constructor(store: Store, findings: Findings, sources: SourcesCheck) {
+  constructor(store: Store, findings: Findings, sources: SourcesCheck, acts: ActsCheck) {
     this.#store = store;
     this.#findings = findings;
     this.#sources = sources;
+    this.#acts = acts;
   }
 
   async bundle(first: number, entries: readonly Buffer[], leaves: readonly Buffer[]): Promise<void> {
@@ -58,9 +63,11 @@ class EntriesCheck {
     for (const [i, bytes] of entries.entries()) {
       const value = this.#value(first + i, bytes);
       if (value !== undefined) this.#sources.entry(first + i, value, leaves[i]!);
+      if (value !== undefined) this.#acts.entry(first + i, value);
       const block = blocks[i];
       if (block !== undefined) this.#compare(first + i, value, block);
       if (value !== undefined) await this.#shared(first + i, bytes);
+      if (value !== undefined) await this.#erased(first + i, value, block);
     }
     await this.#sources.flush();
   }
@@ -72,6 +79,7 @@ class EntriesCheck {
     } catch (error) {
       this.#findings.add("entry", `entry ${index} is not in the form of an entry: ${reason(error)}`, index);
       this.#sources.gap();
+      this.#acts.gap();
       return undefined;
     }
   }
@@ -94,6 +102,18 @@ class EntriesCheck {
     } catch (error) {
       this.#findings.add("disclosure", `the disclosures of entry ${index}: ${reason(error)}`, index);
     }
+  }
+
+  /** What was erased must not be there, whatever it opens. */
+  async #erased(index: number, value: EntryValue, block: Buffer | undefined): Promise<void> {
+    const order = this.#acts.erasedBy(index, value);
+    if (order === undefined) return;
+    const digest = sharedDigestOf(value);
+    // What cannot be read was reported before.
+    const shared = digest && (await this.#store.sharedDisclosure(digest).catch(() => undefined));
+    if (block === undefined && shared === undefined) return;
+    const message = `the erasure ordered by entry ${order} is done, and entry ${index} has disclosures that it was to delete`;
+    this.#findings.add("erasure", message, index);
   }
 
   async #shared(index: number, bytes: Buffer): Promise<void> {
@@ -153,19 +173,24 @@ export async function fsckLog(
     const signed = await claims(log, config, findings);
     const tree = new TreeCheck(store, head, signed, findings);
     const sources = new SourcesCheck(store, findings);
-    const entries = new EntriesCheck(store, findings, sources);
+    const acts = new ActsCheck(findings, actsName(config.origin));
+    await acts.open(store);
+    const entries = new EntriesCheck(store, findings, sources, acts);
     let missing = 0;
     for (let number = 0; number * TILE_WIDTH < head.size; number += 1) {
       const found = await tree.bundle(number);
       missing = found === undefined ? missing + 1 : 0;
       // A head that is damaged may say any size.
       if (missing === HOPELESS) break;
-      if (found === undefined) sources.gap();
-      else await entries.bundle(number * TILE_WIDTH, found.entries, found.leaves);
+      if (found === undefined) {
+        sources.gap();
+        acts.gap();
+      } else await entries.bundle(number * TILE_WIDTH, found.entries, found.leaves);
       onProgress(Math.min((number + 1) * TILE_WIDTH, head.size), head.size);
     }
     await tree.finish();
     await sources.finish();
+    acts.finish();
     const sizes = signed.map(({ checkpoint }) => checkpoint.size);
     return {
       origin: config.origin,

@@ -1,25 +1,11 @@
 import { writeFile } from "node:fs/promises";
 import t from "tap";
-import { handoverText } from "../../src/entries/handover.ts";
-import { parseSignerKey, signNote } from "../../src/formats/note.ts";
 import { createKey } from "../../src/keys/keys.ts";
 import { startLogServer } from "../../src/start.ts";
 import { ADMIN, actingLog, actsOf, post } from "../support/acting.ts";
 import { get, send, submit } from "../support/client.ts";
 import { ORIGIN } from "../support/folder.ts";
-import { TestSource } from "../support/source.ts";
-
-/** Adds `source.key`, and takes the new key. @returns the old one */
-function rotate(source: TestSource, skey: string = createKey(source.name).skey) {
-  const old = source.key;
-  const key = parseSignerKey(skey)!;
-  const head = source.head("source.key");
-  const text = handoverText({ source: source.name, epoch: source.epoch, seq: head.seq as number, vkey: key.vkey }, old);
-  const proof = `${signNote(text, old)}${signNote(text, key).split("\n\n")[1]}`;
-  source.add({ ...head, vkey: key.vkey, proof });
-  Object.assign(source, { key });
-  return old;
-}
+import { rotate, TestSource } from "../support/source.ts";
 
 t.test("a source is registered and retired without a restart, and each is an entry", async (t) => {
   let acting = await actingLog(t);

@@ -1,4 +1,5 @@
 import { createHash, hash } from "node:crypto";
+import { handoverText } from "../../src/entries/handover.ts";
 import { generateKey, parseSignerKey, type SignerKey, signNote } from "../../src/formats/note.ts";
 
 // A source for the tests: writes entries, and submissions of them, by spec/entry.md and spec/submission.md.
@@ -118,4 +119,16 @@ export class TestSource {
     const payload = Buffer.concat(entries.map(frameEntry));
     return frameSubmission(this.note(origin, seq, entries.length, payload, epoch), payload);
   }
+}
+
+/** Adds `source.key`, and takes the new key. @returns the old one */
+export function rotate(source: TestSource, skey: string = generateKey(source.name).skey): SignerKey {
+  const old = source.key;
+  const key = parseSignerKey(skey)!;
+  const head = source.head("source.key");
+  const text = handoverText({ source: source.name, epoch: source.epoch, seq: head.seq as number, vkey: key.vkey }, old);
+  const proof = `${signNote(text, old)}${signNote(text, key).split("\n\n")[1]}`;
+  source.add({ ...head, vkey: key.vkey, proof });
+  Object.assign(source, { key });
+  return old;
 }
