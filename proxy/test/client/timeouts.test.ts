@@ -54,7 +54,7 @@ t.test("each state has its own limit, and no limit is none", async (t) => {
 });
 
 t.test("a sign of life puts off the end; a shorter limit overtakes a longer one", async (t) => {
-  const one = watched({ idleTimeoutMs: 300, statementTimeoutMs: 10 });
+  const one = watched({ idleTimeoutMs: 60_000, statementTimeoutMs: 10 });
   one.timeouts.seen();
   one.activity = { idle: false, tx: "I", statements: 0 };
   one.timeouts.seen();

@@ -55,9 +55,9 @@ t.test("comments that say nothing", async (t) => {
   for (const sql of nothing) t.same(read(sql), {}, sql.slice(0, 60));
   t.same([...readComment(Buffer.from([0x2f, 0x2a, 0x61, 0x3d, 0x27, 0xff, 0x27, 0x2a, 0x2f]))], [], "not UTF-8");
   const large = Buffer.alloc(1 << 20, "/*user='x'");
-  const before = performance.now();
+  const before = process.cpuUsage();
   t.equal(readComment(large).size, 0);
-  t.ok(performance.now() - before < 100, "a megabyte is not searched");
+  t.ok(process.cpuUsage(before).user < 100_000, "a megabyte is not searched");
 });
 
 t.test("any bytes: never throws, and says only what has the form", async () => {

@@ -203,14 +203,16 @@ t.test("COPY in, simple and extended, and given up", async (t) => {
 });
 
 t.test("a wait that is too long, or is cancelled, ends the statement and not the session", async (t) => {
-  const rig = await poolRig(t, database.server, { ...TRANSACTION, size: 1, queueTimeoutMs: 250 });
+  const rig = await poolRig(t, database.server, { ...TRANSACTION, size: 1 });
   const [holder, client] = [await rig.client(), await rig.client()];
   await ask(holder, "BEGIN");
+  rig.pools.settings = { ...rig.pools.settings, queueTimeoutMs: 250 };
   t.match(await ask(client, "SELECT 1"), /^53300 no server connection became free within 0.25 s/);
   client.socket.write(Buffer.concat([F.parse("SELECT 1"), F.bind(), F.execute(), F.sync()]));
   t.equal(types(await client.ready()), "EZ");
   client.socket.write(F.functionCall(177, "1", "2"));
   t.equal(types(await client.ready()), "EZ");
+  rig.pools.settings = { ...rig.pools.settings, queueTimeoutMs: 60_000 };
   client.socket.write(Q("SELECT 2"));
   await until("it waits", () => rig.pools.stats()[0]!.clients.waiting === 1);
   rig.open().end(cancelRequest(client.key!.pid, client.key!.key));
@@ -312,10 +314,10 @@ t.test("limits make room at the expense of who does not use it", async (t) => {
     size: 2,
     maxTotal: 2,
     maxPerUser: 2,
-    queueTimeoutMs: 300,
   });
   const [a, b] = [await rig.client(), await rig.client()];
-  await Promise.all([ask(a, "SELECT pg_sleep(0.05)"), ask(b, "SELECT pg_sleep(0.05)")]);
+  for (const client of [a, b]) await ask(client, "BEGIN");
+  for (const client of [a, b]) await ask(client, "COMMIT");
   const of = (user: string): number =>
     rig.pools
       .stats()
@@ -326,7 +328,9 @@ t.test("limits make room at the expense of who does not use it", async (t) => {
   await ask(c, "BEGIN");
   t.same([of("ann"), of("bob")], [1, 1], "an idle one of the other pool was closed");
   await ask(a, "BEGIN");
+  rig.pools.settings = { ...rig.pools.settings, queueTimeoutMs: 300 };
   t.match(await ask(b, "SELECT 1"), /^53300/, "all are in use");
+  rig.pools.settings = { ...rig.pools.settings, queueTimeoutMs: 60_000 };
   const waiting = ask(b, "SELECT 1");
   await ask(c, "COMMIT");
   t.same(await waiting, [["1"]], "room that became free elsewhere");
@@ -370,7 +374,8 @@ t.test("old and unused connections are closed, the least number stays, and a sus
     checkAfterMs: 30,
   });
   const clients = await Promise.all([rig.client(), rig.client(), rig.client()]);
-  await Promise.all(clients.map((client) => ask(client, "SELECT pg_sleep(0.05)")));
+  for (const client of clients) await ask(client, "BEGIN");
+  for (const client of clients) await ask(client, "COMMIT");
   t.ok((rig.pools.stats()[0]?.servers.idle ?? 0) > 1);
   await new Promise((resolve) => setTimeout(resolve, 60));
   rig.pools.upkeep();

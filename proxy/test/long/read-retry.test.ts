@@ -3,7 +3,7 @@ import type { Duplex } from "node:stream";
 import t from "tap";
 import type { OpenServer } from "../../src/pool/index.ts";
 import { until } from "../audit/help.ts";
-import { type PoolRig, type Postgres, poolRig, postgres, Q, rowsOf, value, type Wire } from "../pool/help.ts";
+import { ask, type PoolRig, type Postgres, poolRig, postgres, Q, rowsOf, value, type Wire } from "../pool/help.ts";
 import { F } from "../session/stage.ts";
 
 const started = await postgres();
@@ -14,8 +14,22 @@ if (typeof started === "string") {
 const database: Postgres = started;
 t.teardown(() => database.stop());
 
-/** Takes a while, and is a read by its text. */
-const SLOW = "SELECT count(*), 'done' FROM generate_series(1, 3000000)";
+/** A read by its text, which waits as long as somebody holds the table. */
+const SLOW = "SELECT count(*), 'done' FROM held";
+
+const owner = await database.direct({ user: "postgres" });
+await ask(owner, "CREATE TABLE held AS SELECT generate_series(1, 3); GRANT ALL ON held TO PUBLIC");
+
+async function hold(): Promise<void> {
+  await ask(owner, "BEGIN; LOCK TABLE held");
+}
+
+/** Once another process than this one waits for the table: it was asked again. */
+async function release(pid: string): Promise<void> {
+  const waiting = `SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'held'::regclass AND pid <> ${pid}`;
+  while ((await value(owner, waiting)) === "0");
+  await ask(owner, "COMMIT");
+}
 
 interface Cut {
   readonly rig: PoolRig;
@@ -66,12 +80,14 @@ async function entries(rig: PoolRig, client: Wire): Promise<unknown[]> {
 t.test("the server says that it goes away, or the connection just ends", async (t) => {
   for (const how of ["57P01", "cut"]) {
     const { rig, streams, client, admin } = await set(t);
+    await hold();
     client.socket.write(Q(SLOW));
     const pid = await busy(admin, "SELECT count");
     if (how === "cut") cut(streams, rig);
     else await value(admin, `SELECT pg_terminate_backend(${pid})`);
+    await release(pid);
     const messages = await client.ready();
-    t.same(rowsOf(messages), [["3000000", "done"]], how);
+    t.same(rowsOf(messages), [["3", "done"]], how);
     t.equal(messages.map(({ type }) => type).join(""), "TDCZ");
     t.equal(await value(client, "SELECT 'still here'"), "still here");
     t.same(await entries(rig, client), [
@@ -86,27 +102,29 @@ t.test("a prepared statement is there on the other server, and so is what was se
   client.socket.write(Q("SET search_path TO pg_catalog, public"));
   await client.ready();
   client.socket.write(
-    Buffer.concat([
-      F.parse(`SELECT count(*), current_setting('search_path') FROM generate_series(1, $1::int)`, "slow"),
-      F.sync(),
-    ]),
+    Buffer.concat([F.parse("SELECT count(*) + $1::int, current_setting('search_path') FROM held", "slow"), F.sync()]),
   );
   await client.ready();
-  client.socket.write(Buffer.concat([F.bind("slow", "", ["3000000"]), F.execute(), F.sync()]));
-  await busy(admin, "SELECT count");
+  await hold();
+  client.socket.write(Buffer.concat([F.bind("slow", "", ["4"]), F.execute(), F.sync()]));
+  const pid = await busy(admin, "SELECT count");
   cut(streams, rig);
+  await release(pid);
   const messages = await client.ready();
-  t.same(rowsOf(messages), [["3000000", "pg_catalog, public"]]);
+  t.same(rowsOf(messages), [["7", "pg_catalog, public"]]);
   t.equal(messages.map(({ type }) => type).join(""), "2DCZ");
   t.same((await entries(rig, client)).at(-1), ["SELECT", "completed", 2]);
 });
 
 t.test("a statement that is named in the same breath, and the server has said a part of the answer", async (t) => {
   const { rig, client, admin } = await set(t);
+  await hold();
   client.socket.write(Buffer.concat([F.parse(SLOW, "named"), F.bind("named"), F.execute(), F.sync()]));
-  await value(admin, `SELECT pg_terminate_backend(${await busy(admin, "SELECT count")})`);
+  const pid = await busy(admin, "SELECT count");
+  await value(admin, `SELECT pg_terminate_backend(${pid})`);
+  await release(pid);
   const messages = await client.ready();
-  t.same(rowsOf(messages), [["3000000", "done"]]);
+  t.same(rowsOf(messages), [["3", "done"]]);
   t.equal(messages.map(({ type }) => type).join(""), "12DCZ");
   client.socket.write(Buffer.concat([F.parse("SELECT 1", "named"), F.sync()]));
   t.match((await client.ready()).find(({ type }) => type === "E")?.body.toString(), /42P05/, "it is there, once");
@@ -115,11 +133,12 @@ t.test("a statement that is named in the same breath, and the server has said a 
 
 t.test("not a write, not in a transaction, not behind the first row", async (t) => {
   for (const [begin, text, like, seen] of [
-    ["", "CREATE TABLE made AS SELECT g FROM generate_series(1, 3000000) g", "CREATE", ""],
+    ["", "CREATE TABLE made AS SELECT * FROM held", "CREATE", ""],
     ["BEGIN", SLOW, "SELECT count", ""],
     ["", "SELECT generate_series(1, 3000000), repeat('x', 500)", "SELECT generate", "D"],
   ] as const) {
     const { rig, streams, client, admin } = await set(t);
+    await hold();
     if (begin !== "") {
       client.socket.write(Q(begin));
       await client.ready();
@@ -133,6 +152,7 @@ t.test("not a write, not in a transaction, not behind the first row", async (t) 
     cut(streams, rig);
     client.socket.resume();
     await until("the client is told", () => client.closed);
+    await ask(owner, "COMMIT");
     t.equal(client.types.includes("C"), false);
     t.same((await entries(rig, client)).at(-1), [
       text.startsWith("CREATE") ? "CREATE TABLE AS" : "SELECT",
@@ -155,11 +175,17 @@ t.test("a server that is lost while more was asked, which waits for its answers"
 t.test("a client that cancels, or goes away, while its read waits to be asked again", async (t) => {
   const { rig, streams, client, admin } = await set(t);
   for (let i = 0; i < 3; i += 1) {
+    await hold();
     client.socket.write(Q(SLOW));
-    await busy(admin, "SELECT count");
+    const pid = await busy(admin, "SELECT count");
     cut(streams, rig);
-    if (i === 2) client.socket.destroy();
-    else await client.ready();
+    if (i === 2) {
+      client.socket.destroy();
+      await ask(owner, "COMMIT");
+    } else {
+      await release(pid);
+      await client.ready();
+    }
   }
   await until("nobody has a server", () => rig.pools.stats()[0]?.servers.active === 0);
   await until("it is gone", () => rig.proxy.clients === 1);

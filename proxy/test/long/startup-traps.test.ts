@@ -73,9 +73,9 @@ t.test("encryption may be asked for in either order, then the session; cut anywh
 
 t.test("a login that comes a byte at a time has no more time than any", async (t) => {
   const there = await played(t);
-  const one = await way(t, "relayed", there, {}, { loginTimeoutMs: 200 });
+  const one = await way(t, "relayed", there, {}, { loginTimeoutMs: 1000 });
   const client = open(one);
-  const packet = startup({ user: "alice", application_name: "x".repeat(200) });
+  const packet = startup({ user: "alice", application_name: "x".repeat(2000) });
   let sent = 0;
   const drip = setInterval(() => {
     if (!client.ended && sent < packet.length - 1) client.socket.write(packet.subarray(sent, ++sent));

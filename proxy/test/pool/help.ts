@@ -34,7 +34,7 @@ export const SETTINGS: PoolSettings = {
   maxPerUser: 0,
   maxPerDatabase: 0,
   maxTotal: 0,
-  queueTimeoutMs: 10_000,
+  queueTimeoutMs: 60_000,
   idleTimeoutMs: 0,
   lifetimeMs: 0,
   checkAfterMs: 0,

@@ -40,7 +40,7 @@ t.test("a connection is used again, and nothing of its last user is left on it",
 });
 
 t.test("who comes when all are in use waits, in order; and not for ever", async (t) => {
-  const rig = await poolRig(t, database.server, { size: 1, queueTimeoutMs: 300 });
+  const rig = await poolRig(t, database.server, { size: 1 });
   const first = await rig.client();
   const order: string[] = [];
   const second = rig.client().then((wire) => {
@@ -58,6 +58,7 @@ t.test("who comes when all are in use waits, in order; and not for ever", async 
   await (await third).end();
   t.same(order, ["second", "third"]);
   const holder = await rig.client();
+  rig.pools.settings = { ...rig.pools.settings, queueTimeoutMs: 300 };
   await t.rejects(rig.client(), /53300 no server connection became free within 0.3 s/);
   await holder.end();
   t.match(
