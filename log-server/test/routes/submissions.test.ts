@@ -198,7 +198,7 @@ t.test("a closing log finishes what it has taken, and takes no more", async (t) 
       // While the first submission is being written.
       closing = log.close();
       late.push(submit(log.url, sources[1]!.submission(ORIGIN)));
-      return new Promise((resolve) => setTimeout(resolve, 50));
+      return late[0]!.then(() => undefined);
     },
   });
   const answer = await submit(log.url, sources[0]!.submission(ORIGIN));

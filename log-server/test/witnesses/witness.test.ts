@@ -277,14 +277,14 @@ t.test("Retry-After is kept", async (t) => {
 });
 
 t.test("a slow one is not waited for the next time; its answer comes all the same, for the newest", async (t) => {
-  const { fake, witness, exchanges, results } = await bench(t, { deadline: 300, request: 20_000 });
+  const { fake, witness, exchanges, results } = await bench(t, { deadline: 1000, request: 20_000 });
   const held: (() => void)[] = [];
   fake.behaviour = (asked, response) => held.push(() => fake.honest(asked, response, undefined as never));
   const first = witness.want(candidate(4));
   t.ok(first, "it was prompt so far");
   while (held.length === 0) await new Promise((resolve) => setTimeout(resolve, 1));
   for (const size of [5, 6]) t.equal(witness.want(candidate(size)), undefined, "one question at a time");
-  await new Promise((resolve) => setTimeout(resolve, 330));
+  await new Promise((resolve) => setTimeout(resolve, 1030));
   fake.behaviour = undefined;
   held[0]!();
   await exchanges(2);
