@@ -200,7 +200,7 @@ t.test("postgres.js: pipelined, prepared, cursor, cancel, error", async (t) => {
       for await (const batch of sql`SELECT generate_series(1, 10) AS n`.cursor(4)) seen.push(batch.map(({ n }) => n));
       results.push(seen);
       results.push(await sql`SELECT nonsense`.catch((error) => error.code));
-      const slow = sql`SELECT pg_sleep(30)`;
+      const slow = sql`SELECT pg_sleep(30)`.execute();
       await underWay(database, "SELECT pg_sleep(30)");
       slow.cancel();
       results.push(await slow.catch((error: { code: string }) => error.code));

@@ -64,7 +64,7 @@ t.test("a webhook that fails is an alert of its own, names no secret, and gets e
   const told: Told[] = [];
   const delivery = new Delivery(new Webhook(url, [5]), [log], async (events) => void told.push(...events));
   delivery.wake();
-  await new Promise((resolve) => setTimeout(resolve, 200));
+  while (told.length === 0) await new Promise((resolve) => setTimeout(resolve, 5));
   t.match(told, [{ event: "raised", alert: { code: "webhook_failed", message: /127\.0\.0\.1:[0-9]+ .*answers 404/ } }]);
   t.notMatch(JSON.stringify(told), "SECRET");
   t.same([log.unsent.length, bodies.length, delivery.failing], [2, 0, true]);
