@@ -6,6 +6,7 @@ import { type Answer, refusals } from "./answers.ts";
 import { readBody } from "./body.ts";
 import { Metrics } from "./metrics.ts";
 import { frontPage } from "./pages.ts";
+import { Unread } from "./unread.ts";
 import type { Witness } from "./witness.ts";
 
 /** Of a request's body, in bytes: a checkpoint with some lines of ML-DSA has about 16 KiB. */
@@ -17,12 +18,23 @@ export type ServerLimits = {
   requestMs: number;
   /** A connection without a request is closed after this. */
   idleMs: number;
+  /** So is one on which nothing moves while an answer is waited for or not read. */
+  stillMs: number;
   connections: number;
   /** Requests that are being decided at the same time, all connections together. */
   waiting: number;
+  /** Bytes of answers that nobody has read yet, all connections together. Beyond, pages are refused. */
+  unread: number;
 };
 
-export const defaultLimits: ServerLimits = { requestMs: 10_000, idleMs: 75_000, connections: 2000, waiting: 2000 };
+export const defaultLimits: ServerLimits = {
+  requestMs: 10_000,
+  idleMs: 75_000,
+  stillMs: 30_000,
+  connections: 2000,
+  waiting: 2000,
+  unread: 8 * 1024 * 1024,
+};
 
 export type ServerOptions = {
   witness: Witness;
@@ -37,12 +49,13 @@ export class WitnessServer {
   readonly #options: ServerOptions;
   readonly #metrics = new Metrics();
   readonly #http: Server;
+  readonly #unread: Unread;
   #deciding = 0;
   #stopping = false;
 
   constructor(options: ServerOptions) {
     this.#options = options;
-    const { requestMs, idleMs, connections } = options.limits;
+    const { requestMs, idleMs, stillMs, connections, unread } = options.limits;
     const timeouts = { requestTimeout: requestMs, headersTimeout: requestMs, keepAliveTimeout: idleMs };
     this.#http = createServer(
       { ...timeouts, connectionsCheckingInterval: Math.min(1000, requestMs / 4), maxHeaderSize: 8192 },
@@ -56,7 +69,9 @@ export class WitnessServer {
         });
       },
     );
+    this.#http.timeout = stillMs;
     this.#http.maxConnections = connections;
+    this.#unread = new Unread(this.#http, unread);
   }
 
   /**
@@ -94,6 +109,7 @@ export class WitnessServer {
 
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const { prefix } = this.#options;
+    if (!this.#unread.begin(request.socket, response)) return;
     const path = request.url!.split("?", 1)[0]!;
     this.#endWhenStopping(response);
     if (!path.startsWith(`${prefix}/`)) return refuse(response, "not_found", "no such resource");
@@ -109,6 +125,11 @@ export class WitnessServer {
     if (text === undefined) return refuse(response, "not_found", "no such resource");
     if (request.method !== "GET" && request.method !== "HEAD") return wrongMethod(response, "GET, HEAD");
     if (typeof text !== "string") return sendAnswer(response, text);
+    const length = Buffer.byteLength(text);
+    if (!this.#unread.hasRoom(length)) {
+      return sendAnswer(response, { code: "too_busy", message: "too many answers are not read", retryAfter: 1 });
+    }
+    this.#unread.add(request.socket, response, length);
     send(response, 200, "text/plain; charset=utf-8", text);
   }
 

@@ -108,6 +108,42 @@ t.test("requests one behind the other on one connection, and several at once", a
   );
 });
 
+t.test("who asks and does not read takes no memory without end, and is let go", async (t) => {
+  // A page that is longer than what the system itself holds of a connection that nobody reads.
+  const list = join(stateFolder(t), "logs");
+  const vkeys = Array.from({ length: 100 }, (_, i) => new TestLog(`log${i}.example/${"x".repeat(80_000)}`).key.vkey);
+  writeFileSync(list, vkeys.join("\n"));
+  const unread = 12_000_000;
+  const begin = async (port: number): Promise<Socket> => {
+    const socket = connect(port, "127.0.0.1");
+    socket.on("error", () => undefined); // it may be let go
+    socket.write("GET / HTTP/1.1\r\nhost: w\r\n\r\n");
+    await new Promise((resolve) => socket.once("readable", resolve));
+    return socket;
+  };
+  const patient = await start(t, { state: stateFolder(t), logs: [list] }, { unread });
+  const held = await begin(patient.port);
+  t.match(await ask(`${patient.url}/`), { status: 429, body: /^too_busy: too many answers are not read/ });
+  t.match(await submit(patient.url, log.request(0, 1)), { status: 404, body: /^unknown_log/ }, "the rest goes on");
+  held.destroy();
+  while ((await ask(`${patient.url}/`)).status !== 200);
+  await patient.stop();
+
+  const strict = await start(t, { state: stateFolder(t), logs: [list] }, { unread, stillMs: 200 });
+  const forgotten = await begin(strict.port);
+  while ((await ask(`${strict.url}/`)).status !== 200);
+  forgotten.destroy();
+  await strict.stop();
+});
+
+t.test("answers that are asked for at once on one connection", async (t) => {
+  const { url, port } = await start(t, { state: stateFolder(t), ...flags });
+  const get = (more = ""): string => `GET /healthz HTTP/1.1\r\nhost: w\r\n${more}\r\n`;
+  t.match(await raw(port, get().repeat(15) + get("connection: close\r\n")), /^(HTTP\/1.1 200 .*?ok\n){16}$/s);
+  t.notMatch(await raw(port, get().repeat(1000)), /(HTTP\/1.1 200 .*?ok\n){17}/s, "not any number of them");
+  t.match(await ask(`${url}/healthz`), { status: 200 });
+});
+
 t.test("of many that build on the same tree, one wins", async (t) => {
   const logs = Array.from({ length: 3 }, (_, i) => new TestLog(`log.example/race${i}`));
   const { url, witness } = await start(t, { state: stateFolder(t), log: logs.map(({ key }) => key.vkey) });
