@@ -72,7 +72,11 @@ export async function runPart(name: "log-server" | "proxy", config: string): Pro
     if (isUpMessage(message)) outlive = message.identity;
   });
   try {
-    const started = await Promise.race([START[name](config, stop), requested.then(() => sleep(START_MS))]);
+    const isUp = new AbortController();
+    const late = requested.then(() => sleep(START_MS, undefined, { signal: isUp.signal }));
+    const started = await Promise.race([START[name](config, stop), late]);
+    // Else the pause would come at the stop, however much later that is.
+    isUp.abort();
     if (started === undefined) {
       // CRASH: it may be anywhere in its start, as if it were killed there, and the next one recovers.
       process.stdout.write(`vitrine: ${name} stopped before it was ready\n`);
