@@ -202,7 +202,8 @@ async function run(config: LogServerConfig, hooks: Hooks, opened: OpenedLog): Pr
   } catch (error) {
     acts.halt();
     witnesses.close();
-    throw error;
+    // What failed first says why.
+    throw failure ?? error;
   }
   for (const follower of followers) follower.follow(publisher.served.size);
   const app = buildServer(context);

@@ -15,8 +15,14 @@ interface Run {
   kill(signal: NodeJS.Signals): void;
 }
 
-function run(...args: string[]): Run {
-  const child = spawn(process.execPath, [MAIN, ...args], { stdio: ["ignore", "pipe", "pipe"] });
+const run = (...args: string[]): Run => runAs(process.execPath, MAIN, ...args);
+
+/** Where no file can be written: as on a disk that is full. Without the environment: what a test runner puts there writes files. */
+const runOnFullDisk = (...args: string[]): Run =>
+  runAs("/bin/sh", "-c", 'ulimit -f 0; exec env -i "$@"', "sh", process.execPath, MAIN, ...args);
+
+function runAs(command: string, ...args: string[]): Run {
+  const child = spawn(command, args, { stdio: ["ignore", "pipe", "pipe"] });
   let stdout = "";
   let stderr = "";
   child.stdout.on("data", (data) => {
@@ -64,6 +70,28 @@ t.test("it serves until SIGTERM, and what a kill leaves behind is all there at t
   );
   third.kill("SIGINT");
   t.match(await third.ended, { code: 0, stderr: "" });
+});
+
+t.test("a start on a full disk says that it is full, and nothing of a damaged store", async (t) => {
+  const source = new TestSource("s").start().fill(5);
+  const folder = await makeLogFolder();
+  t.after(() => folder.remove());
+  const path = join(folder.path, "log.yaml");
+  await writeFile(path, `listen: 127.0.0.1:0\norigin: ${ORIGIN}\nsources: [${source.key.vkey}]\n`);
+  const full =
+    /^write_failed: the store [^\n]+ cannot be opened: [^\n]+File too large; free or replace the disk[^\n]+\n$/;
+  t.match(await runOnFullDisk(path).ended, { code: 1, stdout: "", stderr: full }, "the first start");
+  const first = run(path);
+  t.equal((await submit(await urlOf(first), source.submission(ORIGIN))).status, 200);
+  first.kill("SIGKILL");
+  await first.ended;
+  t.match(await runOnFullDisk(path).ended, { code: 1, stdout: "", stderr: full });
+  const again = run(path);
+  const url = await urlOf(again);
+  await published(url, 6);
+  t.equal((await auditLog(url, folder.vkey)).length, 6);
+  again.kill("SIGTERM");
+  t.match(await again.ended, { code: 0, stderr: "" });
 });
 
 t.test("SIGHUP: one line says what is in force, or why everything stays as it was", async (t) => {

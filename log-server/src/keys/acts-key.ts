@@ -1,4 +1,4 @@
-import { open } from "node:fs/promises";
+import { lstat, open, rename } from "node:fs/promises";
 import { basename, dirname } from "node:path";
 import { LogServerError, reason } from "../errors.ts";
 import type { SignerKey } from "../formats/note.ts";
@@ -9,16 +9,29 @@ export function actsName(origin: string): string {
   return `${origin}/acts`;
 }
 
-async function create(path: string, name: string): Promise<void> {
-  // CRASH: a file that is there in part is refused at the next start as malformed; nothing was signed with it, and it
-  // is deleted by hand.
-  const file = await open(path, "wx", 0o600);
+async function isThere(path: string): Promise<boolean> {
   try {
+    await lstat(path);
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return false;
+    throw error;
+  }
+}
+
+async function create(path: string, name: string): Promise<void> {
+  const temporary = `${path}.new`;
+  const file = await open(temporary, "w", 0o600);
+  try {
+    // The mode of a file that was left there would stay.
+    await file.chmod(0o600);
     await file.writeFile(`${createKey(name).skey}\n`);
     await file.sync();
   } finally {
     await file.close();
   }
+  // CRASH: there is no key yet, and the next start makes another; nothing was signed with this one.
+  await rename(temporary, path);
   const directory = await open(dirname(path), "r");
   await directory.sync().finally(() => directory.close());
 }
@@ -32,12 +45,10 @@ export async function readActsKey(path: string, origin: string, vkey: string | u
   const name = actsName(origin);
   if (vkey === undefined) {
     try {
-      await create(path, name);
+      if (!(await isThere(path))) await create(path, name);
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== "EEXIST") {
-        const message = `acts_key: ${basename(path)} cannot be made at ${path}: ${reason(error)}`;
-        throw new LogServerError("bad_key", message, {}, { cause: error });
-      }
+      const message = `acts_key: ${basename(path)} cannot be made at ${path}: ${reason(error)}`;
+      throw new LogServerError("bad_key", message, {}, { cause: error });
     }
   }
   const key = await readKey(path);

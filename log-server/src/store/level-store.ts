@@ -289,10 +289,17 @@ function rangesOf(erased: Erased | undefined): { start: Buffer; end: Buffer }[] 
 }
 
 function openError(path: string, error: unknown): LogServerError {
-  const code = (error as { cause?: { code?: string } }).cause?.code;
+  const { code: own, cause } = error as { code?: string; cause?: { code?: string } };
+  const code = cause?.code ?? own;
   if (code === "LEVEL_LOCKED") {
     const message = `the store ${path} is open in another process: stop that one, two logs must not share a store`;
     return new LogServerError("store_locked", message, {}, { cause: error });
+  }
+  // To open it LevelDB writes. A disk that is full says nothing of what is stored: an older copy would be a loss. Where a
+  // file of it is missing, that is damage.
+  if (code === "LEVEL_IO_ERROR" && !/No such file or directory/.test(reason(error))) {
+    const message = `the store ${path} cannot be opened: ${reason(error)}; free or replace the disk, and start again`;
+    return new LogServerError("write_failed", message, {}, { cause: error });
   }
   const message = `the store ${path} cannot be opened: ${reason(error)}; restore a copy that is not older than the guard`;
   return new LogServerError("store_corrupt", message, {}, { cause: error });
@@ -303,7 +310,7 @@ function openError(path: string, error: unknown): LogServerError {
  * @param path the store's directory
  * @param create whether to make a new store where there is none
  * @returns undefined when there is no store and none was to be made
- * @throws LogServerError `store_locked`, `store_version`, `store_corrupt`
+ * @throws LogServerError `store_locked`, `store_version`, `store_corrupt`, `write_failed`
  */
 export async function openLevelStore(path: string, origin: string, create: boolean): Promise<Store | undefined> {
   const options = { keyEncoding: "buffer", valueEncoding: "buffer" } as const;

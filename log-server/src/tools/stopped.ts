@@ -15,7 +15,7 @@ export interface StoppedLog {
 
 /**
  * Opens the store of a log that does not run.
- * @throws LogServerError `bad_key`, `store_missing`, `store_locked`, `store_version`, `store_corrupt`
+ * @throws LogServerError `bad_key`, `store_missing`, `store_locked`, `store_version`, `store_corrupt`, `write_failed`
  */
 export async function openStopped(config: LogServerConfig): Promise<StoppedLog> {
   const keys = await readSigningKeys(config.origin, config.key, config.moreKeys);

@@ -1,5 +1,7 @@
+import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { access, rm, stat } from "node:fs/promises";
+import { access, cp, rm, stat } from "node:fs/promises";
+import { join } from "node:path";
 import t from "tap";
 import { checkNote, parseNote, parseSignerKey, parseVerifierKey } from "../../src/formats/note.ts";
 import { Acts, isReason } from "../../src/intake/acts.ts";
@@ -74,6 +76,42 @@ t.test("a reading is an entry, durable before anything is given", async (t) => {
   t.same(await disclosed(log.url, 0), []);
   t.match((await actsOf(log.url)).at(-1), { index: 0, names: [] }, "that there is nothing is an answer too");
   await log.close();
+});
+
+t.test("the making of its key that was broken off is made good by the next start", async (t) => {
+  const folder = await makeLogFolder();
+  t.after(() => folder.remove());
+  const { actsKey } = folder.config();
+  // As on a disk that is full.
+  const code = `import(${JSON.stringify(new URL("../../src/keys/acts-key.js", import.meta.url).href)})
+    .then(({ readActsKey }) => readActsKey(${JSON.stringify(actsKey)}, ${JSON.stringify(ORIGIN)}))
+    .catch((error) => console.log(error.code + ": " + error.message));`;
+  const limited = ["-c", 'ulimit -f 0; exec env -i "$@"', "sh", process.execPath, "-e", code];
+  t.match(execFileSync("/bin/sh", limited, { encoding: "utf8" }), /^bad_key: acts_key: .* cannot be made .*EFBIG/);
+  const log = await startLogServer(folder.config(), { log: () => {} });
+  t.equal((await stat(actsKey)).mode & 0o777, 0o600);
+  await log.close();
+});
+
+t.test("a start that cannot write says why", async (t) => {
+  const source = sourceWith("x");
+  const acting = await actingLog(t, [source.key.vkey]);
+  await submit(acting.log.url, source.submission(ORIGIN));
+  await published(acting.log.url, 2);
+  await disclosed(acting.log.url, 1);
+  // As it is after a crash: the epoch has no end, and the next start begins another.
+  const crashed = join(acting.folder.path, "crashed");
+  await cp(acting.config.store, crashed, { recursive: true });
+  await cp(acting.config.guard, join(acting.folder.path, "guard-crashed"));
+  await acting.log.close();
+  const config = { ...acting.config, store: crashed, guard: join(acting.folder.path, "guard-crashed") };
+  const at = (point: string): void => {
+    if (point === "append:before") throw new Error("no space left on device");
+  };
+  await t.rejects(startLogServer(config, { log: () => {}, at }), {
+    code: "write_failed",
+    message: /no space left on device; free or replace the disk/,
+  });
 });
 
 t.test("what cannot be logged is not given", async (t) => {
