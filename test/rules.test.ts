@@ -346,12 +346,24 @@ t.test("limits: statements a minute, and rows", async (t) => {
     "what stands behind it in its segment is not told",
   );
   t.equal(await query("SELECT 1"), "T D C ZI");
+
+  // What has returned too much is over, though its portal is still there for the server.
+  const portal = [send.parse("SELECT * FROM many"), send.bind([], "", "c"), send.sync()];
+  const more = (rows: number): Buffer[] => [send.execute("c", rows), send.sync()];
+  t.equal(await ask(client, 2, send.query("BEGIN"), ...portal), "C ZT 1 2 ZT");
+  t.equal(await ask(client, 1, ...more(3)), "D D D s ZT");
+  t.equal(await ask(client, 1, ...more(3)), "D D E42501 ZT", "the server has ended the piece before it is cancelled");
+  t.match(await ask(client, 1, ...more(3)), /^E42501 Z[TE]$/);
+  t.equal(await ask(client, 3, send.query("ROLLBACK"), send.query("BEGIN"), ...portal), "C ZI C ZT 1 2 ZT");
+  const pieces = Array.from({ length: 6 }, () => more(2)).flat();
+  t.equal(await ask(client, 6, ...pieces), `D D s ZT D D s ZT D E42501 ZT${" E42501 ZT".repeat(3)}`);
+  t.equal(await query("ROLLBACK"), "C ZI");
   await client.end();
   const { all } = await recorded(stack, "limits");
   const many = statements(all).filter(({ rule, relations }) => rule === "few" && (relations as []).length > 0);
   t.same(
     many.map(({ outcome, rows }) => `${outcome} ${rows}`),
-    ["completed 5", ...Array(4).fill("denied 5")],
+    ["completed 5", ...Array(5).fill("denied 5"), "denied 0", "denied 5", ...Array(3).fill("denied 0")],
   );
 });
 

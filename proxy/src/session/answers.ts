@@ -249,8 +249,12 @@ export class Answers {
     this.#exchange.resolve(head);
     const { execution } = head;
     const beyond = execution.quota?.beyond;
-    this.#portalOf(head).suspended = beyond === undefined ? execution : undefined;
-    if (beyond !== undefined) this.#failures.refuse(execution, beyond);
+    const portal = this.#portalOf(head);
+    portal.suspended = beyond === undefined ? execution : undefined;
+    if (beyond !== undefined) {
+      portal.spent = execution.quota!;
+      this.#failures.refuse(execution, beyond);
+    }
     this.#exchange.queue.shift();
   }
 

@@ -72,6 +72,8 @@ export class Exchange {
       head.execution = suspended;
       return;
     }
+    // A client that is told of an error does not go on with the portal; the server, where it ended in time, would.
+    if (portal?.spent !== undefined) assumed.quota = { ...portal.spent, rows: 0, bytes: 0, beyond: undefined };
     if (!carriedOn && (portal === undefined || subjectOf(portal) === assumed.subject)) return;
     const actual =
       portal === undefined

@@ -50,6 +50,8 @@ export interface Portal {
   bytes: number;
   /** The execution that PortalSuspended left open. */
   suspended: Execution | undefined;
+  /** What its execution was held to, which has returned all that it may: nothing more is to come of the portal. */
+  spent?: Quota;
   /** The proxy itself answers it, with the result format asked for; the server has no such portal. */
   readonly shown?: { readonly what: Shown; readonly format: number; done: boolean };
 }

@@ -23,7 +23,7 @@ function quotaOf(allowed: Decision): Quota | undefined {
 /** @param limit which one would be exceeded by what comes now */
 export function exceeded(quota: Quota, limit: "rows" | "bytes"): Decision {
   const { rule, observed } = quota.allowed;
-  return decision(false, rule, observed, `rule "${rule?.name}": more than ${quota[limit]} ${limit}`);
+  return decision(false, rule, observed, `rule "${rule?.name}": more than ${rule?.limits[limit]} ${limit}`);
 }
 
 /** The rules allow it: the execution says so, and is held to what they leave it. */
