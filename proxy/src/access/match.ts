@@ -79,6 +79,9 @@ function covered({ reads, writes, functions }: What, facts: Facts, path: SearchP
       const schemas = schemasOf(schema, name.startsWith("pg_"), path);
       if (!all(names, schemas, name)) return not(`does not cover ${access} of ${shown(schema, name, schemas)}`);
     }
+    const named = (facts.elsewhere === "read" ? reads : writes) ?? [];
+    if (facts.elsewhere !== undefined && !named.some(({ text }) => text === "*.*"))
+      return not(`does not cover ${facts.elsewhere} of relations that the statement does not name`);
   }
   if (functions !== undefined) {
     for (const call of facts.effectful) {
@@ -100,8 +103,11 @@ function named({ reads, writes, functions }: What, facts: Facts, path: SearchPat
       const names = (access === "read" ? reads : writes) ?? [];
       return any(names, schemasOf(schema, name.startsWith("pg_"), path), name);
     });
-    if (hit === undefined) return not("names no relation that the statement touches");
-    why.push(`${hit.access} of ${hit.schema === undefined ? "" : `${hit.schema}.`}${hit.name}`);
+    if (hit !== undefined) why.push(`${hit.access} of ${hit.schema === undefined ? "" : `${hit.schema}.`}${hit.name}`);
+    // It may be any of them.
+    else if (facts.elsewhere !== undefined && (facts.elsewhere === "read" ? reads : writes) !== undefined)
+      why.push(`${facts.elsewhere} of relations that the statement does not name`);
+    else return not("names no relation that the statement touches");
   }
   if (functions !== undefined) {
     const hit = facts.functions.find((call) => {

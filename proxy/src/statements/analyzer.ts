@@ -171,6 +171,7 @@ function moved(known: Statement, { start, end }: Shape): Statement {
     ...(known.incomplete === undefined ? undefined : { incomplete: known.incomplete }),
     unseen: known.unseen,
     provenRead: known.provenRead,
+    elsewhere: known.elsewhere,
     unfiltered: known.unfiltered,
     effectful: known.effectful,
     foreignOperator: known.foreignOperator,

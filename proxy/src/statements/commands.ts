@@ -10,6 +10,7 @@ import {
   nothing,
   objectRelation,
   option,
+  others,
   publication,
   schema,
   sequence,
@@ -235,7 +236,7 @@ const COMMANDS: Commands = {
       }
     },
   },
-  AlterTableMoveAllStmt: { tag: (node) => objectTag("ALTER", node.objtype), class: "ddl", visit: unnamed },
+  AlterTableMoveAllStmt: { tag: (node) => objectTag("ALTER", node.objtype), class: "ddl", visit: others },
   RenameStmt: {
     tag: (node) => objectTag("ALTER", node.renameType === "OBJECT_COLUMN" ? node.relationType : node.renameType),
     class: (node) => objectClass(node.renameType),
@@ -285,7 +286,7 @@ const COMMANDS: Commands = {
     tag: (node) => (node.is_grant ? "GRANT" : "REVOKE"),
     class: "role",
     visit: (walk, node) => {
-      if (node.targtype === "ACL_TARGET_ALL_IN_SCHEMA") walk.partial();
+      if (node.targtype === "ACL_TARGET_ALL_IN_SCHEMA") walk.partial("write");
       targets(walk, node.objects);
     },
   },
@@ -295,21 +296,21 @@ const COMMANDS: Commands = {
   AlterRoleStmt: role("ALTER ROLE"),
   AlterRoleSetStmt: { ...role("ALTER ROLE"), visit: nothing },
   DropRoleStmt: role("DROP ROLE"),
-  DropOwnedStmt: { ...role("DROP OWNED"), visit: unnamed },
-  ReassignOwnedStmt: { ...role("REASSIGN OWNED"), visit: unnamed },
+  DropOwnedStmt: { ...role("DROP OWNED"), visit: others },
+  ReassignOwnedStmt: { ...role("REASSIGN OWNED"), visit: others },
 
   VacuumStmt: {
     tag: (node) => (node.is_vacuumcmd ? "VACUUM" : "ANALYZE"),
     class: "admin",
-    visit: (walk, node, scope) => (node.rels === undefined ? walk.partial() : walk.visit(node, scope)),
+    visit: (walk, node, scope) => (node.rels === undefined ? walk.partial("write") : walk.visit(node, scope)),
   },
   ClusterStmt: {
     ...admin("CLUSTER"),
-    visit: (walk, node, scope) => (node.relation === undefined ? walk.partial() : walk.visit(node, scope)),
+    visit: (walk, node, scope) => (node.relation === undefined ? walk.partial("write") : walk.visit(node, scope)),
   },
   ReindexStmt: {
     ...admin("REINDEX"),
-    visit: (walk, node, scope) => (node.relation === undefined ? walk.partial() : walk.visit(node, scope)),
+    visit: (walk, node, scope) => (node.relation === undefined ? walk.partial("write") : walk.visit(node, scope)),
   },
   CheckPointStmt: admin("CHECKPOINT"),
   LoadStmt: admin("LOAD"),
@@ -345,8 +346,8 @@ const COMMANDS: Commands = {
   },
   AlterEventTrigStmt: admin("ALTER EVENT TRIGGER"),
   // Which tables are filled is the publisher's to say.
-  CreateSubscriptionStmt: { ...admin("CREATE SUBSCRIPTION"), visit: unnamed },
-  AlterSubscriptionStmt: { ...admin("ALTER SUBSCRIPTION"), visit: unnamed },
+  CreateSubscriptionStmt: { ...admin("CREATE SUBSCRIPTION"), visit: others },
+  AlterSubscriptionStmt: { ...admin("ALTER SUBSCRIPTION"), visit: others },
   DropSubscriptionStmt: admin("DROP SUBSCRIPTION"),
 };
 

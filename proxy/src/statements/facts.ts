@@ -31,6 +31,7 @@ export function together(prepared: Facts, given: Facts): Facts {
     ...(incomplete === undefined ? undefined : { incomplete }),
     unseen: prepared.unseen || given.unseen,
     provenRead: prepared.provenRead && given.provenRead,
+    elsewhere: prepared.elsewhere === "write" ? "write" : (given.elsewhere ?? prepared.elsewhere),
     unfiltered: prepared.unfiltered || given.unfiltered,
     effectful: both(prepared.effectful, given.effectful),
     foreignOperator: prepared.foreignOperator || given.foreignOperator,

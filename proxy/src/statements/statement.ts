@@ -114,6 +114,8 @@ export interface Facts {
    * an overload for a type of one's own).
    */
   readonly provenRead: boolean;
+  /** What is done to relations that the text does not name (CASCADE, ALL IN SCHEMA, a sequence that is computed). */
+  readonly elsewhere: Access | undefined;
   /** An UPDATE or DELETE without WHERE is executed. */
   readonly unfiltered: boolean;
   /** Those of `functions` that are called and are not PostgreSQL's without effect. */
@@ -150,6 +152,7 @@ export const UNKNOWN_FACTS: Facts & { readonly complete: false } = {
   incomplete: "opaque",
   unseen: true,
   provenRead: false,
+  elsewhere: undefined,
   unfiltered: false,
   effectful: [],
   foreignOperator: false,

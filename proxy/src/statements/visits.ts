@@ -24,12 +24,18 @@ export function objectRelation(walk: Walk, type: string | undefined, object: unk
 
 /** What else goes with it is not in the text. */
 export function cascading(walk: Walk, behavior: string | undefined): void {
-  if (behavior === "DROP_CASCADE") walk.partial();
+  if (behavior === "DROP_CASCADE") walk.partial("write");
 }
 
 /** It reaches what it does not name. */
 export const unnamed = (walk: Walk, node: object, scope: Scope | undefined): void => {
   walk.partial();
+  walk.visit(node, scope);
+};
+
+/** It changes relations that it does not name. */
+export const others = (walk: Walk, node: object, scope: Scope | undefined): void => {
+  walk.partial("write");
   walk.visit(node, scope);
 };
 
@@ -75,7 +81,8 @@ export function publication(
     const { PublicationObjSpec: object } = item as Partial<Nodes>;
     return object?.pubobjtype !== undefined && object.pubobjtype !== "PUBLICATIONOBJ_TABLE";
   });
-  if (for_all_tables === true || schemas || (action === "AP_SetObjects" && pubobjects !== undefined)) walk.partial();
+  if (for_all_tables === true || schemas || (action === "AP_SetObjects" && pubobjects !== undefined))
+    walk.partial("read");
   walk.visit(node, scope);
 }
 

@@ -33,6 +33,7 @@ export class Walk {
   #rank = 0;
   #partial = false;
   #unseen = false;
+  #elsewhere: Access | undefined;
   #strange = false;
   #foreignType = false;
   #foreignOperator = false;
@@ -58,9 +59,10 @@ export class Walk {
     this.#unseen = true;
   }
 
-  /** More is reached than the text names. */
-  partial(): void {
+  /** More is reached than the text names. @param access what is done to relations that it does not name */
+  partial(access?: Access): void {
     this.#partial = true;
+    if (this.mode !== "plan" && this.#elsewhere !== "write") this.#elsewhere = access ?? this.#elsewhere;
   }
 
   /** An UPDATE or DELETE without WHERE. */
@@ -164,7 +166,7 @@ export class Walk {
       if (possible === "function" || /^(?:pg|lo)_/.test(name)) this.mention([name]);
     } else if (possible === "function" || isEffectful(name)) {
       this.call([name]);
-      this.partial();
+      this.partial(SEQUENCE_FUNCTIONS.get(name) === "write" ? "write" : undefined);
     } else if (possible === "either") this.partial();
   }
 
@@ -231,6 +233,7 @@ export class Walk {
       ...(complete ? {} : { incomplete: this.#strange ? ("analysis" as const) : ("opaque" as const) }),
       unseen: this.#unseen || this.#strange,
       provenRead: query && complete && effect === "read" && !this.#foreignType,
+      elsewhere: this.#elsewhere,
       unfiltered: this.#unfiltered,
       effectful: [...this.#effectful].sort(),
       foreignOperator: this.#foreignOperator,
@@ -262,7 +265,8 @@ function sequence(walk: Walk, name: string, call: Nodes["FuncCall"]): void {
   if (access === undefined) return;
   const text = writtenArgument(call);
   const relation = text === undefined ? undefined : qualifiedName(text);
-  if (relation === undefined) walk.partial();
+  // What a sequence has given is told to those who may call the function; who advances it changes it.
+  if (relation === undefined) walk.partial(access === "write" ? access : undefined);
   else walk.qualified(relation, access);
 }
 

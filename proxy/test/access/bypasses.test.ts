@@ -464,6 +464,53 @@ t.test("trap 45: a schema before pg_catalog has operators and types under Postgr
   await denied(t, covered, ["SELECT 1 + 1"], { path: "evil, pg_catalog" });
 });
 
+t.test("trap 45: relations that no name says are any", async (t) => {
+  const what = "what: {class: any, reads: [shop.*], writes: [shop.*]}";
+  const own = rules(`version: 1\nrules:\n  - {name: own, action: allow, ${what}}\n`);
+  const deny = (list: string): RuleSet =>
+    rules(
+      `version: 1\nrules:\n  - {name: hr, action: deny, what: {${list}: [hr.*]}}\n  - {name: rest, action: allow, what: {class: any}}\n`,
+    );
+  const all = rules(
+    'version: 1\nrules:\n  - {name: all, action: allow, what: {class: any, reads: ["*.*"], writes: ["*.*"]}}\n',
+  );
+  const written = [
+    "TRUNCATE shop.orders CASCADE",
+    "DROP TABLE shop.orders CASCADE",
+    "ALTER TABLE shop.orders DROP COLUMN a CASCADE",
+    "SELECT nextval(('hr.' || 's')::regclass) FROM shop.orders",
+    "SELECT setval($1, 1) FROM shop.orders",
+    "INSERT INTO shop.orders VALUES (nextval(pg_get_serial_sequence('hr.pay', 'id')))",
+    "SELECT ('hr.s'::regclass).nextval FROM shop.orders",
+    "PREPARE x AS SELECT $1 FROM shop.orders; EXECUTE x(nextval($1))",
+    "PREPARE x AS SELECT nextval($1) FROM shop.orders; EXECUTE x(now())",
+  ];
+  const read = [
+    "CREATE PUBLICATION p FOR TABLE shop.orders, TABLES IN SCHEMA hr",
+    "ALTER PUBLICATION p SET TABLE shop.orders",
+  ];
+  await denied(t, own, [...written, ...read]);
+  await denied(t, deny("writes"), [
+    ...written,
+    "GRANT SELECT ON ALL TABLES IN SCHEMA hr TO ann",
+    "DROP SCHEMA hr CASCADE",
+  ]);
+  await denied(t, deny("writes"), ["DROP OWNED BY bob", "REASSIGN OWNED BY bob TO ann", "VACUUM", "REINDEX SCHEMA hr"]);
+  await allowed(t, deny("reads"), written);
+  await denied(t, deny("reads"), [...read, "CREATE PUBLICATION p FOR ALL TABLES"]);
+  await allowed(t, deny("writes"), read);
+  await allowed(t, all, [...written, ...read]);
+  await allowed(t, own, [
+    "TRUNCATE shop.orders",
+    "DROP TABLE shop.orders",
+    "SELECT nextval('shop.s')",
+    "EXPLAIN SELECT nextval($1) FROM shop.orders",
+    "SELECT currval($1), lastval() FROM shop.orders",
+    "CREATE PUBLICATION p FOR TABLE shop.orders",
+    "SELECT 'x'::shop.status FROM shop.orders",
+  ]);
+});
+
 t.test("trap 45: a path is read as the server reads it", async (t) => {
   const user = rules(`version: 1
 user_schemas: true
