@@ -43,6 +43,8 @@ t.test("what is wrong, and where", async (t) => {
     [rule("who: {user: a*b*}"), '5:17 "user": "a*b*" is too long, or has more than one *'],
     [rule("who: {auth: [trust, kerberos]}"), '5:25 "auth" has no "kerberos"'],
     [rule("who: {network: 10.0.0.0/33}"), '5:20 "network": "10.0.0.0/33" is neither'],
+    [rule("who: {network: '::ffff:10.0.0.0/95'}"), '5:20 "network": "::ffff:10.0.0.0/95" is neither'],
+    [rule("who: {network: '::ffff:10.0.0.0/0104'}"), '5:20 "network": "::ffff:10.0.0.0/0104" is neither'],
     [rule("who: {network: example.org}"), '5:20 "network": "example.org" is neither'],
     [rule("what: {class: [read, reads]}"), '5:26 "class" has no "reads"'],
     [rule("what: {reads: orders}"), '5:19 "reads": "orders" is not schema.name'],
