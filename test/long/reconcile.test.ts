@@ -81,7 +81,9 @@ async function reconcile(...options: string[]): Promise<Answer> {
   return { ...json, status: code, text: stdout + stderr };
 }
 
-/** What an application does. */
+let works = 0;
+
+/** What an application does, until the log has it. */
 async function work(client: pg.Client): Promise<void> {
   for (let i = 0; i < 3; i++) await client.query("INSERT INTO public.orders VALUES ($1, $2)", [i, `note ${i}`]);
   await client.query("SELECT * FROM public.orders WHERE id IN (1, 2, 3)");
@@ -93,6 +95,8 @@ async function work(client: pg.Client): Promise<void> {
   await t.rejects(client.query("SELECT 1/0"));
   await client.query("SET work_mem = '8MB'");
   await client.query("CREATE TABLE IF NOT EXISTS public.orders (id int)");
+  works += 1;
+  await stack.settled((all) => all.filter(({ operation }) => operation === "CREATE TABLE").length === works);
 }
 
 t.test("an honest run", async (t) => {
@@ -154,6 +158,10 @@ t.test("connections in the server's own log", async (t) => {
   const proxied = await stack.client();
   const own = Number((await proxied.query("SELECT pg_backend_pid() AS pid")).rows[0].pid);
   await proxied.end();
+  await stack.settled((all) => {
+    const count = (wanted: string): number => all.filter(({ kind }) => kind === wanted).length;
+    return count("session.start") === 3 && count("session.end") === 3;
+  });
   const again = await reconcile("--server-log", SERVER_LOG, "--wait", "3");
   t.notOk(again.findings.some((one) => one.pid === own));
 });
