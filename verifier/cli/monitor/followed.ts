@@ -24,6 +24,7 @@ import { printable } from "../printable.ts";
 import { States } from "../states.ts";
 import { readTrust, type Trust } from "../trust.ts";
 import { type OpenView, openView } from "../views.ts";
+import { inTime } from "./in-time.ts";
 import type { Told } from "./lines.ts";
 import type { MonitoredLog } from "./settings.ts";
 
@@ -46,6 +47,9 @@ export type FollowOptions = {
 /** What a webhook could not be told is remembered up to here; beyond, the oldest is given up. */
 const mostUnsent = 1000;
 const maxMemoryLength = 64 * 1024 * 1024;
+
+/** A view gets so many times what it may be silent for all that a round asks of it. */
+const viewFactor = 3;
 
 /** One log that is followed, with all that is kept of it on disk. */
 export class Followed {
@@ -95,7 +99,7 @@ export class Followed {
       key: trust.keys,
       witnesses: trust.witnesses,
       pins,
-      views: views.map((view) => endable(view, signal)),
+      views: views.map((view) => inTime(endable(view, signal), viewFactor * settings.timeoutMs)),
       settings,
       kept: state.kept,
       memory,
