@@ -33,6 +33,11 @@ export class States {
     return this.#states[0]!.path;
   }
 
+  /** Of the file of each key, in their order. */
+  get paths(): readonly string[] {
+    return this.#states.map(({ path }) => path);
+  }
+
   /** What was kept when the files were last read, under each key that has something. */
   get kept(): readonly Kept[] {
     return this.#states.flatMap(({ kept }) => (kept === undefined ? [] : [kept]));

@@ -116,7 +116,7 @@ export class Followed {
     const [key] = trust.keys;
     const pins = await readPins(settings.sources);
     const state = await States.open(options.folder, trust.keys);
-    const memory = await readMemory(memoryPath(state), key);
+    const memory = await readMemories(state, trust.keys);
     const token = settings.token === undefined ? undefined : await readToken(settings.token);
     const source = await openSource(settings.log, settings.timeoutMs, token);
     if (token !== undefined) checkToken(source);
@@ -126,7 +126,7 @@ export class Followed {
     return new Followed(settings, trust, options, source, views, state, memory, pins, acknowledged);
   }
 
-  /** The first of the log's keys, under which the alerts are remembered. */
+  /** The first of the log's keys. */
   get key(): VerifierKey {
     return this.trust.keys[0];
   }
@@ -219,14 +219,18 @@ export class Followed {
   }
 
   async #write(problems: string[]): Promise<void> {
-    const text = serializeMemory({ ...this.#told, unsent: this.#unsent }, this.key);
+    const memory = { ...this.#told, unsent: this.#unsent };
+    const text = serializeMemory(memory, this.key);
     if (text === this.#remembered) return;
-    try {
-      await writeDurably(memoryPath(this.#state), text);
-      this.#remembered = text;
-    } catch (error) {
-      problems.push(problemOf(pathError(error, `${printable(memoryPath(this.#state))} cannot be written`)));
+    for (const [at, path] of memoryPaths(this.#state).entries()) {
+      try {
+        await writeDurably(path, serializeMemory(memory, this.trust.keys[at]!));
+      } catch (error) {
+        problems.push(problemOf(pathError(error, `${printable(path)} cannot be written`)));
+        return;
+      }
     }
+    this.#remembered = text;
   }
 
   /** @returns what another run of the verifier has kept that contradicts this one */
@@ -291,15 +295,25 @@ function endable<Asked extends Pick<LogReader, "checkpoint"> & { tile?: LogReade
   };
 }
 
-function memoryPath(state: States): string {
-  return state.path.replace(/\.json$/, ".monitor.json");
+function memoryPaths(state: States): string[] {
+  return state.paths.map((path) => path.replace(/\.json$/, ".monitor.json"));
 }
 
-async function readMemory(path: string, key: VerifierKey): Promise<WatchMemory> {
+/** While a log changes its key, it is remembered under each: the new one alone has to know what the old one did. */
+async function readMemories(state: States, keys: readonly VerifierKey[]): Promise<WatchMemory> {
+  for (const [at, path] of memoryPaths(state).entries()) {
+    const memory = await readMemory(path, keys[at]!);
+    if (memory !== undefined) return memory;
+  }
+  return newMemory();
+}
+
+/** @returns undefined when there is none */
+async function readMemory(path: string, key: VerifierKey): Promise<WatchMemory | undefined> {
   try {
     await stat(path);
   } catch (error) {
-    if (systemCode(error) === "ENOENT") return newMemory();
+    if (systemCode(error) === "ENOENT") return undefined;
     throw pathError(error, `${printable(path)} cannot be read`);
   }
   const bytes = await readBounded(path, maxMemoryLength, "what the monitor remembers");

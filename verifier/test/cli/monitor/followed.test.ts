@@ -31,13 +31,13 @@ class Setting {
   }
 
   /** @param entries what is shown instead of the source's own */
-  publish(entries: readonly string[] = this.source.entries): void {
-    exportTo(join(this.folder, "log"), new TestLog(logKey, entries));
+  publish(entries: readonly string[] = this.source.entries, key = logKey): void {
+    exportTo(join(this.folder, "log"), new TestLog(key, entries));
   }
 
   /** @param death the place at which the process dies */
-  async open(death?: CrashPoint): Promise<Followed> {
-    const config = { logs: [{ log: "log", vkeys: [logKey.vkey], interval_s: 1 }] };
+  async open(death?: CrashPoint, keys = [logKey]): Promise<Followed> {
+    const config = { logs: [{ log: "log", vkeys: keys.map(({ vkey }) => vkey), interval_s: 1 }] };
     const { logs } = parseMonitorConfig(JSON.stringify(config), join(this.folder, "config"));
     return Followed.open(logs[0]!, {
       folder: join(this.folder, "state"),
@@ -151,6 +151,30 @@ t.test("the notes of a fork are kept, and the event names them", async (t) => {
     log: join(setting.folder, "log"),
     evidence: event!.evidence,
   });
+});
+
+t.test("what is open stays open while the log changes its key, and under the new one alone", async (t) => {
+  const next = testKey(logKey.name, Buffer.alloc(32, 7));
+  const both = { ...logKey, sign: (text: string) => logKey.sign(text) + next.sign(text).slice(text.length + 1) };
+  for (const during of [
+    [logKey, next],
+    [next, logKey],
+  ]) {
+    const setting = new Setting(t);
+    await (await setting.open()).round();
+    setting.publish(setting.source.entries.with(1, setting.source.entries[0]!));
+    await (await setting.open()).round();
+    t.same(setting.codes(), ["raised split_view"]);
+    for (const [keys, key] of [
+      [during, both],
+      [[next], next],
+    ] as const) {
+      setting.publish(setting.source.entries, key);
+      const followed = await setting.open(undefined, [...keys]);
+      await followed.round();
+      t.same([setting.codes(), followed.verdict, followed.unsent.length], [[], "FAIL", 1]);
+    }
+  }
 });
 
 t.test("a disk that takes nothing is an alert, and the log is followed on", async (t) => {
