@@ -55,6 +55,8 @@ export function handovers(honest: Honest): LogLie[] {
     show: () => changing(change),
     exit: FAIL,
     codes: ["source_key_mismatch"],
+    // By nobody knows whom, so that no seal covers what is behind it.
+    also: ["unsealed"],
     index,
     ...more,
   });

@@ -113,7 +113,7 @@ export function sealsAndKeys(honest: Honest): LogLie[] {
       show: withKey(thief.vkey, 0),
       exit: FAIL,
       codes: ["source_key_mismatch"],
-      also: ["seal_invalid"],
+      also: ["seal_invalid", "unsealed"],
       index: start2,
     },
     {
@@ -134,7 +134,7 @@ export function sealsAndKeys(honest: Honest): LogLie[] {
       args: pin,
       exit: FAIL,
       codes: ["source_key_mismatch"],
-      also: ["seal_mismatch"],
+      also: ["seal_mismatch", "unsealed"],
       index: 0,
     },
     {
@@ -142,7 +142,7 @@ export function sealsAndKeys(honest: Honest): LogLie[] {
       show: withKey(thief.vkey, start2),
       exit: FAIL,
       codes: ["source_key_mismatch"],
-      also: ["seal_mismatch"],
+      also: ["seal_mismatch", "unsealed"],
       index: start2,
     },
     {
@@ -150,7 +150,7 @@ export function sealsAndKeys(honest: Honest): LogLie[] {
       show: withKey(newSigner("test.example/log/other").vkey, 0),
       exit: FAIL,
       codes: ["source_key_mismatch"],
-      also: ["seal_mismatch"],
+      also: ["seal_mismatch", "unsealed"],
       index: 0,
     },
     {
@@ -158,7 +158,7 @@ export function sealsAndKeys(honest: Honest): LogLie[] {
       show: withKey(newSigner("test.example/log/other").vkey, start3, entries),
       exit: FAIL,
       codes: ["source_key_mismatch"],
-      also: ["seal_mismatch"],
+      also: ["seal_mismatch", "unsealed"],
       index: start3,
     },
     {
@@ -166,7 +166,7 @@ export function sealsAndKeys(honest: Honest): LogLie[] {
       show: withKey("none", start3, entries),
       exit: FAIL,
       codes: ["source_key_mismatch"],
-      also: ["seal_mismatch", "entry_malformed"],
+      also: ["seal_mismatch", "entry_malformed", "unsealed"],
       index: start3,
     },
     {
@@ -179,7 +179,7 @@ export function sealsAndKeys(honest: Honest): LogLie[] {
       args: pin,
       exit: FAIL,
       codes: ["source_key_mismatch"],
-      also: ["seal_invalid"],
+      also: ["seal_invalid", "unsealed"],
       index: 0,
     },
     {
@@ -194,7 +194,7 @@ export function sealsAndKeys(honest: Honest): LogLie[] {
       },
       exit: FAIL,
       codes: ["source_key_mismatch"],
-      also: ["seal_invalid"],
+      also: ["seal_invalid", "unsealed"],
       index: start2,
     },
     ...(

@@ -419,6 +419,14 @@ export const mutants: readonly Mutant[] = [
   },
   {
     step: "S7",
+    without: "the chain value that a seal behind a gap states",
+    file: "src/sources/source.js",
+    ...condition("this.#chain === undefined"),
+    lie: "behind a gap the next seal says where the source stands, and what follows is held against it",
+    test: "test/sources/source.test.js",
+  },
+  {
+    step: "S7",
     without: "which kind of entry a seal is for",
     file: "src/sources/seal.js",
     ...condition("seal.kind !== rebuilt.kind"),

@@ -23,7 +23,7 @@ export type SourceRecord = {
   epoch: number;
   /** Number of entries of the epoch. */
   next: number;
-  /** Base64 of c(next); null when entries of the epoch are missing. */
+  /** Base64 of c(next); null when entries of the epoch are missing, and no seal stands behind them yet. */
   chain: string | null;
   stopped: boolean;
   /** Of the epoch, as seals count them. */
@@ -213,7 +213,7 @@ export class Source {
     if (entry.seq !== 0) this.#loseTrack();
   }
 
-  /** Entries of this epoch are missing: its chain, counts and sessions cannot be told any more. */
+  /** Entries of this epoch are missing: its sessions cannot be told any more, its chain and counts not before a seal. */
   #loseTrack(): void {
     this.settle();
     this.#chain = undefined;
@@ -291,9 +291,10 @@ export class Source {
   /** Steps S6, S7 and S8. */
   #seal(entry: Entry, index: number, report: (code: FindingCode, message: string) => void): void {
     const record = this.#record;
+    // By nobody knows whom, so what is before it stays unsealed.
+    if (this.#key === undefined || this.#keyRefused) return;
     // Whether the seal is good or not, the entries before it are spoken of: they are not reported as unsealed as well.
     record.unsealed = null;
-    if (this.#key === undefined || this.#keyRefused) return;
     const text = entry.seal as string;
     try {
       const seal = readSeal(text, this.#key);
@@ -311,6 +312,12 @@ export class Source {
         report("seal_mismatch", `the seal does not fit the entries before it: ${wrong}`);
         return;
       }
+      if (this.#chain === undefined) {
+        // Behind a gap the source itself says where it stands: what follows is held against that again.
+        const { chain, sessions, statements, refused } = openSeal(text, this.#key);
+        this.#chain = chain;
+        record.counts = { sessions, statements, refused };
+      }
     } catch (error) {
       if (!(error instanceof VerifierError)) throw error;
       report("seal_invalid", error.message);
@@ -318,8 +325,7 @@ export class Source {
     }
     const { epoch, seq, time } = entry;
     this.#run.add({ text, key: this.#key, place: { index, epoch, seq, time } });
-    // Without a chain value to compare, a seal does not show that it covers the one before it.
-    if (this.#run.full || this.#chain === undefined) this.settle();
+    if (this.#run.full) this.settle();
   }
 
   /** Step S6, the signatures that are not verified yet. To be called before anything is said of the source. */

@@ -2,6 +2,7 @@ import t from "tap";
 import { auditLog } from "../../src/audit/audit.ts";
 import { parseVerifierKey, type VerifierKey } from "../../src/formats/key.ts";
 import { chainHash, leafHash } from "../../src/formats/merkle.ts";
+import { testKey } from "../support/keys.ts";
 import { MemoryLog } from "../support/memory-log.ts";
 import { TestSource } from "../support/test-source.ts";
 import { checkCases, readVectors } from "../support/vectors.ts";
@@ -81,6 +82,55 @@ t.test("one fault is one finding: what only follows from it is not reported agai
   lost.run(5);
   lost.entries.splice(3, 1);
   t.same(await findingsOf(lost), ["sequence_gap 3"], "nor seals, chain and totals behind a gap");
+});
+
+t.test("behind a gap the next seal says where the source stands, and what follows is held against it", async (t) => {
+  const write = (): TestSource => {
+    const source = new TestSource();
+    source.start();
+    source.session(1);
+    for (let i = 0; i < 3; i++) source.statement(1);
+    source.seal();
+    for (let i = 0; i < 3; i++) source.statement(1);
+    source.seal();
+    source.sessionEnd(1);
+    source.stop();
+    return source;
+  };
+  const lacking = write();
+  lacking.entries.splice(3, 1);
+  t.same(await findingsOf(lacking), ["sequence_gap 3"]);
+  // Whoever has acknowledged the gap has not looked into this.
+  const changed = write();
+  changed.entries[7] = changed.entries[7]!.replace("alice", "mallo");
+  changed.entries.splice(3, 1);
+  t.same(await findingsOf(changed), ["sequence_gap 3", "seal_mismatch 8", "seal_mismatch 10"]);
+  const forged = write();
+  forged.entries[5] = forged.entries[5]!.replace("statements 3", "statements 4");
+  forged.entries.splice(3, 1);
+  t.same(await findingsOf(forged), ["sequence_gap 3", "seal_invalid 4"], "a seal that nobody signed says nothing");
+  // The next epoch says how this one ended.
+  const ended = write();
+  ended.start();
+  ended.stop();
+  const previous = JSON.parse(ended.entries.at(-2)!) as { previous: object };
+  const chain = Buffer.alloc(32).toString("base64");
+  const other = { ...previous, previous: { ...previous.previous, chain } };
+  ended.entries.splice(-2, 1, JSON.stringify(other));
+  ended.entries.splice(3, 1);
+  t.same((await findingsOf(ended)).slice(0, 2), ["sequence_gap 3", "epoch_break 11"]);
+});
+
+t.test("seals are not looked at where no key is in force, and the entries stay without one", async (t) => {
+  const source = new TestSource();
+  source.start();
+  source.stop();
+  source.key = testKey(source.key.name, Buffer.alloc(32, 7));
+  source.start();
+  source.session(1);
+  source.statement(1);
+  source.seal();
+  t.same(await findingsOf(source), ["source_key_mismatch 2", "unsealed 2"]);
 });
 
 t.test("a relaxed source is named with its window, and is no finding", async (t) => {
