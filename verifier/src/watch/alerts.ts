@@ -59,6 +59,9 @@ const lasting: ReadonlySet<AlertCode> = new Set<AlertCode>([
   "session_totals",
 ]);
 
+/** So many findings of a code in an epoch of a source are told one by one. */
+const mostOfOne = 10;
+
 /** The alerts of one log: each is raised once and resolved once, however many rounds see it. */
 export class Alerts {
   readonly #open: Map<string, Alert>;
@@ -84,8 +87,8 @@ export class Alerts {
   observe(scope: AlertScope, found: readonly Observed[], now: number): AlertEvent[] {
     const events: AlertEvent[] = [];
     const seen = new Set<string>();
-    for (const one of found) {
-      const key = keyOf(scope, one);
+    for (const given of found) {
+      const [key, one] = this.#place(scope, given);
       seen.add(key);
       if (this.#open.has(key)) continue;
       const alert: Alert = { ...one, verdict: verdictOf(one.code), scope, since: now };
@@ -99,6 +102,22 @@ export class Alerts {
     }
     return events;
   }
+
+  /**
+   * What stays has a place that stays, and is an alert of its own: somebody who has looked into one has not looked into
+   * the next. A ruined epoch has more of them than anybody reads: behind the first few they are one, without a place.
+   */
+  #place(scope: AlertScope, one: Observed): [key: string, one: Observed] {
+    const key = keyOf(scope, one);
+    if (one.index === undefined || !lasting.has(one.code) || this.#open.has(key)) return [key, one];
+    const { code, source, epoch } = one;
+    const same = this.open.filter((alert) => alert.scope === scope && alert.code === code);
+    const told = same.filter((alert) => alert.source === source && alert.epoch === epoch).length;
+    if (told < mostOfOne) return [key, one];
+    const of = { ...(source === undefined ? {} : { source }), ...(epoch === undefined ? {} : { epoch }) };
+    const more = { code, message: `more of these than the ${mostOfOne} that were told one by one`, ...of };
+    return [keyOf(scope, more), more];
+  }
 }
 
 function verdictOf(code: AlertCode): Alert["verdict"] {
@@ -106,9 +125,11 @@ function verdictOf(code: AlertCode): Alert["verdict"] {
 }
 
 /**
- * One alert stands for all findings of a code in an epoch of a source: a thousand bad entries are one piece of news. The
- * tile or file is not part of it, for its name changes as the tree grows; of views it is the name.
+ * Of what passes, one alert stands for all findings of a code in an epoch of a source. The tile or file is not part of
+ * it, for its name changes as the tree grows; of views it is the name.
  */
-function keyOf(scope: AlertScope, { code, source, epoch, where }: Pick<Alert, "code"> & Place): string {
-  return JSON.stringify([scope, code, source ?? null, epoch ?? null, scope === "views" ? (where ?? null) : null]);
+function keyOf(scope: AlertScope, { code, index, source, epoch, where }: Pick<Alert, "code"> & Place): string {
+  const view = scope === "views" ? (where ?? null) : null;
+  const at = lasting.has(code) ? (index ?? null) : null;
+  return JSON.stringify([scope, code, source ?? null, epoch ?? null, view, at]);
 }

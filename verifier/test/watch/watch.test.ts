@@ -180,7 +180,7 @@ t.test("M3: each finding once, from the entries that are new, and the log is fol
   one.source.statement(1, { n: 9 });
   one.source.seal();
   one.publish();
-  t.same((await one.round(10)).told, ["raised session_break 4"]);
+  t.same((await one.round(10)).told, ["raised session_break 4", "raised session_break 5"]);
   t.same([one.watch.verdict, one.size()], ["FAIL", [7, 4]], "behind a FAIL no progress is kept");
   one.log.asked.length = 0;
   t.same((await one.round(20)).told, []);
@@ -191,6 +191,23 @@ t.test("M3: each finding once, from the entries that are new, and the log is fol
   one.begin();
   t.same((await one.round(40)).told, []);
   t.same([one.watch.verdict, one.size()], ["FAIL", [9, 4]]);
+});
+
+t.test("M3: who has looked into one finding that stays is told of the next", async (t) => {
+  const one = followed();
+  await one.round(0);
+  one.source.statement(1, { n: 7 });
+  t.same(await one.sealed(10), ["raised session_break 4"]);
+  one.source.statement(1, { n: 7 });
+  t.same(await one.sealed(20), ["raised session_break 6"]);
+  for (let i = 0; i < 30; i++) one.source.statement(1, { n: 100 + 2 * i });
+  const news = await one.sealed(30);
+  t.equal(news.length, 9, "the first ten of its epoch, and one for all others");
+  t.equal(news.at(-1), "raised session_break", "which stands nowhere and cannot be acknowledged");
+  one.source.statement(1, { n: 7 });
+  t.same(await one.sealed(40), []);
+  one.begin();
+  t.same((await one.round(50)).told, [], "what was told is known to the next process");
 });
 
 t.test("M3: what is served wrong is resolved once it is served right", async (t) => {
