@@ -48,7 +48,8 @@ function isObject(value: unknown): value is Record<string, unknown> {
 function memberRows(value: Record<string, unknown>, prefix: string, report: EvidenceReport): HTMLElement[] {
   const disclosed = new Map(report.disclosures.map((one) => [one.name, one.value]));
   return Object.entries(value).flatMap(([name, member]) => {
-    const path = `${prefix}${name}`;
+    // A name with a dot must not pass for the member that this would lead to.
+    const path = `${prefix}${name.includes(".") ? JSON.stringify(name) : name}`;
     if (report.sealed.includes(path)) {
       const { bytes } = member as { bytes: number };
       if (!disclosed.has(path)) return row(path, `sealed, ${bytes} bytes, not disclosed`);

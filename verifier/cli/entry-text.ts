@@ -1,6 +1,10 @@
 import { printable, printableJson } from "./printable.ts";
 
-/** An entry and the values disclosed with it, written out for people: a member a line, paths joined by dots. */
+/**
+ * An entry and the values disclosed with it, written out for people: a member a line, paths joined by dots. No two
+ * entries look alike: a text stands as it is only where every character of it is seen, and it can be taken for nothing
+ * else; any other stands in quotes, as JSON has it.
+ */
 
 /** The names of entries are shorter; one that a log made up must not push all values to the side. */
 const longestLabel = 40;
@@ -34,7 +38,7 @@ function collect(
   lines: [string, string[]][],
 ): void {
   for (const [name, member] of Object.entries(value)) {
-    const path = `${prefix}${name}`;
+    const path = `${prefix}${isPlainName(name) ? name : printableJson(name)}`;
     const label = printable(path);
     if (sealed.has(path)) {
       const { bytes } = member as Sealed;
@@ -55,5 +59,28 @@ function memberLines(value: unknown): string[] {
 
 function valueLines(value: unknown): string[] {
   if (typeof value !== "string") return [printableJson(value)];
-  return value.replace(/\n$/, "").split("\n").map(printable);
+  const lines = value.split("\n");
+  if (lines.length > 1) return lines.map((line) => (isSeen(line) ? line : printableJson(line)));
+  return [isSeen(value) && !looksLikeAnother(value) ? value : printableJson(value)];
+}
+
+/** A name with a dot would look like a path, and pass for the member that this leads to. */
+function isPlainName(name: string): boolean {
+  return isSeen(name) && !/[. ]/.test(name) && name !== "";
+}
+
+/** @returns whether the line shows all that is in it, and is not one in quotes */
+function isSeen(line: string): boolean {
+  return printable(line) === line && !line.startsWith('"') && !line.endsWith(" ");
+}
+
+/** @returns whether a text of one line would look like a value that is no text, like a remark of ours, or like none */
+function looksLikeAnother(text: string): boolean {
+  if (text.trim() !== text || text === "" || text.startsWith("(sealed, ")) return true;
+  try {
+    JSON.parse(text);
+    return true;
+  } catch {
+    return false; // no JSON: a text and nothing else
+  }
 }

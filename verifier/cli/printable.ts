@@ -3,8 +3,11 @@
  * cursor, characters that reverse the direction of writing, or line ends that forge a line of a report.
  */
 
-/** Controls, format characters (bidirectional, zero width, tags), surrogates, private use, line separators. */
-const unsafe = /[\p{Cc}\p{Cf}\p{Cs}\p{Co}\p{Zl}\p{Zp}]/gu;
+/**
+ * Controls, format characters (bidirectional, zero width, tags), surrogates, private use, line separators, spaces that
+ * are not the one, and whatever else is not seen.
+ */
+const unsafe = /[\p{Cc}\p{Cf}\p{Cs}\p{Co}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}]|(?! )\p{Zs}/gu;
 
 const short: Readonly<Record<string, string>> = { "\n": "\\n", "\r": "\\r", "\t": "\\t" };
 

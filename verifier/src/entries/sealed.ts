@@ -23,18 +23,16 @@ export function parseSealed(value: object): Sealed | undefined {
  */
 export function sealedValues(entry: object): Map<string, Sealed> {
   const found = new Map<string, Sealed>();
-  collect(entry, "", true, found);
+  collect(entry, "", found);
   return found;
 }
 
-/** @param plain no name on the way has a dot. A member `a.b` must not pass for the member `b` of `a`. */
-function collect(value: object, prefix: string, plain: boolean, found: Map<string, Sealed>): void {
+function collect(value: object, prefix: string, found: Map<string, Sealed>): void {
   for (const [name, member] of Object.entries(value)) {
-    if (typeof member !== "object" || member === null) continue;
-    const path = prefix + name;
-    const isPlain = plain && !name.includes(".");
+    // A member `a.b` must not pass for the member `b` of `a`.
+    if (typeof member !== "object" || member === null || name.includes(".")) continue;
     const sealed = parseSealed(member);
-    if (sealed === undefined) collect(member, `${path}.`, isPlain, found);
-    else if (isPlain || !found.has(path)) found.set(path, sealed);
+    if (sealed === undefined) collect(member, `${prefix}${name}.`, found);
+    else found.set(prefix + name, sealed);
   }
 }
