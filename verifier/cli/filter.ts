@@ -57,18 +57,29 @@ function relationsOf(entry: Entry): readonly Relation[] {
   return entry.kind === "statement" ? ((entry.relations as Relation[] | undefined) ?? []) : [];
 }
 
+/** How many statements may mean, or reach, the table that was asked for, and are not listed. */
+export type Doubts = {
+  /** They name such a table without a schema: it is one of the search path, which the entry does not know. */
+  schema: number;
+  /** They do more than can be read off their text (`complete` is false). */
+  text: number;
+};
+
 /**
- * A text that names a table without a schema means one of the search path, which the entry does not know.
  * @param filter what the caller asked for
- * @returns a test as `makeFilter`'s, of entries that may mean the table, where the caller has named its schema
+ * @returns counts, of entries that the filter does not match, those that may be about the table all the same
  */
-export function makeDoubt(filter: Filter): ((kind: string, text: string) => boolean) | undefined {
+export function makeDoubt(filter: Filter, doubts: Doubts): (kind: string, text: string) => void {
   const { table } = filter;
-  if (table === undefined || !table.includes(".")) return undefined;
-  const bare = (entry: Entry): boolean =>
-    relationsOf(entry).some(({ schema, name }) => schema === undefined && table.endsWith(`.${name}`));
+  if (table === undefined) return () => undefined;
+  const mayMean = ({ schema, name }: Relation): boolean => schema === undefined && table.endsWith(`.${name}`);
   const others = makeFilter({ ...filter, table: undefined });
-  return (kind, text) => kind === "statement" && bare(JSON.parse(text) as Entry) && others(kind, text);
+  return (kind, text) => {
+    if (kind !== "statement" || !others(kind, text)) return;
+    const entry = JSON.parse(text) as Entry;
+    if (relationsOf(entry).some(mayMean)) doubts.schema++;
+    else if (entry.complete === false) doubts.text++;
+  };
 }
 
 /**

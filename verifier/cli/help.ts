@@ -117,7 +117,8 @@ What to list (with several, entries that match all):
   --claimed NAME   whom the client says that it works for: nobody checked it
   --database NAME
   --table NAME     a table or view, as NAME or SCHEMA.NAME; the latter lists
-                   only what names the schema too
+                   only what names the schema too. What may have reached it
+                   otherwise is counted
   --operation OP   such as select or "create table", or a kind of entry, such as
                    access.refused; in upper or lower case
   --since TIME     from this time on: 2026-11-22, 2026-11-22T18:00Z, or

@@ -2,7 +2,7 @@ import { type AuditReport, auditLog } from "../../src/index.ts";
 import { Acknowledgements } from "../acknowledged.ts";
 import type { AuditInvocation } from "../args/audit.ts";
 import { acknowledgedStatus } from "../exit-status.ts";
-import { isFiltering, makeDoubt, makeFilter } from "../filter.ts";
+import { type Doubts, isFiltering, makeDoubt, makeFilter } from "../filter.ts";
 import { readPins } from "../keys.ts";
 import { LeafPool } from "../leaf-pool.ts";
 import { Listing, layListing } from "../listing.ts";
@@ -40,8 +40,8 @@ export async function runAudit(options: AuditInvocation): Promise<number> {
   const acknowledged = await Acknowledgements.read(options.acknowledged, session.keys[0].name);
   const listing = new Listing(options.limit ?? (options.all || isFiltering(options.filter) ? search : glance));
   const matches = makeFilter(options.filter);
-  const mayMatch = makeDoubt(options.filter);
-  let doubtful = 0;
+  const doubts: Doubts = { schema: 0, text: 0 };
+  const doubt = makeDoubt(options.filter, doubts);
   const progress = new Progress();
   const pool = new LeafPool();
   try {
@@ -55,7 +55,7 @@ export async function runAudit(options: AuditInvocation): Promise<number> {
       onEntry: (index, entry) => {
         if (entry === undefined) return;
         if (matches(entry.kind, entry.text)) listing.add(index, entry.text);
-        else if (mayMatch?.(entry.kind, entry.text)) doubtful++;
+        else doubt(entry.kind, entry.text);
       },
       onProgress: (done, size) => progress.entries(done, size),
       onWait: (leftMs, what) => progress.waiting(leftMs, what),
@@ -64,7 +64,7 @@ export async function runAudit(options: AuditInvocation): Promise<number> {
     }).finally(() => progress.end());
     const saved = await saveState(session, report);
     // Also what was found while the state was kept is among them.
-    const whole: Whole = { session, report, listing, doubtful, saved, acknowledged };
+    const whole: Whole = { session, report, listing, doubts, saved, acknowledged };
     if (options.json) printResult("audit", auditJson(whole));
     else printLines(auditLines(whole));
     return statusOf(report, saved, acknowledged.covers(report.findings, report.omitted));
@@ -87,17 +87,16 @@ type Whole = {
   session: LogSession;
   report: AuditReport;
   listing: Listing;
-  /** How many entries name the table that was asked for without a schema, and may mean another one. */
-  doubtful: number;
+  doubts: Doubts;
   saved: Saved;
   acknowledged: Acknowledgements;
 };
 
-function auditLines({ session, report, listing, doubtful, saved, acknowledged }: Whole): string[] {
+function auditLines({ session, report, listing, doubts, saved, acknowledged }: Whole): string[] {
   const all = acknowledged.covers(report.findings, report.omitted);
   return [
     ...headLines(session, report),
-    ...listingLines(report, listing, doubtful),
+    ...listingLines(report, listing, doubts),
     ...report.sources.flatMap(sourceLines),
     ...findingLines(report.findings, report.omitted, (finding) => acknowledged.of(finding)),
     ...savedLines(saved),
@@ -108,7 +107,7 @@ function auditLines({ session, report, listing, doubtful, saved, acknowledged }:
   ];
 }
 
-function listingLines(report: AuditReport, listing: Listing, doubtful: number): string[] {
+function listingLines(report: AuditReport, listing: Listing, { schema, text }: Doubts): string[] {
   const { from, size, read } = report;
   const lines = [read === from ? "No new entries." : `Entries ${from} to ${read - 1} were read.`];
   if (from > 0) {
@@ -124,9 +123,15 @@ function listingLines(report: AuditReport, listing: Listing, doubtful: number): 
       `${count(listing.matched, "entry matches", "entries match")}; the newest ${listed.length} are listed, ${more} more with --limit ${listing.matched}.`,
     );
   } else if (read > from) lines.push(`${count(listing.matched, "entry matches", "entries match")}.`);
-  if (doubtful > 0) {
-    const more = count(doubtful, "statement names", "statements name");
+  if (schema > 0) {
+    const more = count(schema, "statement names", "statements name");
     lines.push(`${more} such a table without a schema, and may mean this one: --table with the name alone lists all.`);
+  }
+  if (text > 0) {
+    const more = count(text, "statement does", "statements do");
+    lines.push(
+      `${more} more than can be read off the text, and may have reached the table: without --table all are listed.`,
+    );
   }
   if (listed.length > 0) {
     if (!isSigned(report)) lines.push("NOT PROVEN TO BE WHAT WAS SIGNED (see the findings):");
@@ -135,7 +140,7 @@ function listingLines(report: AuditReport, listing: Listing, doubtful: number): 
   return [...lines, ""];
 }
 
-function auditJson({ session, report, listing, doubtful, saved, acknowledged }: Whole): Record<string, unknown> {
+function auditJson({ session, report, listing, doubts, saved, acknowledged }: Whole): Record<string, unknown> {
   return {
     ...sessionJson(session, report, saved),
     findings: report.findings.map((finding) => {
@@ -150,7 +155,8 @@ function auditJson({ session, report, listing, doubtful, saved, acknowledged }: 
     sources: report.sources,
     checks: report.checks,
     matched: listing.matched,
-    doubtful,
+    doubtful: doubts.schema,
+    incomplete: doubts.text,
     entriesSigned: isSigned(report),
     entries: listing.listed,
   };

@@ -153,7 +153,26 @@ t.test("tables are found with and without their schema", async (t) => {
   t.same(listed(qualified.stdout), [2]);
   t.match(qualified.stdout, /^1 statement names such a table without a schema, and may mean this one/m);
   const counted = await run([...args, "--all", "--table", "public.t", "--json"]);
-  t.match(JSON.parse(counted.stdout), { matched: 1, doubtful: 1 });
+  t.match(JSON.parse(counted.stdout), { matched: 1, doubtful: 1, incomplete: 0 });
+});
+
+t.test("what may have reached a table without naming it is counted", async (t) => {
+  const source = new TestSource("proxy.example", Date.now());
+  source.session("alice");
+  const opaque = { complete: false, incomplete: "opaque" };
+  source.statement({ relations: [{ name: "t", access: "read" }], ...opaque });
+  source.statement({ operation: "DO", ...opaque });
+  source.statement({ operation: "DO", ...opaque, login: "bob" });
+  source.statement();
+  source.seal();
+  const { args } = await served(t, new TestLog(testKey("log.example"), source.entries));
+  const table = [...args, "--all", "--table", "t"];
+  const said = await run(table);
+  t.same(listed(said.stdout), [2]);
+  t.match(said.stdout, /^2 statements do more than can be read off the text, and may have reached the table/m);
+  t.match(JSON.parse((await run([...table, "--json"])).stdout), { matched: 1, doubtful: 0, incomplete: 2 });
+  t.match(JSON.parse((await run([...table, "--user", "bob", "--json"])).stdout), { matched: 0, incomplete: 1 });
+  t.match(JSON.parse((await run([...args, "--all", "--json"])).stdout), { matched: 4, incomplete: 0 });
 });
 
 t.test(
