@@ -1,5 +1,6 @@
 // What the log takes no verifier may refuse: it could not be taken out again, and every audit from then on would fail.
 // Two packages read entries and disclosures by code of their own; here both read what is nearly right.
+import { isUtf8 } from "node:buffer";
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -36,7 +37,13 @@ const { EntryShapes, runOf } = (await import(
 const { isKeyName } = (await import(pathToFileURL(join(ROOT, "log-server/dist/src/formats/note.js")).href)) as {
   isKeyName(name: string): boolean;
 };
-const ofVerifier = await readers<"parseEntry">("verifier/dist/src/entries/entry.js");
+const ofVerifier = await readers<"parseEntry" | "readEntry">("verifier/dist/src/entries/entry.js");
+const { Shapes } = (await import(pathToFileURL(join(ROOT, "verifier/dist/src/entries/entry-shape.js")).href)) as {
+  Shapes: new () => object;
+};
+const { isKeyName: nameOfVerifier } = (await import(
+  pathToFileURL(join(ROOT, "verifier/dist/src/formats/key.js")).href
+)) as { isKeyName(name: string): boolean };
 const { verifyDisclosure } = (await import(
   pathToFileURL(join(ROOT, "verifier/dist/src/entries/disclosure.js")).href
 )) as {
@@ -195,6 +202,126 @@ t.test("what the schema says of an entry, the log says", async (t) => {
   });
   fc.assert(property, { numRuns: 30_000 });
   t.ok(alike > 1000, `${alike} are good by both`);
+});
+
+/** What is not JSON, not compact, not UTF-8, or another value than it looks like. */
+const pieces: Buffer[] = [
+  ...[
+    "\\u0041",
+    "\\/",
+    "\\n",
+    "\\u000a",
+    "\\u001f",
+    "\\ud800",
+    "\\uDC00",
+    "\\ud83d\\ude00",
+    "\\u00e9",
+    "\\x41",
+    '\\"',
+    "\\",
+  ],
+  ...["-0", "0", "00", "1e3", "1E3", "1.0", "1.", "-1", "9007199254740991", "9007199254740992", "9007199254740993"],
+  ...[
+    "9".repeat(400),
+    "1e999",
+    "NaN",
+    "null",
+    "true",
+    '""',
+    '"',
+    "{}",
+    "[]",
+    "[",
+    "]",
+    "{",
+    "}",
+    ",",
+    ":",
+    " ",
+    "\t",
+    "\n",
+  ],
+  ...["\u0000", "\u001f", "\u007f", "\u0080", "\u00a0", "\u2028", "\u2029", "\ufeff", "\u00e9", "e\u0301", "\u{1f600}"],
+  ...[
+    '"v":1,',
+    ',"v":1',
+    '"n":1,',
+    ',"n":1',
+    '"__proto__":{},',
+    '"0":1,',
+    '"":1,',
+    '"toString":1,',
+    "/**/",
+    "undefined",
+  ],
+].map((text) => Buffer.from(text));
+pieces.push(
+  ...["ff", "c080", "c3", "80", "eda080", "edb080", "f4908080", "e28080", "00"].map((hex) => Buffer.from(hex, "hex")),
+);
+
+type Cut = { at: number; length: number; piece: number };
+
+const cuts = fc.array(
+  fc.record<Cut>({
+    at: fc.nat(),
+    length: fc.constantFrom(0, 0, 1, 1, 2, 6),
+    piece: fc.nat(pieces.length - 1),
+  }),
+  { minLength: 1, maxLength: 2 },
+);
+
+t.test("what the log takes, byte for byte, the verifier reads as the same", async (t) => {
+  const texts = seeds.map((seed) => Buffer.from(JSON.stringify(seed)));
+  const shapes = new EntryShapes();
+  const known = new Shapes();
+  let taken = 0;
+  let refusedByBoth = 0;
+  const property = fc.property(fc.nat(seeds.length - 1), cuts, (seed, list) => {
+    const whole = texts[seed]!;
+    let bytes = whole;
+    for (const { at, length, piece } of list) {
+      const from = at % (bytes.length + 1);
+      bytes = Buffer.concat([bytes.subarray(0, from), pieces[piece]!, bytes.subarray(from + length)]);
+    }
+    const { source, epoch, seq } = seeds[seed] as { [name: string]: Json };
+    const announced = typeof source === "string" && isKeyName(source) && Number.isSafeInteger(seq) && Number(seq) >= 1;
+    const run = runOf(source, epoch);
+    const teach = whole.toString("latin1");
+    if (announced && refusal(() => ofLog.parseEntry(whole, 0)) === undefined) {
+      if (shapes.match(teach, teach.length, run, seq) === undefined)
+        shapes.learn(seeds[seed], teach, teach.length, run);
+      ofVerifier.readEntry(whole, known);
+    }
+    const fault = refusal(() => ofLog.parseEntry(bytes, 0));
+    const text = bytes.toString("latin1");
+    if (announced && isUtf8(bytes) && shapes.match(text, text.length, run, seq) !== undefined && fault !== undefined)
+      throw new Error(`like one before, and ${fault}: ${bytes}`);
+    const wrong = refusal(() => ofVerifier.parseEntry(bytes));
+    const read = refusal(() => ofVerifier.readEntry(bytes, known));
+    if ((wrong === undefined) !== (read === undefined)) throw new Error(`${wrong} and ${read}: ${bytes}`);
+    if (fault !== undefined) {
+      if (wrong !== undefined) refusedByBoth += 1;
+      return;
+    }
+    taken += 1;
+    if (wrong !== undefined) throw new Error(`${wrong}: ${bytes}`);
+    const [one, other] = [ofLog.parseEntry(bytes, 0), ofVerifier.parseEntry(bytes)];
+    if (JSON.stringify(one) !== bytes.toString() || JSON.stringify(other) !== bytes.toString())
+      throw new Error(`it is read as another: ${bytes}`);
+  });
+  fc.assert(property, { numRuns: 40_000 });
+  t.ok(taken > 1000, `${taken} were taken`);
+  t.ok(refusedByBoth > 10_000, `${refusedByBoth} were refused by both`);
+});
+
+t.test("what can be the name of a key is the same to the log and the verifier", async (t) => {
+  const wrong: string[] = [];
+  for (let code = 0; code <= 0x10ffff; code++) {
+    const name = `a${String.fromCodePoint(code)}b`;
+    if (isKeyName(name) !== nameOfVerifier(name)) wrong.push(code.toString(16));
+  }
+  t.same(wrong, []);
+  for (const name of ["", "+", " ", "a b", "a+b"]) t.equal(isKeyName(name) || nameOfVerifier(name), false, name);
 });
 
 t.test("what the log takes as a disclosure, the verifier does", async (t) => {
