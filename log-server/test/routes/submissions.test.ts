@@ -165,7 +165,7 @@ t.test("over the limits nothing is read, and the room is given back", async (t) 
 t.test("a request that does not come to its end is given up", async (t) => {
   const folder = await makeLogFolder();
   t.after(() => folder.remove());
-  const limits = { ...folder.config().limits, requestTimeoutMs: 100 };
+  const limits = { ...folder.config().limits, requestTimeoutMs: 300 };
   const log = await startLogServer(folder.config({ limits }), { log: () => {} });
   const { hostname, port } = new URL(log.url);
   const headers = { ...OCTETS, "content-length": "100" };

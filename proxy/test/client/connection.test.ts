@@ -240,7 +240,7 @@ t.test("a client that is not read at the moment when the server goes away", asyn
 });
 
 t.test("a half packet, silence, and a login that takes too long", async (t) => {
-  const all = await rig(t, { login: 150 });
+  const all = await rig(t, { login: 500 });
   const silent = await all.client();
   const half = await all.client();
   half.socket.write(startup({ user: "alice" }).subarray(0, 9));
@@ -258,7 +258,7 @@ t.test("a half packet, silence, and a login that takes too long", async (t) => {
 
 t.test("a server that hangs in a login holds nobody: neither who waits too long nor who leaves", async (t) => {
   for (const how of ["waits", "ends", "resets"]) {
-    const all = await rig(t, { login: 150 });
+    const all = await rig(t, { login: 500 });
     all.upstream.onStartup = (backend) => {
       backend.busy = true;
       backend.send(B.auth(3));

@@ -294,7 +294,7 @@ t.test("a cancel request counts inside TLS, and in the clear also where TLS is r
 });
 
 t.test("a handshake that takes too long, breaks off, or is nonsense leaves nothing behind", async (t) => {
-  const all = await secured(t, {}, 150);
+  const all = await secured(t, {}, 500);
   const silent = await asked(all, SSL_REQUEST);
   const half = await asked(all, SSL_REQUEST);
   half.socket.write(Buffer.from("1603010200010001fc0303", "hex"));
