@@ -100,9 +100,13 @@ export class Metrics {
     this.#gauge("vitrine_log_published_size", "Size of the latest checkpoint", gauges.publishedSize);
     this.#gauge("vitrine_log_index_lag", "Published entries that the hash index has not reached", gauges.indexLag);
     this.#gauge("vitrine_log_search_lag", "Published entries that the search index has not reached", gauges.searchLag);
-    this.#gauge("vitrine_log_waiting_submissions", "Submissions being received or written", gauges.waitingSubmissions);
-    this.#gauge("vitrine_log_waiting_bytes", "Bytes of the waiting submissions", gauges.waitingBytes);
-    this.#gauge("vitrine_log_waiting_adds", "Entries of POST /add being received or written", gauges.waitingAdds);
+    this.#gauge("vitrine_log_waiting_submissions", "Submissions being checked or written", gauges.waitingSubmissions);
+    this.#gauge(
+      "vitrine_log_waiting_bytes",
+      "Bytes of submissions received, and not yet answered",
+      gauges.waitingBytes,
+    );
+    this.#gauge("vitrine_log_waiting_adds", "Entries of POST /add being written", gauges.waitingAdds);
     const { witnesses } = gauges;
     this.#gauge("vitrine_log_witness_quorum", "1 while the checkpoint served has the policy's quorum", () =>
       witnesses().quorum ? 1 : 0,

@@ -10,6 +10,7 @@ import { erasureRoutes } from "./routes/erasures.ts";
 import { frontPageRoute } from "./routes/front-page.ts";
 import { acceptJson } from "./routes/json-body.ts";
 import { countRefusal, limitRequests } from "./routes/limits.ts";
+import { acceptOctets } from "./routes/octets.ts";
 import { operationRoutes } from "./routes/operations.ts";
 import { searchRoutes } from "./routes/search.ts";
 import { sourceRoutes } from "./routes/sources.ts";
@@ -133,6 +134,7 @@ export function buildServer(context: ServerContext): FastifyInstance {
   tileRoutes(app, context);
   ctRoutes(app, context);
   acceptJson(app);
+  acceptOctets(app);
   submissionRoutes(app, context);
   sourceRoutes(app, context);
   addRoutes(app, context);

@@ -1,6 +1,26 @@
 import { LogServerError } from "../errors.ts";
 
-/** Counts the submissions (or entries added) that are being received, checked or written, and holds them to limits. */
+/** What a submission (or an entry added) needs in memory, from its first byte to its answer. */
+export interface Place {
+  /**
+   * Counts bytes of its body that have come.
+   * @throws LogServerError `too_busy`; it has left then
+   */
+  receive(bytes: number): void;
+  /**
+   * The body has come as a whole, and will be checked and written.
+   * @throws LogServerError `too_busy`; it has left then
+   */
+  complete(): void;
+  /** It needs no memory any more. Leaving again does nothing. */
+  leave(): void;
+}
+
+/**
+ * Counts the bytes of submissions (or entries added) that were received, and how many are being checked or written, and
+ * holds both to limits. What is only announced counts for nothing: who announces much and sends nothing would otherwise
+ * keep everybody out.
+ */
 export class WaitingRoom {
   readonly #maxSubmissions: number;
   readonly #maxBytes: number;
@@ -12,6 +32,7 @@ export class WaitingRoom {
     this.#maxBytes = maxBytes;
   }
 
+  /** Those that have come as a whole. */
   get submissions(): number {
     return this.#submissions;
   }
@@ -21,24 +42,41 @@ export class WaitingRoom {
   }
 
   /**
-   * Lets a submission in, before its body is read. An empty room lets in any size: the limit of one body is another.
-   * @returns to be called when the submission needs no memory any more; calling it again does nothing
+   * Lets a submission in, before its body is read. Alone it may have any size: the limit of one body is another.
    * @throws LogServerError `too_busy`
    */
-  enter(bytes: number): () => void {
-    const full = this.#submissions + 1 > this.#maxSubmissions || this.#bytes + bytes > this.#maxBytes;
-    if (full && this.#submissions > 0) {
-      const message = `${this.#submissions} submissions with ${this.#bytes} bytes are waiting, as many as the log holds; nothing was changed, retry`;
-      throw new LogServerError("too_busy", message);
-    }
-    this.#submissions += 1;
-    this.#bytes += bytes;
-    let inside = true;
-    return () => {
-      if (!inside) return;
-      inside = false;
-      this.#submissions -= 1;
-      this.#bytes -= bytes;
+  enter(): Place {
+    if (this.#submissions >= this.#maxSubmissions || this.#bytes >= this.#maxBytes) throw this.#full();
+    let own = 0;
+    let counted = 0;
+    const leave = (): void => {
+      this.#bytes -= own;
+      this.#submissions -= counted;
+      own = 0;
+      counted = 0;
     };
+    const hold = (fits: boolean): void => {
+      if (fits) return;
+      leave();
+      throw this.#full();
+    };
+    return {
+      receive: (bytes) => {
+        own += bytes;
+        this.#bytes += bytes;
+        hold(this.#bytes <= this.#maxBytes || this.#bytes === own);
+      },
+      complete: () => {
+        counted = 1;
+        this.#submissions += 1;
+        hold(this.#submissions <= this.#maxSubmissions);
+      },
+      leave,
+    };
+  }
+
+  #full(): LogServerError {
+    const message = `${this.#submissions} submissions wait, and ${this.#bytes} bytes of submissions, as many as the log holds; nothing was changed, retry`;
+    return new LogServerError("too_busy", message);
   }
 }

@@ -2,6 +2,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import type { ServerContext } from "../context.ts";
 import { MAX_ENTRY_BYTES } from "../entries/entry.ts";
 import { LogServerError } from "../errors.ts";
+import { findPlace } from "./octets.ts";
 import { route } from "./route.ts";
 
 export const ADD: string = "/add";
@@ -22,25 +23,23 @@ export function addRoutes(app: FastifyInstance, context: ServerContext): void {
     if (encoding !== undefined && encoding.toLowerCase() !== "identity") {
       throw new LogServerError("unsupported_media_type", `the body is encoded as ${encoding}: send the entry itself`);
     }
-    // A body of unknown length may be as long as an entry may be.
-    const length = Number(request.headers["content-length"] ?? MAX_ENTRY_BYTES);
+    const length = Number(request.headers["content-length"] ?? 0);
     if (length > MAX_ENTRY_BYTES) {
       const message = `the body has ${length} bytes; an entry has at most ${MAX_ENTRY_BYTES}`;
       throw new LogServerError("body_too_large", message, { limit: MAX_ENTRY_BYTES });
     }
     // Whatever a client calls its bytes, or does not: they are the entry as they are.
     request.raw.headers["content-type"] = "application/octet-stream";
-    request.leave = add.waiting.enter(length);
-    reply.raw.once("close", () => request.leave?.());
+    findPlace(add.waiting, request, reply);
   };
   route(
     app,
     "POST",
     ADD,
     async (request, reply) => {
-      const leave = request.leave;
+      const { place } = request;
       // From here on the room is given back when the entry is dealt with, even if the client has gone.
-      request.leave = undefined;
+      request.place = undefined;
       try {
         // It may have begun to while the body came.
         refuseWhenStopping();
@@ -48,7 +47,7 @@ export function addRoutes(app: FastifyInstance, context: ServerContext): void {
         context.metrics.added("accepted");
         return reply.type("text/plain; charset=utf-8").header("cache-control", "no-store").send(String(index));
       } finally {
-        leave?.();
+        place?.leave();
       }
     },
     { bodyLimit: MAX_ENTRY_BYTES, onRequest },

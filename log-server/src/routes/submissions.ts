@@ -1,14 +1,8 @@
-import type { FastifyInstance, FastifyRequest } from "fastify";
+import type { FastifyInstance } from "fastify";
 import type { ServerContext } from "../context.ts";
 import { LogServerError } from "../errors.ts";
+import { findPlace } from "./octets.ts";
 import { route } from "./route.ts";
-
-declare module "fastify" {
-  interface FastifyRequest {
-    /** Gives back the room that a submission has in memory. */
-    leave: (() => void) | undefined;
-  }
-}
 
 export const SUBMISSIONS: string = "/api/v1/submissions";
 
@@ -19,21 +13,15 @@ export function submissionRoutes(app: FastifyInstance, context: ServerContext): 
     if (!context.stopping()) return;
     throw new LogServerError("stopping", "the log is shutting down; nothing was changed, retry when it runs again");
   };
-  app.decorateRequest("leave", undefined);
-  app.addContentTypeParser(
-    "application/octet-stream",
-    { parseAs: "buffer", bodyLimit: bodyBytes },
-    (_request: FastifyRequest, body: Buffer, done: (error: null, body: Buffer) => void) => done(null, body),
-  );
 
   route(
     app,
     "POST",
     SUBMISSIONS,
     async (request) => {
-      const leave = request.leave;
+      const { place } = request;
       // From here on the room is given back when the submission is dealt with, even if the client has gone.
-      request.leave = undefined;
+      request.place = undefined;
       try {
         // It may have begun to while the body came.
         refuseWhenStopping();
@@ -41,7 +29,7 @@ export function submissionRoutes(app: FastifyInstance, context: ServerContext): 
         context.metrics.submission("accepted");
         return receipt;
       } finally {
-        leave?.();
+        place?.leave();
       }
     },
     {
@@ -54,15 +42,12 @@ export function submissionRoutes(app: FastifyInstance, context: ServerContext): 
           const message = `the content type is ${type ?? "missing"}, and must be application/octet-stream`;
           throw new LogServerError("unsupported_media_type", message);
         }
-        // A body of unknown length may be as long as a body may be.
-        const length = Number(request.headers["content-length"] ?? bodyBytes);
+        const length = Number(request.headers["content-length"] ?? 0);
         if (length > bodyBytes) {
           const message = `the body has ${length} bytes; the limit is ${bodyBytes}: submit fewer entries`;
           throw new LogServerError("body_too_large", message, { limit: bodyBytes });
         }
-        const leave = context.waiting.enter(length);
-        request.leave = leave;
-        reply.raw.once("close", () => request.leave?.());
+        findPlace(context.waiting, request, reply);
       },
     },
   );

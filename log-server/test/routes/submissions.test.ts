@@ -1,6 +1,6 @@
 import { hash } from "node:crypto";
 import { writeFile } from "node:fs/promises";
-import { request } from "node:http";
+import { type ClientRequest, request } from "node:http";
 import { join } from "node:path";
 import t from "tap";
 import { createKey } from "../../src/keys/keys.ts";
@@ -112,53 +112,86 @@ t.test("an address that is sealed once is disclosed with every entry that has it
   await log.close();
 });
 
-t.test("over the limits nothing is read, and the room is given back", async (t) => {
+/** A request of which a part has come. */
+function stalled(url: string, announced: number | undefined, sent: number): ClientRequest {
+  const { hostname, port } = new URL(url);
+  const length = announced === undefined ? { "transfer-encoding": "chunked" } : { "content-length": String(announced) };
+  const headers = { ...OCTETS, ...length };
+  const req = request({ hostname, port, method: "POST", path: "/api/v1/submissions", headers, agent: false });
+  req.on("error", () => {});
+  req.write(Buffer.alloc(sent));
+  return req;
+}
+
+async function until(url: string, metric: string): Promise<void> {
+  while (!(await get(url, "/metrics")).body.includes(`\nvitrine_log_waiting_${metric}\n`));
+}
+
+t.test("bytes that have come are held to a limit, and the room is given back", async (t) => {
   const source = new TestSource("s").start().fill(100, 1000);
   const folder = await makeLogFolder([source.key.vkey]);
   t.after(() => folder.remove());
-  const limits = { ...folder.config().limits, waitingSubmissions: 2, bodyBytes: 200_000, waitingBytes: 300_000 };
+  const limits = { ...folder.config().limits, bodyBytes: 200_000, waitingBytes: 300_000 };
   const log = await startLogServer(folder.config({ limits }), { log: () => {} });
-  const { hostname, port } = new URL(log.url);
-  /** A request whose body does not come. */
-  const stalled = (length: string | undefined) => {
-    const headers = {
-      ...OCTETS,
-      ...(length === undefined ? { "transfer-encoding": "chunked" } : { "content-length": length }),
-    };
-    const req = request({ hostname, port, method: "POST", path: "/api/v1/submissions", headers, agent: false });
-    req.on("error", () => {});
-    req.write("x");
-    return req;
-  };
-  const waiting = async (count: number): Promise<void> => {
-    for (;;) {
-      const metrics = (await get(log.url, "/metrics")).body.toString();
-      if (metrics.includes(`\nvitrine_log_waiting_submissions ${count}\n`)) return;
-    }
-  };
-  const body = source.submission(ORIGIN);
   const large = await send(log.url, "POST", "/api/v1/submissions", { ...OCTETS, "content-length": "200001" });
   t.match(large.json(), { error: { code: "body_too_large", limit: 200_000 } });
+  const chunked = { ...OCTETS, "transfer-encoding": "chunked" };
+  const endless = await send(log.url, "POST", "/api/v1/submissions", chunked, Buffer.alloc(200_001));
+  t.match(endless.json(), { error: { code: "body_too_large", limit: 200_000 } });
 
-  const first = stalled("150000");
-  await waiting(1);
-  const busy = await submit(log.url, Buffer.alloc(150_001));
+  const first = stalled(log.url, 200_000, 199_999);
+  await until(log.url, "bytes 199999");
+  const busy = await submit(log.url, Buffer.alloc(150_000));
   t.equal(busy.status, 429);
   t.equal(busy.headers["retry-after"], "1");
   t.match(busy.json(), { error: { code: "too_busy" } });
-  const second = stalled("10");
-  await waiting(2);
-  t.equal((await submit(log.url, body)).status, 429, "two are waiting");
+  await until(log.url, "bytes 199999");
+  const second = stalled(log.url, undefined, 100_001);
+  await until(log.url, "bytes 300000");
+  t.equal((await submit(log.url, Buffer.alloc(1))).status, 429, "full");
   first.destroy();
   second.destroy();
-  await waiting(0);
-  const unknown = stalled(undefined);
-  await waiting(1);
-  t.equal((await submit(log.url, Buffer.alloc(150_000))).status, 429, "one of unknown length counts as the longest");
-  unknown.destroy();
-  await waiting(0);
-  t.equal((await submit(log.url, body)).status, 200);
-  await waiting(0);
+  await until(log.url, "bytes 0");
+  t.equal((await submit(log.url, source.submission(ORIGIN))).status, 200);
+  await until(log.url, "bytes 0");
+  await log.close();
+});
+
+t.test("who announces much and sends little keeps nobody out", async (t) => {
+  const source = new TestSource("s").start().fill(100, 1000);
+  const folder = await makeLogFolder([source.key.vkey]);
+  t.after(() => folder.remove());
+  const limits = { ...folder.config().limits, waitingSubmissions: 1, bodyBytes: 200_000, waitingBytes: 200_000 };
+  const log = await startLogServer(folder.config({ limits }), { log: () => {} });
+  const idle = [stalled(log.url, 200_000, 1), stalled(log.url, undefined, 1), stalled(log.url, 200_000, 1)];
+  await until(log.url, "bytes 3");
+  t.equal((await submit(log.url, source.submission(ORIGIN))).status, 200);
+  for (const req of idle) req.destroy();
+  await until(log.url, "bytes 0");
+  await log.close();
+});
+
+t.test("so many are written at a time, and the others are told to come again", async (t) => {
+  const sources = ["a", "b", "c"].map((name) => new TestSource(name).start());
+  const folder = await makeLogFolder(sources.map(({ key }) => key.vkey));
+  t.after(() => folder.remove());
+  let open!: () => void;
+  const gate = new Promise<void>((resolve) => {
+    open = resolve;
+  });
+  const limits = { ...folder.config().limits, waitingSubmissions: 2 };
+  const at = (point: string): Promise<void> | undefined => (point === "append:before" ? gate : undefined);
+  const log = await startLogServer(folder.config({ limits }), { log: () => {}, at });
+  const waiting = [submit(log.url, sources[0]!.submission(ORIGIN)), submit(log.url, sources[1]!.submission(ORIGIN))];
+  await until(log.url, "submissions 2");
+  t.match((await submit(log.url, sources[2]!.submission(ORIGIN))).json(), { error: { code: "too_busy" } });
+  open();
+  t.same(
+    (await Promise.all(waiting)).map(({ status }) => status),
+    [200, 200],
+  );
+  t.equal((await submit(log.url, sources[2]!.submission(ORIGIN))).status, 200);
+  await until(log.url, "submissions 0");
   await log.close();
 });
 
@@ -179,9 +212,7 @@ t.test("a request that does not come to its end is given up", async (t) => {
     req.write("x");
   });
   t.equal(status, undefined, "cut off, without an answer that would keep it from being sent again");
-  let room = "";
-  while (!room.includes("\nvitrine_log_waiting_submissions 0\n"))
-    room = (await get(log.url, "/metrics")).body.toString();
+  await until(log.url, "bytes 0");
   await log.close();
 });
 
