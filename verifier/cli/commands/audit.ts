@@ -153,6 +153,7 @@ function auditJson({ session, report, listing, doubts, saved, acknowledged }: Wh
     read: report.read,
     firstBadIndex: report.firstBadIndex ?? null,
     sources: report.sources,
+    unknown: report.unknown,
     checks: report.checks,
     matched: listing.matched,
     doubtful: doubts.schema,

@@ -88,6 +88,8 @@ export async function auditLog(reader: LogReader, options: AuditOptions): Promis
   // Where a tile is missing that no step needed, the entries are established; but not everything was processed.
   const processed = head.checkpoint !== undefined && auditor.established && !findings.has("data_missing");
   const done = processed && findings.verdict !== "FAIL" && !less;
+  // What passed once and is contradicted now has not passed: the next audit reads it again.
+  if (start === null && before !== null && kept === before && isContradicted(findings, before.size)) kept = null;
   const report: AuditReport = {
     ...finishHead(head, options, findings, done ? auditor.state() : kept),
     from,
@@ -95,11 +97,18 @@ export async function auditLog(reader: LogReader, options: AuditOptions): Promis
     read: auditor.size,
     firstBadIndex: findings.firstBadIndex,
     checks: ["C", "K", ...(options.witnesses === undefined ? [] : ["W"]), "T", ...(any ? [] : ["E", "S", "N"])],
+    unknown: auditor.unknown,
     progress: processed && !tileCodes.some((code) => findings.has(code)) ? auditor.state() : undefined,
     sources: reportSources(auditor.established ? auditor.sources : (state?.sources ?? []), options.pins),
   };
   report.conclusion = conclude(report, report);
   return report;
+}
+
+/** @returns whether a finding says that the entries below `size` are not what they should be, or not those signed */
+function isContradicted(findings: Findings, size: number): boolean {
+  const first = findings.firstBadIndex;
+  return first === undefined ? findings.has("root_mismatch") : first < size;
 }
 
 /** Follows the log until the entries below `scope` are sealed and witnessed, or the time is over. */

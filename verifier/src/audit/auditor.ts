@@ -1,4 +1,5 @@
 import { type EntryRead, readEntry, salvageEntry } from "../entries/entry.ts";
+import { membersOf } from "../entries/entry-members.ts";
 import { Shapes } from "../entries/entry-shape.ts";
 import { isFindingCode, VerifierError } from "../errors.ts";
 import { Findings } from "../findings.ts";
@@ -81,6 +82,7 @@ export class Auditor {
   readonly #sources = new Map<string, Source>();
   readonly #tiles: TileCheck;
   readonly #shapes: Shapes = new Shapes();
+  #unknown = 0;
   #complete = true;
   #established = true;
 
@@ -104,6 +106,11 @@ export class Auditor {
   /** Number of entries read and audited. */
   get size(): number {
     return this.#frontier.size;
+  }
+
+  /** Entries read that are of no kind that is known here. */
+  get unknown(): number {
+    return this.#unknown;
   }
 
   /** Whether all entries of the checkpoints given could be read. */
@@ -215,6 +222,7 @@ export class Auditor {
       const salvaged = salvageEntry(bytes);
       if (salvaged !== undefined) this.#sources.get(salvaged.source)?.add(salvaged, leaf, index, true);
     }
+    if (read !== undefined && membersOf(read.entry.kind) === undefined) this.#unknown++;
     if (read !== undefined) this.#source(read.entry.source).add(read.entry, leaf, index);
     this.#options.onEntry?.(index, read && { kind: read.entry.kind, text: read.text });
   }

@@ -60,6 +60,10 @@ function limits(head: HeadReport, audit?: AuditReport): string {
       "the entries may be of any bytes: nothing was checked in them, and nothing of sources, seals and sessions",
     );
   }
+  if (audit !== undefined && audit.unknown > 0) {
+    const [are, say] = audit.unknown === 1 ? ["entry is of a kind", "it says"] : ["entries are of kinds", "they say"];
+    list.push(`${audit.unknown} ${are} that this version does not know: what ${say} was not looked at`);
+  }
   const learned = audit?.sources.filter((source) => source.key === "learned").map((source) => source.name) ?? [];
   if (learned.length > 0) {
     list.push(`the key of ${learned.join(", ")} is the one that its own first entry names`);

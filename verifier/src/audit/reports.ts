@@ -39,6 +39,8 @@ export type AuditReport = HeadReport & {
   /** The lowest index that a FAIL finding names. */
   firstBadIndex: number | undefined;
   sources: SourceReport[];
+  /** Of the entries read, those of kinds that this version does not know: of these only E1 and the six members. */
+  unknown: number;
   /**
    * Where the next audit in this process may carry on although E, S or N failed, so that what failed once is not read
    * and reported again; undefined when a step of T failed. Unlike `keep` it is not to be saved.

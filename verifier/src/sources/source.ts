@@ -49,8 +49,11 @@ export type SourceRecord = {
 /** How far ahead of the verifier's clock the last entry of a source may be, in milliseconds; as a cosignature (W2). */
 const aheadMs = 300_000;
 
-/** Declared gaps that are remembered one by one. */
-const keptGaps = 20;
+/**
+ * Declared gaps that are remembered one by one: more than findings of a code are listed, so that nobody who has
+ * acknowledged all that are shown seems to have acknowledged all.
+ */
+const keptGaps = 64;
 
 type Previous = { epoch: number; next: number; chain: string; clean: boolean; spool: string };
 

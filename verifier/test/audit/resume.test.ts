@@ -165,6 +165,56 @@ t.test("entries audited before are not read again, unless all are asked for", as
   t.same([all.verdict, all.from], ["PASS", 0]);
 });
 
+t.test("what an earlier audit has passed, and one of all contradicts, is read again", async (t) => {
+  const source = new TestSource();
+  source.run(400);
+  const log = new MemoryLog(source.entries);
+  const first = await audit(log, source.now);
+  const forged = new MemoryLog(source.entries.with(5, source.entries[5]!.replace("alice", "mallo")));
+  for (const path of ["tile/0/000", "tile/entries/000"]) {
+    log.served.set(path, forged.make(path.startsWith("tile/0") ? 0 : "entries", 0, 256));
+  }
+  t.match(await audit(log, source.now, { kept: kept(first) }), { verdict: "PASS" }, "it is not read");
+  const all = await audit(log, source.now, { kept: kept(first), all: true });
+  t.match(all, { verdict: "FAIL", findings: [{ code: "root_mismatch" }], keep: { audit: null } });
+  t.match(await audit(log, source.now, { kept: kept(all) }), { verdict: "FAIL", from: 0 });
+  log.served.clear();
+  t.match(await audit(log, source.now, { kept: kept(all) }), { verdict: "PASS", from: 0 });
+  // What is new and wrong takes nothing back of what is not.
+  source.start();
+  source.write("source.seal", { seal: "none" });
+  log.append(...source.entries.slice(log.size));
+  const later = await audit(log, source.now, { kept: kept(first), all: true });
+  t.match(later, { verdict: "FAIL", keep: { audit: { size: first.size } } });
+});
+
+t.test("declared gaps that were not shown one by one are not forgotten", async (t) => {
+  const source = new TestSource();
+  source.start();
+  source.stop();
+  for (let i = 0; i < 55; i++) {
+    const chain = Buffer.from(source.chain).toString("base64");
+    source.start({ previous: { epoch: source.epoch, next: source.seq, chain, clean: true, spool: "lost" } });
+    source.stop();
+  }
+  const log = new MemoryLog(source.entries);
+  const first = await audit(log, source.now);
+  t.same([first.findings.length, first.omitted], [50, { declared_gap: 5 }]);
+  // Whoever has acknowledged the fifty has not acknowledged all.
+  const second = await audit(log, source.now, { kept: kept(first) });
+  t.same([second.findings.length, second.omitted], [50, { declared_gap: 5 }]);
+});
+
+t.test("entries of kinds that are not known are counted, for nobody has looked into them", async (t) => {
+  const source = new TestSource();
+  source.start();
+  source.write("statement2", { sql: "DROP TABLE account" });
+  source.stop();
+  const report = await audit(new MemoryLog(source.entries), source.now);
+  t.match(report, { verdict: "PASS", unknown: 1 });
+  t.match(report.conclusion, /1 entry is of a kind that this version does not know/);
+});
+
 t.test("an audit with nothing new reads the checkpoint, and no entry", async (t) => {
   const source = new TestSource();
   source.run(300);
