@@ -10,10 +10,13 @@ let checkAt = 0;
 export function nowMicros(): number {
   const elapsed = performance.now() * 1000;
   if (elapsed >= checkAt) {
-    checkAt = elapsed + 1_000_000;
     // Date.now() is cut to the millisecond: compared with its middle, an equal clock is at most 500 µs away.
     const wall = Date.now() * 1000 + 500;
-    if (Math.abs(anchor + elapsed - wall) > 1500) anchor = wall - elapsed;
+    // A process that stood still between the two readings compares nothing, and tries again the next time.
+    if (performance.now() * 1000 - elapsed < 500) {
+      checkAt = elapsed + 1_000_000;
+      if (Math.abs(anchor + elapsed - wall) > 1500) anchor = wall - elapsed;
+    }
   }
   return Math.floor(anchor + elapsed);
 }
