@@ -54,7 +54,7 @@ export async function exportLog(config: LogServerConfig, options: ExportOptions)
     const folder = await ExportFolder.open(options.out, options.resume);
     try {
       const earlier = await readEarlier(folder, options.out, log.keys);
-      if (earlier !== undefined) await checkEarlier(new TreeReader(log.store, 0), earlier, chosen, options.out);
+      if (earlier !== undefined) await checkEarlier(new TreeReader(log.store, 0), earlier, { signed, chosen }, options);
       const before = earlier?.size ?? 0;
       const exporter = new Exporter(new TreeReader(log.store), folder, chosen.size, before);
       const written = await exporter.run(options.onProgress ?? (() => {}));
@@ -108,16 +108,21 @@ async function readEarlier(
 async function checkEarlier(
   reader: TreeReader,
   earlier: SignedCheckpoint,
-  signed: SignedCheckpoint,
-  path: string,
+  { signed, chosen }: { readonly signed: SignedCheckpoint; readonly chosen: SignedCheckpoint },
+  { out, checkpoint }: ExportOptions,
 ): Promise<void> {
+  const disagrees = (what: string): LogServerError =>
+    new LogServerError("export_disagrees", `${out} has an export of ${earlier.size} entries${what}`);
   if (earlier.size > signed.size) {
-    const message = `${path} has an export of ${earlier.size} entries, and the store was signed over ${signed.size}: the store lost entries; do not start this log`;
-    throw new LogServerError("export_disagrees", message);
+    throw disagrees(`, and the store was signed over ${signed.size}: the store lost entries; do not start this log`);
   }
-  if ((await reader.root(earlier.size)).equals(earlier.root)) return;
-  const message = `${path} has an export of ${earlier.size} entries with another root than the store has at that size: name another folder`;
-  throw new LogServerError("export_disagrees", message);
+  if (!(await reader.root(earlier.size)).equals(earlier.root)) {
+    throw disagrees(" with another root than the store has at that size: name another folder");
+  }
+  if (earlier.size <= chosen.size) return;
+  throw disagrees(
+    `, and the checkpoint ${checkpoint} is of ${chosen.size}: name another folder, or a later checkpoint`,
+  );
 }
 
 /** Writes the tiles of a size that an earlier export did not have. */

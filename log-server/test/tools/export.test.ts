@@ -174,6 +174,12 @@ t.test("a checkpoint that was served is exported with its cosignatures, at its o
   await exportLog(folder.config(), { out, resume: true, checkpoint: path });
   await exportLog(folder.config(), { out, resume: true });
   t.equal(await readFile(join(out, "checkpoint"), "utf8"), await readFile(path, "utf8"));
+  await writeFile(path, cosigned);
+  await t.rejects(exportLog(folder.config(), { out, resume: true, checkpoint: path }), {
+    code: "export_disagrees",
+    message:
+      /has an export of 710 entries, and the checkpoint .* is of 700: name another folder, or a later checkpoint$/,
+  });
   for (const text of ["", note.replace(`${SIZE}`, `${SIZE - 1}`), "hello\n"]) {
     await writeFile(path, text);
     const options = { out: join(folder.path, "no"), resume: false, checkpoint: path };
