@@ -95,7 +95,7 @@ export async function startAudited(folder: string, more: readonly string[] = [])
       await admin.end();
       break;
     } catch (error) {
-      if (child.exitCode !== null || attempt > 200) {
+      if (child.exitCode !== null || attempt > 1200) {
         await stop();
         return `PostgreSQL 15 does not start: ${(error as Error).message}`;
       }

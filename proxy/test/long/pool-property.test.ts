@@ -262,7 +262,7 @@ t.test("as if everybody had a connection of their own", async (t) => {
         await follow(program);
       } catch (error) {
         // Once in some thousand programs PostgreSQL itself dies of one (a segmentation fault), and takes everybody along.
-        await new Promise((resolve) => setTimeout(resolve, 200));
+        for (let i = 0; i < 50 && !witness.closed; i += 1) await new Promise((resolve) => setTimeout(resolve, 20));
         if (!witness.closed || deaths >= 3) throw error;
         deaths += 1;
         witness = await comeBack();
@@ -316,7 +316,7 @@ async function comeBack(): Promise<Wire> {
     try {
       return await database.direct();
     } catch (error) {
-      if (i === 200) throw error;
+      if (i === 1200) throw error;
       await new Promise((resolve) => setTimeout(resolve, 50));
     }
   }

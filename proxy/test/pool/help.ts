@@ -173,7 +173,7 @@ export async function postgres(): Promise<Postgres | string> {
   let admin: Wire | undefined;
   for (let i = 0; admin === undefined; i += 1) {
     admin = await direct({ user: "postgres" }).catch((error: unknown) => {
-      if (i === 200) throw error;
+      if (i === 1200) throw error;
       return undefined;
     });
     if (admin === undefined) await new Promise((resolve) => setTimeout(resolve, 50));

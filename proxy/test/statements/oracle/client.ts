@@ -43,7 +43,7 @@ export class Client {
       if (error === undefined) return client;
       socket.destroy();
       // 57P03: it is still starting
-      if (error.code !== "57P03" || attempt > 100) throw new Error(`${error.code} ${error.message}`);
+      if (error.code !== "57P03" || attempt > 1200) throw new Error(`${error.code} ${error.message}`);
       await new Promise((resolve) => setTimeout(resolve, 50));
     }
   }

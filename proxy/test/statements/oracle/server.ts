@@ -59,12 +59,12 @@ export async function startServer(options: ServerOptions = {}): Promise<Server |
     await end(server);
     rmSync(folder, { recursive: true, force: true });
   };
-  for (let i = 0; i < 200 && server.exitCode === null; i++) {
+  for (let i = 0; i < 1200 && server.exitCode === null; i++) {
     if (existsSync(`${socket}.lock`) && existsSync(socket)) return { socket, stop };
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
   await stop();
-  return "the server did not come up within 10 s";
+  return "the server did not come up within a minute";
 }
 
 function find(): string | undefined {
