@@ -29,7 +29,7 @@ const maxPerDay = 2 ** 31 - 1;
 export function parseLogList(text: string, from: string): LogList {
   const lines = text
     .split("\n")
-    .map((line, i) => ({ text: line.replace(/^[ \t]+|[ \t]+$/g, ""), number: i + 1 }))
+    .map((line, i) => ({ text: line.replace(/^\p{White_Space}+|\p{White_Space}+$/gu, ""), number: i + 1 }))
     .filter((line) => line.text !== "" && !line.text.startsWith("#"));
   const list: LogList = { logs: [], skipped: [] };
   if (lines[0]?.text === header) readListed(lines.slice(1), from, list);

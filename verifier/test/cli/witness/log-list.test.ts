@@ -22,6 +22,8 @@ t.test("lists in the form of C2SP tlog-list, and plain keys", async (t) => {
     [a, "log.example/a", 5],
     [b, "log.example/b", 6],
   ]);
+  t.same(logs(`logs/v0\r\nvkey ${a}\r\nqpd 5\r\ncontact x\r\n`), [[a, "log.example/a", 5]], "lines of Windows");
+  t.same(logs(`${a}\u00a0\r\n`), [[a, "log.example/a", undefined]]);
   t.same(logs("logs/v0"), []);
   t.same(logs(""), []);
   t.same(logs(`# mine\n${a}\n\n  ${b}\n`), [
