@@ -14,7 +14,7 @@ export const EXIT_STATUS = {
   key_unwritable: 1,
   port_in_use: 1,
   address_unusable: 1,
-  upstream_unreachable: 1,
+  upstream_unreachable: 69,
   postgres_missing: 1,
   postgres_account: 1,
   postgres_failed: 1,
@@ -22,6 +22,7 @@ export const EXIT_STATUS = {
   log_unreachable: 69,
   log_refused: 1,
   log_answer: 1,
+  output_failed: 74,
 } as const;
 
 export type CliErrorCode = keyof typeof EXIT_STATUS;

@@ -270,27 +270,27 @@ statements that did not come through the proxy. It changes nothing.
 Usage: vitrine reconcile --log URL --vkey FILE|KEY --database URL [options]
 
 Options:
-  --log URL|DIR      the log, or a folder with an exported one. All of it is read
-                     and verified
+  --log URL|DIR      the log, or a folder with an exported one. All of it is
+                     read and verified
   --vkey FILE|KEY    the log's verifier key, or a file that holds it. Repeatable
-  --policy FILE      witnesses that must have cosigned, as vitrine-verifier takes
-                     it; with --max-age AGE in seconds
+  --policy FILE      witnesses that must have cosigned, as vitrine-verifier
+                     takes it; with --max-age AGE in seconds
   --state DIR        where the verifier keeps what it verified
   --token FILE|TOKEN for a log whose entries are not public
   --timeout SEC      how long the log may be silent [30]
   --database URL     postgres://USER@HOST:PORT/DATABASE, as a member of
-                     pg_read_all_stats. The password is better given in PGPASSWORD
-                     or a password file
-  --since TIME       everything goes through the proxy since then [the log's first
-                     entry]
+                     pg_read_all_stats. The password is better given in
+                     PGPASSWORD or a password file
+  --since TIME       everything goes through the proxy since then [the log's
+                     first entry]
   --source NAME      count what this proxy recorded, and no other. Repeatable
   --except ROLE      does not come through the proxy, and need not: monitoring,
-                     backups. Repeatable
+                     backups, standbys. Repeatable
   --pool ROLE        the proxy itself connects as this role and lends the
                      connections out: its backends are not told apart, what it
                      executed is counted. Repeatable
-  --server-log FILE  PostgreSQL's own log, with log_connections or pgaudit: csvlog,
-                     jsonlog, or plain with the prefix '%m [%p] ' or
+  --server-log FILE  PostgreSQL's own log, with log_connections or pgaudit:
+                     csvlog, jsonlog, or plain with the prefix '%m [%p] ' or
                      '%m [%p] %u@%d '. Repeatable, oldest first
   --skew SEC         how far the clocks may be apart [5]
   --wait SEC         how long what the log lacks may be on its way [10]

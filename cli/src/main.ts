@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { type Invocation, readCommandLine } from "./args/command-line.ts";
-import { codeOf, EXIT_STATUS, oneLine } from "./errors.ts";
+import { CliError, codeOf, EXIT_STATUS, oneLine } from "./errors.ts";
 import { COMMAND_HELP, GENERAL_HELP } from "./help.ts";
 import { Interrupted } from "./interrupt.ts";
 
@@ -59,11 +59,25 @@ function report(error: unknown): number {
 }
 
 // A reader that goes away (`vitrine up | head`) must not end what runs; and no part may die because the terminal did.
-for (const stream of [process.stdout, process.stderr]) stream.on("error", () => {});
+let unwritten: Error | undefined;
+process.stdout.on("error", (error) => {
+  unwritten ??= error;
+});
+process.stderr.on("error", () => {});
+
+/** Of a command that ends by itself, what it printed is what it was run for. A reader that goes has seen enough. */
+async function checkOutput({ do: what }: Invocation): Promise<void> {
+  if (what === "up" || what === "part") return;
+  await new Promise<void>((resolve) => process.stdout.write("", () => resolve()));
+  if (unwritten === undefined || codeOf(unwritten) === "EPIPE") return;
+  throw new CliError("output_failed", `standard output does not take any more: ${oneLine(unwritten)}`);
+}
 
 let status: number;
 try {
-  status = await run(readCommandLine(process.argv.slice(2)));
+  const invocation = readCommandLine(process.argv.slice(2));
+  status = await run(invocation);
+  await checkOutput(invocation);
 } catch (error) {
   status = report(error);
 }

@@ -33,7 +33,10 @@ t.test("sources and erasures, at a log that runs", async (t) => {
   });
   t.match(await vitrine(["log", "source", "retire", "none", ...who]), { status: 1, stderr: /not_found/ });
   const erased = await vitrine(["log", "erase", ...who, "--login", "alice"]);
-  t.match(erased, { status: 0, stdout: /^The erasure is ordered by entry 4,.*\nErased: 0 values of 0 entries\.\n$/ });
+  t.match(erased, {
+    status: 0,
+    stdout: /^The erasure is ordered by entry 4,.*\nErased: 0 sealed values, of 0 entries\.\n$/,
+  });
   const auditor = ["--log", log.url, "--token-file", file("ada", "ada"), "--reason", "test"];
   t.match(await vitrine(["log", "erase", ...auditor, "--index", "0"]), { status: 1, stderr: /403, forbidden/ });
   t.equal(readFileSync(path.join(dir, "acts.key"), "utf8").startsWith("PRIVATE+KEY+log.example/orders/acts+"), true);

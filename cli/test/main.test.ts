@@ -1,6 +1,7 @@
-import { readFileSync } from "node:fs";
+import { spawnSync } from "node:child_process";
+import { closeSync, existsSync, openSync, readFileSync } from "node:fs";
 import t from "tap";
-import { vitrine } from "./run.ts";
+import { BIN, vitrine } from "./run.ts";
 
 t.test("every help is printed to standard output, and names every option of its command", async (t) => {
   const options: Record<string, string[]> = {
@@ -13,6 +14,7 @@ t.test("every help is printed to standard output, and names every option of its 
     "proxy rotate-key": ["--config", "--help"],
     key: ["--output", "--help"],
     search: ["--log", "--token-file", "--user", "--table", "--since", "--until", "--limit", "--json", "--help"],
+    reconcile: ["--log", "--vkey", "--database", "--since", "--source", "--except", "--pool", "--server-log", "--json"],
     log: ["token", "--config", "--name", "--role", "--expires", "--help"],
   };
   for (const [command, names] of Object.entries(options)) {
@@ -68,6 +70,17 @@ t.test("a wrong command line is one line on standard error, and status 64", asyn
     t.match(stderr, /^vitrine: (usage|upstream_tls): [^\n]+\n$/, args.join(" "));
     t.match(stderr, message, args.join(" "));
   }
+});
+
+t.test("output that cannot be written is no success", { skip: !existsSync("/dev/full") }, async (t) => {
+  const full = openSync("/dev/full", "w");
+  t.teardown(() => closeSync(full));
+  const { status, stderr } = spawnSync(process.execPath, [BIN, "proxy", "--example"], {
+    stdio: ["ignore", full, "pipe"],
+    encoding: "utf8",
+  });
+  t.equal(status, 74);
+  t.match(stderr, /^vitrine: output_failed: standard output does not take any more: ENOSPC.*\n$/);
 });
 
 t.test("a password in --upstream is never repeated", async (t) => {

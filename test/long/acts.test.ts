@@ -58,7 +58,7 @@ t.test("a reading, an erasure, a kill", async (t) => {
   const erased = await log.vitrine(
     ...["log", "erase", "--log", log.url, "--token-file", admin, "--reason", "asked for", "--index", "3"],
   );
-  t.match(erased, { code: 0, stdout: /Erased: 2 values of 1 entries\./ });
+  t.match(erased, { code: 0, stdout: /Erased: 2 sealed values, of 1 entry\./ });
   const after = await prove("after.json");
   t.same(after.disclosures, []);
   t.equal(after.entry, before.entry);

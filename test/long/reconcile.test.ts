@@ -1,6 +1,6 @@
 // What went past the proxy is found by what PostgreSQL says of itself: a backend, a statement, lines of its own log; and
 // an honest run has nothing to find.
-import { readFileSync, rmSync } from "node:fs";
+import { readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Postgres } from "@vitrine/cli";
 import type pg from "pg";
@@ -275,6 +275,19 @@ t.test("counters from before the proxy are not taken for anything", async (t) =>
   t.equal(answer.verdict, "NOT PROVEN");
 });
 
+t.test("a source that the log has not, and a state that is damaged", async (t) => {
+  const answer = await reconcile("--source", "nobody.example", "--wait", "0");
+  t.match(answer.findings.find(({ code }) => code === "log_unproven")?.message, /no entries of nobody\.example/);
+  const kept = join(stack.folder, "auditor");
+  const files = readdirSync(kept).filter((name) => name.endsWith(".json"));
+  t.equal(files.length, 1);
+  const text = readFileSync(join(kept, files[0]!), "utf8");
+  writeFileSync(join(kept, files[0]!), text.replace(/"size": ?\d+/, '"size":1'));
+  const damaged = await reconcile("--wait", "0");
+  t.match([damaged.status, damaged.text], [64, /^vitrine: usage: .*damaged or edited/], "1 would be the verdict FAIL");
+  writeFileSync(join(kept, files[0]!), text);
+});
+
 t.test("a database that does not let us see, and one that cannot be reached", async (t) => {
   const vkey = join(stack.folder, "log.vkey");
   const args = ["reconcile", "--log", stack.logUrl, "--vkey", vkey, "--state", join(stack.folder, "other"), "--json"];
@@ -301,6 +314,7 @@ t.test("a database that does not let us see, and one that cannot be reached", as
     "postgres://x:secret@127.0.0.1:1/x",
   ]);
   t.match(none.stderr, /^vitrine: upstream_unreachable: --database cannot be read/);
+  t.equal(none.code, 69, "1 would be the verdict FAIL");
   t.notMatch(none.stderr, "secret");
 });
 t.end();

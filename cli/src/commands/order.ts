@@ -41,7 +41,8 @@ async function erase({ url, token, reason, scope }: OrderCommand & { order: "era
   for (;;) {
     const { state, scanned, entries, values } = members(await askLog(`${url}/api/v1/erasures/${order}`, token));
     if (state === "done") {
-      say(`Erased: ${integer(values)} values of ${integer(entries)} entries.`);
+      const of = integer(entries) === 1 ? "1 entry" : `${integer(entries)} entries`;
+      say(`Erased: ${integer(values)} sealed values, of ${of}.`);
       return 0;
     }
     if (Date.now() - reported >= REPORT_MS) {

@@ -6,6 +6,7 @@ import { printable, printableJson } from "../printable.ts";
 import { compareBackends, compareCounters, compareStatements, type Terms } from "../reconcile/compare.ts";
 import { readDatabase, type Snapshot } from "../reconcile/database.ts";
 import {
+  bySeverity,
   FINDING_VERDICTS,
   type Finding,
   MAY_SETTLE,
@@ -33,7 +34,8 @@ interface Outcome {
  * `vitrine reconcile`: holds what a database says of itself against the log.
  *
  * @returns the exit status, by the verdict
- * @throws CliError `usage`, `upstream_unreachable`; VerifierError `usage`, `log_unreachable`
+ * @throws CliError `usage`, `upstream_unreachable`; VerifierError `usage`, `log_unreachable`. None of them ends with a
+ * verdict's status.
  */
 export async function runReconcile(command: ReconcileCommand): Promise<number> {
   const session = await openLog(command.log);
@@ -75,6 +77,7 @@ async function compare(command: ReconcileCommand, snapshot: Snapshot, follower: 
   for (const path of command.serverLogs) for await (const event of readServerLog(path)) check.add(event);
   for (;;) {
     const findings = [
+      ...nothingRecorded(book, command.sources),
       ...compareBackends(seen, book, terms),
       ...compareStatements(seen, book, terms),
       ...check.findings(),
@@ -88,8 +91,18 @@ async function compare(command: ReconcileCommand, snapshot: Snapshot, follower: 
       continue;
     }
     const lines = { checked: check.checked, early: check.early };
-    return { snapshot: seen, findings: [...follower.findings(), ...findings], book, size: follower.size, lines };
+    // What is listed must hold what decides.
+    const all = bySeverity([...follower.findings(), ...findings]);
+    return { snapshot: seen, findings: all, book, size: follower.size, lines };
   }
+}
+
+/** Then nothing says since when everything should be in the log, and what follows says little. */
+function nothingRecorded(book: LogBook, sources: readonly string[]): Finding[] {
+  if (book.since !== undefined) return [];
+  const of = sources.length === 0 ? "any proxy" : sources.join(", ");
+  const message = `the log has no entries of ${of}: is it the right log, and --source a name that stands in its entries?`;
+  return [{ code: "log_unproven", message }];
 }
 
 function asJson(

@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import {
   addToken,
   isTokenName,
@@ -52,6 +53,14 @@ async function add(file: string, command: TokenCommand & { action: "add" }): Pro
     if (known !== undefined) return known;
     throw new CliError("usage", `--role ${JSON.stringify(role)} is none of ${tokenRoles.join(", ")}`);
   });
+  // The first token makes the file.
+  const known = existsSync(file) ? await readTokens(file) : [];
+  if (known.some((one) => one.name === name)) {
+    throw new CliError(
+      "usage",
+      `${file} has a token named ${JSON.stringify(name)} already; choose another name, or end that one with vitrine log token revoke`,
+    );
+  }
   const token = await addToken(file, { name, roles: [...new Set<TokenRole>(roles)], expires });
   process.stdout.write(`${token}\n`);
   process.stderr.write("This is the token. It is shown this once: the log has its digest alone.\n");

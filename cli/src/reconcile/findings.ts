@@ -43,5 +43,11 @@ export function verdictOf(findings: readonly Finding[]): Verdict {
   return verdicts.length > 0 ? "NOT PROVEN" : "PASS";
 }
 
+/** Those that make the verdict FAIL first, else as they are. */
+export function bySeverity(findings: readonly Finding[]): Finding[] {
+  const fails = ({ code }: Finding): boolean => FINDING_VERDICTS[code] === "FAIL";
+  return [...findings.filter(fails), ...findings.filter((one) => !fails(one))];
+}
+
 /** As the verifier's. */
 export const VERDICT_STATUS: Readonly<Record<Verdict, number>> = { PASS: 0, FAIL: 1, "NOT PROVEN": 2 };

@@ -52,7 +52,7 @@ export async function* readServerLog(path: string): AsyncGenerator<ServerEvent> 
     }
   } catch (error) {
     if (error instanceof CliError) throw error;
-    throw wrong(path, oneLine(error));
+    throw wrong(path, `cannot be read: ${oneLine(error)}`);
   }
   // A last line without its end is being written.
 }

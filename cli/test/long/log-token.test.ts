@@ -28,7 +28,7 @@ t.test("a token is made, listed and revoked", async (t) => {
   t.match(again, { status: 64, stderr: /^vitrine: usage: .*no token named "ada".*\n$/ });
   t.match(await token("add", "--name", "bob", "--role", "viewer"), {
     status: 64,
-    stderr: /^vitrine: bad_config: .*bob/,
+    stderr: /^vitrine: usage: .*a token named "bob" already; choose another name/,
   });
 });
 

@@ -14,7 +14,7 @@ t.test("a start that cannot succeed is one line, and creates nothing", async (t)
   await new Promise<void>((resolve) => taken.listen(0, "127.0.0.1", resolve));
   t.teardown(() => taken.close());
   const { port } = taken.address() as net.AddressInfo;
-  const cases: [string[], RegExp][] = [
+  const cases: [string[], RegExp, number?][] = [
     [
       ["--proxy", `127.0.0.1:${port}`, "--log", "127.0.0.1:0"],
       /^vitrine: port_in_use: .*the proxy.*--proxy HOST:PORT\n$/,
@@ -23,11 +23,15 @@ t.test("a start that cannot succeed is one line, and creates nothing", async (t)
       ["--log", `127.0.0.1:${port}`, "--proxy", "127.0.0.1:0"],
       /^vitrine: port_in_use: .*the log-server.*--log HOST:PORT\n$/,
     ],
-    [[...ANY_PORTS, "--upstream", "postgres://127.0.0.1:1"], /^vitrine: upstream_unreachable: .*127\.0\.0\.1:1 .*\n$/],
+    [
+      [...ANY_PORTS, "--upstream", "postgres://127.0.0.1:1"],
+      /^vitrine: upstream_unreachable: .*127\.0\.0\.1:1 .*\n$/,
+      69,
+    ],
   ];
-  for (const [options, message] of cases) {
+  for (const [options, message, exit = 1] of cases) {
     const { status, stdout, stderr } = await vitrine(["up", ...options], dir);
-    t.same({ status, stdout }, { status: 1, stdout: "" });
+    t.same({ status, stdout }, { status: exit, stdout: "" });
     t.match(stderr, message);
     t.notOk(existsSync(path.join(dir, "vitrine-data")));
   }

@@ -99,6 +99,6 @@ t.test("what cannot be read is said", async (t) => {
   const zone = "2026-11-22 22:10:00.123 CEST [42] LOG:  statement: SELECT 1\n";
   await t.rejects(read(dir, zone), { code: "usage", message: /whose zone is not UTC; set log_timezone to UTC/ });
   const none = readServerLog(join(dir, "none"));
-  await t.rejects(none.next(), { code: "usage", message: /ENOENT/ });
+  await t.rejects(none.next(), { code: "usage", message: /cannot be read: ENOENT/ });
   t.same(await read(dir, ""), []);
 });
