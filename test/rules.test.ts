@@ -264,6 +264,9 @@ t.test("PREPARE and EXECUTE", async (t) => {
   const told = await owner.query(`PREPARE q (xml) AS SELECT $1; ${reads}`);
   t.match(JSON.stringify(told), /4111/, "as the server's answer shows");
   t.equal(await query(reads), "E42501 ZI", "what it is given reads the table");
+  const explained = await owner.query(`EXPLAIN VERBOSE ${reads}`);
+  t.match(JSON.stringify(explained.rows), /4111/, "and is computed to be explained");
+  t.equal(await query(`EXPLAIN VERBOSE ${reads}`), "E42501 ZI");
   t.equal(await query("DEALLOCATE p"), "C ZI");
   t.equal(await query("EXECUTE p"), "E42501 ZI", "nothing is known of it");
   await client.end();

@@ -117,8 +117,10 @@ const COMMANDS: Commands = {
     tag: "EXECUTE",
     class: "unknown",
     visit: (walk, node, scope) => {
+      // Plain EXPLAIN computes the parameters too, and shows what came of them in the plan.
+      walk.raise("unknown");
       walk.opaque();
-      walk.visit(node.params, scope);
+      walk.always(() => walk.visit(node.params, scope));
     },
   },
   DoStmt: { tag: "DO", class: "unknown", visit: (walk) => walk.opaque() },

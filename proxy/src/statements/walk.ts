@@ -122,6 +122,14 @@ export class Walk {
     this.mode = before;
   }
 
+  /** What the server computes even where it then only plans. */
+  always(visit: () => void): void {
+    const before = this.mode;
+    this.mode = "run";
+    visit();
+    this.mode = before;
+  }
+
   relation(node: Nodes["RangeVar"] | undefined, access: Access): void {
     if (node?.relname !== undefined) this.named(node.schemaname, node.relname, access);
   }

@@ -59,7 +59,7 @@ export const COMMANDS: readonly Case[] = [
   ["EXPLAIN CREATE TABLE n AS SELECT * FROM t", "EXPLAIN", "read", "t"],
   ["EXPLAIN SELECT * INTO n FROM t", "EXPLAIN", "read", "t", "proven"],
   ["EXPLAIN DECLARE c CURSOR FOR SELECT * FROM t", "EXPLAIN", "read", "t"],
-  ["EXPLAIN EXECUTE p", "EXPLAIN", "read", "", "opaque"],
+  ["EXPLAIN EXECUTE p", "EXPLAIN", "unknown", "", "opaque"],
   ["EXPLAIN ANALYZE EXECUTE p", "EXPLAIN", "unknown", "", "opaque"],
   ["EXPLAIN (ANALYZE false) DELETE FROM t", "EXPLAIN", "read", "t"],
   ["EXPLAIN (ANALYZE 0) DELETE FROM t", "EXPLAIN", "read", "t"],

@@ -233,6 +233,13 @@ export const CALLS: readonly Run[] = [
     ["UPDATE a SET x = 2 WHERE CURRENT OF cur", "DELETE FROM a WHERE CURRENT OF cur"],
   ),
   ...behind(
+    ["PREPARE with_value (int) AS SELECT $1"],
+    [
+      "EXPLAIN VERBOSE EXECUTE with_value(nextval('q'))",
+      "EXPLAIN CREATE TABLE made AS EXECUTE with_value(leaves_trail())",
+    ],
+  ),
+  ...behind(
     ["PREPARE prep AS SELECT * FROM c"],
     [
       "CREATE TABLE made AS EXECUTE prep",
