@@ -4,7 +4,7 @@ import { decodeBase64url, encodeBase64url } from "../formats/base64.ts";
 import { parseCompact } from "../formats/compact.ts";
 import { decodeUtf8, encodeUtf8 } from "../formats/text.ts";
 import { clearValues } from "./members.ts";
-import { sealedValues } from "./sealed.ts";
+import { type Sealed, sealedValues } from "./sealed.ts";
 
 /** A disclosure, opened: the value that stands behind a digest in an entry (RFC 9901 section 4.2). */
 export type Disclosure = {
@@ -49,8 +49,21 @@ export function parseDisclosure(text: string): Disclosure {
  * @throws VerifierError `disclosure_mismatch`
  */
 export function verifyDisclosure(text: string, entry: object): Disclosure {
+  return verifySealed(text, sealedValues(entry));
+}
+
+/**
+ * Step B5 for each of them: a file may have a million, and the entry thousands of members.
+ * @throws VerifierError `disclosure_mismatch`
+ */
+export function verifyDisclosures(texts: readonly string[], entry: object): Disclosure[] {
+  const sealed = sealedValues(entry);
+  return texts.map((text) => verifySealed(text, sealed));
+}
+
+function verifySealed(text: string, values: ReadonlyMap<string, Sealed>): Disclosure {
   const disclosure = parseDisclosure(text);
-  const sealed = sealedValues(entry).get(disclosure.name);
+  const sealed = values.get(disclosure.name);
   if (sealed === undefined) {
     throw mismatch(`the entry has no sealed value ${JSON.stringify(disclosure.name)}`, disclosure.name);
   }

@@ -1,4 +1,4 @@
-import { verifyDisclosure } from "../entries/disclosure.ts";
+import { verifyDisclosures } from "../entries/disclosure.ts";
 import { type Entry, parseEntry } from "../entries/entry.ts";
 import { sealedValues } from "../entries/sealed.ts";
 import { VerifierError } from "../errors.ts";
@@ -123,7 +123,7 @@ function verifySteps(
   if (entry === undefined) return;
   report.entry = entry;
   report.sealed = [...sealedValues(entry).keys()];
-  const disclosed = steps.run("B5", () => bundle.disclosures.map((text) => verifyDisclosure(text, entry)));
+  const disclosed = steps.run("B5", () => verifyDisclosures(bundle.disclosures, entry));
   const byName = new Map(disclosed?.map(({ name, value }) => [name, value]));
   report.disclosures = [...byName].map(([name, value]) => ({ name, value }));
 }

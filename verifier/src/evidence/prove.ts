@@ -2,7 +2,7 @@ import { concludeProof } from "../audit/conclusion.ts";
 import { finishHead, type HeadOptions, openHead } from "../audit/head.ts";
 import { joinKept } from "../audit/kept.ts";
 import type { HeadReport } from "../audit/reports.ts";
-import { verifyDisclosure } from "../entries/disclosure.ts";
+import { verifyDisclosures } from "../entries/disclosure.ts";
 import { type Entry, parseEntry } from "../entries/entry.ts";
 import { VerifierError } from "../errors.ts";
 import { Findings } from "../findings.ts";
@@ -55,7 +55,7 @@ export async function proveEntry(reader: LogReader, options: ProveOptions): Prom
       const entry: Entry = parseEntry(bytes);
       proved.entry = entry;
       const disclosures = (await options.disclosures?.(index)) ?? [];
-      for (const text of disclosures) verifyDisclosure(text, entry);
+      verifyDisclosures(disclosures, entry);
       proved.bundle = formatEvidenceBundle({ entry: bytes, proof, disclosures });
     } catch (error) {
       findings.addError(error, { index });

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import t from "tap";
-import { parseDisclosure, verifyDisclosure } from "../../src/entries/disclosure.ts";
+import { parseDisclosure, verifyDisclosure, verifyDisclosures } from "../../src/entries/disclosure.ts";
 import { parseEntry } from "../../src/entries/entry.ts";
 import { sealedValues } from "../../src/entries/sealed.ts";
 import { sha256 } from "../support/naive-tree.ts";
@@ -60,6 +60,25 @@ t.test("a member with a dot in its name does not pass for an inner member", asyn
       { wantErr: "disclosure_mismatch" },
     );
   }
+});
+
+t.test("an entry is looked through once, however many disclosures it is to have", async (t) => {
+  const text = Buffer.from(JSON.stringify(["A".repeat(22), "sql", "x"])).toString("base64url");
+  let looked = 0;
+  const entry = {
+    get sql(): object {
+      looked++;
+      return { sealed: sha256(Buffer.from(text)).toString("base64url"), bytes: 1 };
+    },
+  };
+  t.equal(
+    verifyDisclosures(
+      Array.from({ length: 100 }, () => text),
+      entry,
+    ).length,
+    100,
+  );
+  t.equal(looked, 1);
 });
 
 t.test("any text is a disclosure or refused as disclosure_mismatch", async (t) => {
