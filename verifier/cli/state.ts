@@ -40,21 +40,24 @@ export async function openFolder(folder: string): Promise<void> {
 export class State {
   readonly #folder: string;
   readonly #key: VerifierKey;
+  readonly #limit: number;
   /** The file's text as it was read, undefined while there is none. */
   #text: string | undefined;
   #kept: Kept | undefined;
 
-  private constructor(folder: string, key: VerifierKey) {
+  private constructor(folder: string, key: VerifierKey, limit: number) {
     this.#folder = folder;
     this.#key = key;
+    this.#limit = limit;
   }
 
   /**
    * @param folder is created when it is not there
+   * @param limit bytes of a file; more is neither read nor written
    * @throws VerifierError `usage` when it cannot be used, or holds something else under this key
    */
-  static async open(folder: string, key: VerifierKey): Promise<State> {
-    const state = new State(folder, key);
+  static async open(folder: string, key: VerifierKey, limit: number = maxStateLength): Promise<State> {
+    const state = new State(folder, key, limit);
     await openFolder(folder);
     await state.#read();
     return state;
@@ -94,8 +97,8 @@ export class State {
       if (systemCode(error) === "ENOENT") return undefined;
       throw pathError(error, `${printable(this.path)} cannot be read`);
     }
-    const bytes = await readBounded(this.path, maxStateLength, "the kept state");
-    if (bytes.length <= maxStateLength) return bytes.toString("utf8");
+    const bytes = await readBounded(this.path, this.#limit, "the kept state");
+    if (bytes.length <= this.#limit) return bytes.toString("utf8");
     throw new VerifierError("usage", `${printable(this.path)} is too long to be what was kept of a log`);
   }
 
@@ -105,7 +108,7 @@ export class State {
    * @throws VerifierError `usage` when it cannot be written
    */
   async save(kept: Kept): Promise<boolean> {
-    const text = serializeKept(kept, this.#key);
+    const text = this.#serialize(kept);
     if (text === this.#text) return true;
     const unlock = await this.#lock();
     try {
@@ -122,6 +125,19 @@ export class State {
     this.#text = text;
     this.#kept = kept;
     return true;
+  }
+
+  /** A log may have more sources and open sessions than can be kept; its verdict must not be lost over that. */
+  #serialize(kept: Kept): string {
+    let text: string | undefined;
+    try {
+      text = serializeKept(kept, this.#key);
+    } catch (error) {
+      if (!(error instanceof RangeError)) throw error; // longer than a text can be
+    }
+    if (text !== undefined && Buffer.byteLength(text) <= this.#limit) return text;
+    const message = `${printable(this.path)} would have more than ${this.#limit} bytes: the log has more sources and open sessions than can be kept`;
+    throw new VerifierError("usage", message);
   }
 
   /**

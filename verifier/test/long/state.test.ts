@@ -1,6 +1,8 @@
 import { readdirSync, readFileSync, statSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import t from "tap";
+import { State } from "../../cli/state.ts";
+import { type Kept, parseVerifierKey } from "../../src/index.ts";
 import { TestLog, vectorLog, vectors } from "../cli/support/log.ts";
 import { run, temporaryFolder } from "../cli/support/run.ts";
 import { serve } from "../cli/support/server.ts";
@@ -78,6 +80,27 @@ t.test("a state that cannot be written does not take the verdict away, and is no
   const result = await run([...args, "--json"]);
   t.equal(result.status, 64);
   t.match(result.json, { verdict: "PASS", stateError: /ENOENT/ });
+});
+
+t.test("what is too long to be read again is not kept, and said", async (t) => {
+  const { file, folder } = await kept(t);
+  const key = parseVerifierKey(vectors.vkey);
+  const limit = statSync(file).size + 1000;
+  const state = await State.open(folder, key, limit);
+  const before = readFileSync(file, "utf8");
+  const { checkpoint, audit } = state.kept!;
+  const large = (length: number): Kept => ({
+    checkpoint,
+    audit: { ...audit!, sources: [...audit!.sources, { ...audit!.sources[0]!, name: "x".repeat(length) }] },
+  });
+  for (const length of [limit, 2 ** 29 - 1000]) {
+    await t.rejects(state.save(large(length)), {
+      code: "usage",
+      message: /more sources and open sessions than can be/,
+    });
+  }
+  t.equal(readFileSync(file, "utf8"), before);
+  await State.open(folder, key, limit);
 });
 
 t.test("many runs at once leave a whole state, and the furthest one", async (t) => {
