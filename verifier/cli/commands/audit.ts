@@ -93,7 +93,7 @@ type Whole = {
 };
 
 function auditLines({ session, report, listing, doubts, saved, acknowledged }: Whole): string[] {
-  const all = acknowledged.covers(report.findings, report.omitted);
+  const status = statusOf(report, saved, acknowledged.covers(report.findings, report.omitted));
   return [
     ...headLines(session, report),
     ...listingLines(report, listing, doubts),
@@ -101,7 +101,7 @@ function auditLines({ session, report, listing, doubts, saved, acknowledged }: W
     ...findingLines(report.findings, report.omitted, (finding) => acknowledged.of(finding)),
     ...savedLines(saved),
     ...verdictLines(report.verdict, report.conclusion),
-    ...(all
+    ...(status === acknowledgedStatus
       ? [`All findings are acknowledged, so the exit status is ${acknowledgedStatus}. The verdict stays what it is.`]
       : []),
   ];

@@ -111,6 +111,9 @@ t.test("R1: what is no record, a torn end and a repeated line", async (t) => {
     [head, one.replace(/"after":"(.)/, '"after":"\\n$1')],
     [head.replace("submitted/v1", "submitted/v2"), one],
     [changed(head, { source: "a b" }), one],
+    [changed(head, { origin: "a b" }), one],
+    ["null", one],
+    [head, "null"],
     [changed(head, { vkey: 7 }), one],
     [changed(head, { more: 7 }), one],
   ];

@@ -1,4 +1,4 @@
-import { readFileSync, writeFileSync } from "node:fs";
+import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import t from "tap";
 import { Acknowledgements, acknowledgeable, parseAcknowledged } from "../../cli/acknowledged.ts";
@@ -29,6 +29,26 @@ function entriesOf(wrong: boolean): string[] {
   source.stop();
   return wrong ? source.entries.filter((_, i) => i !== 2) : source.entries;
 }
+
+t.test("that the exit status is 3 is said where it is", async (t) => {
+  const folder = temporaryFolder(t);
+  const state = join(folder, "state");
+  const server = await serve(new TestLog(testKey(origin), entriesOf(false)), (path) => {
+    // The folder goes away while the command is at work, so nothing can be kept.
+    if (path.startsWith("/tile/entries")) rmSync(state, { recursive: true });
+    return false;
+  });
+  t.teardown(() => server.close());
+  const file = join(folder, "acknowledged.json");
+  const args = ["audit", "--log", server.url, "--vkey", testKey(origin).vkey, "--state", state];
+  const { findings } = (await run([...args, "--json"])).json;
+  const acknowledged = (findings as Shown[]).map((finding) => ({ ...finding, ...said }));
+  writeFileSync(file, JSON.stringify({ format: "vitrine/acknowledged/v1", log: origin, acknowledged }));
+  const text = await run([...args, "--acknowledged", file]);
+  t.equal(text.status, 64);
+  t.match(text.stdout, /The state was not advanced/);
+  t.notMatch(text.stdout, /exit status is 3/);
+});
 
 t.test("what somebody has looked into is shown with what was said; the verdict stays", async (t) => {
   const server = await serve(new TestLog(testKey(origin), entriesOf(false)));
