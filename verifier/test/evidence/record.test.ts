@@ -187,6 +187,7 @@ t.test("R3 and R8: a record and a log that agree in everything but one thing", a
   const second = own.slice(start, start + 10);
   t.match(JSON.parse(second[0]!), { epoch: 2, seq: 0 });
   const late = rangeOf(second, { epoch: 2, seq: 0, index: 0 }, zero);
+  const back = rangeOf(own.slice(10, 20), { epoch: 1, seq: 10, index: 10 }, late.after);
   const theirs = rangeOf(other.entries.slice(0, 10), { epoch: 1, seq: 0, index: 0 }, zero);
   const wrongEpoch = rangeOf(own.slice(0, 10), { epoch: 2, seq: 0, index: 0 }, zero);
   const cases: [string, readonly string[], readonly string[], string][] = [
@@ -203,6 +204,12 @@ t.test("R3 and R8: a record and a log that agree in everything but one thing", a
       "record_broken",
     ],
     ["an epoch behind a later one", [...second, ...own.slice(0, 10)], [late.line, a.line], "record_broken"],
+    [
+      "an epoch behind a later one, at the sequence that would follow",
+      [...second, ...own.slice(10, 20)],
+      [late.line, back.line],
+      "record_broken",
+    ],
     ["entries of another source", other.entries.slice(0, 10), [theirs.line], "submitted_missing"],
     ["entries of another epoch", own.slice(0, 10), [wrongEpoch.line], "submitted_missing"],
   ];
