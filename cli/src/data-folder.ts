@@ -146,12 +146,22 @@ function create(folder: string, createKey: CreateKey): void {
   renameSync(path.join(folder, FILES.creating), path.join(folder, FILES.version));
 }
 
+/** A system's error about a file of the data folder, in our words; any other error as it is. */
+export function aboutDataFolder(folder: string, error: unknown): unknown {
+  const { path: file } = (error ?? {}) as { path?: unknown };
+  return typeof file === "string" && file.startsWith(folder) ? unwritable(folder, error) : error;
+}
+
 function unwritable(folder: string, error: unknown): unknown {
   const code = codeOf(error);
   if (error instanceof CliError || code === undefined || !/^E[A-Z]+$/.test(code)) return error;
-  return new CliError(
-    "data_unwritable",
-    `cannot use ${folder} as data folder: ${oneLine(error)}; name one that can be written with --data DIR`,
-    { cause: error },
-  );
+  const message = `cannot use ${folder} as data folder: ${oneLine(error)}; ${adviceFor(code, folder)}`;
+  return new CliError("data_unwritable", message, { cause: error });
+}
+
+function adviceFor(code: string, folder: string): string {
+  const another = "name one that can be written with --data DIR";
+  if (code === "ENOENT" && isDataFolder(folder)) return `put back what is missing, or ${another}`;
+  if (code !== "EACCES") return another;
+  return `start as the user to whom it belongs, give all of it to this one (a start as root leaves files of root's), or ${another}`;
 }

@@ -4,7 +4,7 @@ import { formatAddress, parseSocketOrAddress, reachableHost } from "../address.t
 import type { UpOptions } from "../args/command-line.ts";
 import { type Child, PartError, startChild } from "../child.ts";
 import { setInYaml } from "../config-files.ts";
-import { type DataFolder, isDataFolder, openDataFolder } from "../data-folder.ts";
+import { aboutDataFolder, type DataFolder, isDataFolder, openDataFolder } from "../data-folder.ts";
 import { CliError, oneLine } from "../errors.ts";
 import { Interrupted, orInterrupted, watchSignals } from "../interrupt.ts";
 import { childPiece, databasePiece, firstEnded, type Piece } from "../pieces.ts";
@@ -61,7 +61,7 @@ export async function up(options: UpOptions, version: string): Promise<number> {
       clean = false;
     }
   } catch (error) {
-    if (!(error instanceof Interrupted)) problem = (await causeAmong(pieces, error)) ?? error;
+    if (!(error instanceof Interrupted)) problem = (await causeAmong(pieces, error)) ?? aboutDataFolder(folder, error);
   }
   if (problem === undefined) say(clean ? "vitrine: stopping" : "vitrine: stopping the others");
   for (const piece of pieces.toReversed()) {

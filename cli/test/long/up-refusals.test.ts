@@ -71,6 +71,14 @@ t.test("before another server, with a part's own complaint, and interrupted", as
   t.match(keyless.output, /^vitrine: bad_key: log-server: .*log\.key.*\n$/);
   writeFileSync(key, keyText, { mode: 0o600 });
 
+  const logYaml = path.join(dir, "vitrine-data/log-server.yaml");
+  const logText = readFileSync(logYaml);
+  rmSync(logYaml);
+  const incomplete = new Up(t, dir, upstream);
+  t.equal(await incomplete.ended, 1);
+  t.match(incomplete.output, /^vitrine: data_unwritable: .*ENOENT.*log-server\.yaml'; put back what is missing/m);
+  writeFileSync(logYaml, logText, { mode: 0o600 });
+
   const interrupted = new Up(t, dir, upstream);
   while (!existsSync(path.join(dir, "vitrine-data/up.lock"))) await new Promise((resolve) => setTimeout(resolve, 5));
   interrupted.child.kill("SIGINT");
