@@ -9,6 +9,7 @@ import { startAudited } from "../support/debian-postgres.ts";
 import { DATABASE, PASSWORD, ROOT, Stack, USER } from "../support/stack.ts";
 import { startBouncer } from "./bouncer.ts";
 import { cpuSeconds, median, percentile, table, version } from "./machine.ts";
+import { startRelay } from "./relay.ts";
 
 export interface PgbenchOptions {
   readonly seconds: number;
@@ -67,6 +68,8 @@ export async function benchPgbench(database: Postgres, folder: string, options: 
   const direct = { host: "127.0.0.1", port: database.port };
   await pgbench(direct.port, ["-i", "-q", "-s", "10"]);
   const ways: Way[] = [{ name: "PostgreSQL directly", port: database.port, processes: {} }];
+  const relay = await startRelay(database.port);
+  ways.push({ name: "a bare relay in Node", port: relay.port, processes: { relay: relay.pid } });
   const bouncer = await startBouncer(database.port, "session");
   if (bouncer === undefined) console.log("\nPgBouncer: skipped, it is not installed");
   else ways.push({ name: "PgBouncer, session", port: bouncer.port, processes: { pgbouncer: bouncer.pid } });
@@ -96,6 +99,7 @@ export async function benchPgbench(database: Postgres, folder: string, options: 
     await report(ways);
   } finally {
     for (const { stack } of ways) await stack?.destroy();
+    relay.stop();
     bouncer?.stop();
     behind?.stop();
     if (typeof audited !== "string") await audited.database.stop();
