@@ -44,13 +44,13 @@ export function constant(node: unknown): string | undefined {
  */
 export const PLAIN_NODES: ReadonlySet<string> = new Set(
   `A_ArrayExpr A_Indices A_Indirection A_Star AccessPriv Alias AlterTableCmd ATAlterConstraint BitString BoolExpr Boolean
-  BooleanTest CaseWhen CoalesceExpr CollateClause ColumnDef Constraint CreateOpClassItem CurrentOfExpr DefElem
+  BooleanTest CaseWhen CoalesceExpr CollateClause ColumnDef CreateOpClassItem CurrentOfExpr DefElem
   Float FunctionParameter GroupingFunc GroupingSet IndexElem InferClause IntList Integer JsonAggConstructor
   JsonArgument JsonArrayAgg JsonArrayConstructor JsonArrayQueryConstructor JsonBehavior JsonExpr JsonFormat JsonFuncExpr
   JsonIsPredicate JsonKeyValue JsonObjectAgg JsonObjectConstructor JsonOutput JsonParseExpr JsonReturning JsonScalarExpr
   JsonSerializeExpr JsonTable JsonTableColumn JsonTablePathSpec JsonValueExpr List MergeSupportFunc MergeWhenClause
-  MinMaxExpr MultiAssignRef NamedArgExpr NullTest ObjectWithArgs OidList OnConflictClause PartitionBoundSpec PartitionCmd
-  PartitionElem PartitionRangeDatum PartitionSpec PublicationObjSpec RangeFunction RangeSubselect RangeTableFunc
+  MinMaxExpr MultiAssignRef NamedArgExpr NullTest ObjectWithArgs OidList OnConflictClause PartitionCmd
+  PartitionElem PartitionRangeDatum PublicationObjSpec RangeFunction RangeSubselect RangeTableFunc
   RangeTableFuncCol ReplicaIdentityStmt ResTarget ReturningClause ReturningOption ReturnStmt RoleSpec RowExpr
   SQLValueFunction SetToDefault StatsElem String TriggerTransition VacuumRelation WindowDef XmlExpr XmlSerialize
   CTESearchClause CTECycleClause`.split(/\s+/),

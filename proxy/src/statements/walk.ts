@@ -122,7 +122,7 @@ export class Walk {
     this.mode = before;
   }
 
-  /** What the server computes even where it then only plans. */
+  /** What the server computes even where it then only plans, or defines. */
   always(visit: () => void): void {
     const before = this.mode;
     this.mode = "run";
@@ -258,6 +258,8 @@ const FIELD_TYPES: ReadonlyMap<string, string> = new Map([
   ["funccall", "FuncCall"],
   ["base", "CreateStmt"],
   ["pubtable", "PublicationTable"],
+  ["partbound", "PartitionBoundSpec"],
+  ["partspec", "PartitionSpec"],
 ]);
 
 const nothing: Handler = () => {};
@@ -277,6 +279,10 @@ function sequence(walk: Walk, name: string, call: Nodes["FuncCall"]): void {
   if (relation === undefined) walk.partial(access === "write" ? access : undefined);
   else walk.qualified(relation, access);
 }
+
+/** What a definition holds, and the server computes when it is made, or plans so that constants are folded. */
+const computed: Handler = (walk, node: object, scope) => walk.always(() => walk.visit(node, scope));
+const COMPUTED_CONSTRAINTS: ReadonlySet<string | undefined> = new Set(["CONSTR_GENERATED", "CONSTR_EXCLUSION"]);
 
 const EXPRESSIONS: Readonly<Record<string, Handler>> = {
   A_Const: nothing,
@@ -338,6 +344,12 @@ const EXPRESSIONS: Readonly<Record<string, Handler>> = {
     // The two methods that are PostgreSQL's own are not listed as calls: their handlers are not for calling.
     if (!isPostgres(method) || !["bernoulli", "system"].includes(method.at(-1)!)) walk.call(method);
     walk.visit(node, scope);
+  },
+  PartitionBoundSpec: computed,
+  PartitionSpec: computed,
+  Constraint: (walk, node: Nodes["Constraint"], scope) => {
+    if (COMPUTED_CONSTRAINTS.has(node.contype)) computed(walk, node as never, scope);
+    else walk.visit(node, scope);
   },
   TableLikeClause: (walk, node: Nodes["TableLikeClause"]) => walk.relation(node.relation, "read"),
   PublicationTable: (walk, node: Nodes["PublicationTable"], scope) => {

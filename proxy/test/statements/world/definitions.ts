@@ -142,6 +142,13 @@ const ALONE: readonly string[] = [
 
   // schemas
   "CREATE SCHEMA made",
+  "CREATE TABLE made PARTITION OF p FOR VALUES FROM (leaves_trail() + 100) TO (200)",
+  "CREATE TABLE made PARTITION OF p FOR VALUES FROM (length(pg_read_file('PG_VERSION')) + 100) TO (200)",
+  "CREATE FOREIGN TABLE made PARTITION OF p FOR VALUES FROM (leaves_trail(1) + 100) TO (200) SERVER files OPTIONS (filename '/dev/null')",
+  "CREATE TABLE made (x int) PARTITION BY RANGE ((x + pure(1)))",
+  "CREATE TABLE made (x int GENERATED ALWAYS AS (pure(1)) STORED)",
+  "CREATE TABLE made (x int, EXCLUDE (x WITH =) WHERE (pure(1) > 0))",
+  "CREATE SCHEMA made CREATE TABLE t (x int GENERATED ALWAYS AS (pure(1)) STORED)",
   "CREATE SCHEMA made CREATE VIEW a AS SELECT * FROM a",
   "CREATE SCHEMA made CREATE VIEW v2 AS SELECT * FROM b CREATE VIEW b AS SELECT * FROM c",
   "CREATE SCHEMA made CREATE VIEW v2 AS SELECT * FROM b CREATE TABLE b (x int)",
