@@ -165,6 +165,26 @@ t.test("entries audited before are not read again, unless all are asked for", as
   t.same([all.verdict, all.from], ["PASS", 0]);
 });
 
+t.test("nothing is kept on the way of another history, of less than was looked into, or of what is kept", async (t) => {
+  const source = new TestSource();
+  source.run(800);
+  const log = new MemoryLog(source.entries);
+  const first = await audit(new MemoryLog(source.entries.slice(0, 300)), source.now);
+  const sizes = async (of: MemoryLog, options: Partial<AuditOptions>): Promise<number[]> => {
+    const list: number[] = [];
+    const onVerified = async ({ audit }: Kept): Promise<void> => void list.push(audit!.size);
+    await audit(of, source.now, { kept: kept(first), onVerified, verifiedEvery: 1, ...options });
+    return list;
+  };
+  t.same(await sizes(log, {}), [512, 768]);
+  t.same(await sizes(log, { all: true }), [512, 768]);
+  t.same(await sizes(log, { entries: "any" }), []);
+  const other = new TestSource();
+  other.now += 1000;
+  other.run(800);
+  t.same(await sizes(new MemoryLog(other.entries), {}), [], "the checkpoint that was kept is not replaced by a fork");
+});
+
 t.test("what an earlier audit has passed, and one of all contradicts, is read again", async (t) => {
   const source = new TestSource();
   source.run(400);
