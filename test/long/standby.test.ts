@@ -7,7 +7,7 @@ import type { Postgres } from "@vitrine/cli";
 import t, { type Test } from "tap";
 import { CountingClient, tell } from "../support/counting-client.ts";
 import { errorField, type Message, RawClient, send, startupPacket } from "../support/raw-client.ts";
-import { login, RAW, until } from "../support/sessions.ts";
+import { login, RAW, underWay, until } from "../support/sessions.ts";
 import { DATABASE, type Entry, runNode, Stack, statements, temporaryFolder, VITRINE } from "../support/stack.ts";
 import { type Pair, promote, startPair } from "../support/standby.ts";
 
@@ -211,14 +211,10 @@ for (const [what, failover] of Object.entries(FAILOVERS))
       const stopped = what.endsWith("at once");
       const reading = stopped ? WAITING : SLOW;
       const reader = await login(stack.proxyPort, "reader");
-      const watcher = await primary.connect(DATABASE);
-      if (stopped) await watcher.query("BEGIN; LOCK TABLE held");
+      const holder = stopped ? await primary.connect(DATABASE) : undefined;
+      await holder?.query("BEGIN; LOCK TABLE held");
       const read = ask(reader, reading);
-      await until("it is under way", async () => {
-        const running = "SELECT pid FROM pg_stat_activity WHERE state = 'active' AND query = $1";
-        return (await watcher.query(running, [reading])).rows.length === 1;
-      });
-      if (!stopped) await watcher.end();
+      await underWay(primary, reading);
       await failover(servers);
       const gone = Date.now();
       const counted = clients.map((client) => client.acknowledged);
