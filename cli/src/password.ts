@@ -6,6 +6,8 @@ const END = 0x04;
 const BACKSPACE = 0x08;
 const LINE_FEED = 0x0a;
 const RETURN = 0x0d;
+/** Ctrl-U, which in a terminal takes back the whole line. */
+const KILL = 0x15;
 const DELETE = 0x7f;
 
 /**
@@ -75,7 +77,8 @@ function askHidden(prompt: string, ahead: number[]): Promise<Buffer> {
           done(() => reject(new CliError("usage", "no password was given; nothing was changed")));
           return;
         }
-        if (key === BACKSPACE || key === DELETE) removeLast(typed);
+        if (key === KILL) typed.length = 0;
+        else if (key === BACKSPACE || key === DELETE) removeLast(typed);
         else if (typed.length < MAX_BYTES) typed.push(key);
       }
     };

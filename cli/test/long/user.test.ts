@@ -96,6 +96,7 @@ t.test("on a terminal it asks twice, and shows nothing", { skip: hasScript ? fal
     return shown;
   };
   t.equal(await type("se\u00e4\u007fcret\r", "secret\r"), "Password for ann: \r\nOnce more: \r\nann added\r\n");
+  t.match(await type("wrong\u0015right\r", "right\r"), /\r\nann changed\r\n$/);
   t.match(
     await type("one\r", "two\r"),
     /^Password for ann: \r\nOnce more: \r\nvitrine: usage: the two passwords differ/,
