@@ -131,6 +131,11 @@ t.test("seals are not looked at where no key is in force, and the entries stay w
   source.statement(1);
   source.seal();
   t.same(await findingsOf(source), ["source_key_mismatch 2", "unsealed 2"]);
+  const none = new TestSource();
+  none.start({ vkey: "none" });
+  none.rotate(testKey(none.key.name, Buffer.alloc(32, 7)));
+  none.seal();
+  t.same(await findingsOf(none), ["source_key_mismatch 0", "unsealed 0"], "nor does a key hand over that is none");
 });
 
 t.test("a relaxed source is named with its window, and is no finding", async (t) => {
