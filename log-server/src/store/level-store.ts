@@ -288,6 +288,10 @@ function rangesOf(erased: Erased | undefined): { start: Buffer; end: Buffer }[] 
   return [...ranges, ...keys.map((key) => ({ start: key, end: behind(key) }))];
 }
 
+/** What LevelDB says when a file that it names is not there, or what it names is no file's name any more. */
+const A_FILE_IS_MISSING =
+  /No such file or directory|Not a directory|Is a directory|File name too long|Invalid argument/;
+
 function openError(path: string, error: unknown): LogServerError {
   const { code: own, cause } = error as { code?: string; cause?: { code?: string } };
   const code = cause?.code ?? own;
@@ -295,9 +299,8 @@ function openError(path: string, error: unknown): LogServerError {
     const message = `the store ${path} is open in another process: stop that one, two logs must not share a store`;
     return new LogServerError("store_locked", message, {}, { cause: error });
   }
-  // To open it LevelDB writes. A disk that is full says nothing of what is stored: an older copy would be a loss. Where a
-  // file of it is missing, that is damage.
-  if (code === "LEVEL_IO_ERROR" && !/No such file or directory/.test(reason(error))) {
+  // To open it LevelDB writes. A disk that is full says nothing of what is stored: an older copy would be a loss.
+  if (code === "LEVEL_IO_ERROR" && !A_FILE_IS_MISSING.test(reason(error))) {
     const message = `the store ${path} cannot be opened: ${reason(error)}; free or replace the disk, and start again`;
     return new LogServerError("write_failed", message, {}, { cause: error });
   }

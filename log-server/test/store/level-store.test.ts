@@ -1,7 +1,7 @@
 import { spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { once } from "node:events";
-import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
+import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -50,6 +50,15 @@ t.test("a store of another origin, another layout, or of something else is refus
   await db.put("a", "b");
   await db.close();
   await t.rejects(openLevelStore(foreign, "origin", true), { code: "store_version" });
+});
+
+t.test("a store whose list of files names none is damaged", async (t) => {
+  const path = fresh();
+  await (await open(path)).close();
+  for (const name of ["MANIFEST-999999", "LOCK/x", ".", "x".repeat(300)]) {
+    await writeFile(join(path, "CURRENT"), `${name}\n`);
+    await t.rejects(openLevelStore(path, "origin", true), { code: "store_corrupt", message: /restore a copy/ }, name);
+  }
 });
 
 t.test("a store is made only where that is asked for", async (t) => {
