@@ -60,6 +60,8 @@ export class Client {
   }
 
   end(): void {
+    // A server that is stopped now may be gone before it has read this, which resets the connection.
+    this.#socket.on("error", () => {});
     this.#socket.end(message("X", Buffer.alloc(0)));
   }
 
