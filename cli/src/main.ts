@@ -3,6 +3,7 @@ import { type Invocation, readCommandLine } from "./args/command-line.ts";
 import { CliError, codeOf, EXIT_STATUS, oneLine } from "./errors.ts";
 import { COMMAND_HELP, GENERAL_HELP } from "./help.ts";
 import { Interrupted } from "./interrupt.ts";
+import { printableJson } from "./printable.ts";
 
 /** Each command's module is loaded when it runs: `--help` needs none of them. */
 async function run(invocation: Invocation): Promise<number> {
@@ -47,9 +48,14 @@ function packageVersion(): string {
 }
 
 /** An error with a code is somebody's mistake or misfortune and reads as one line; without, it is a bug and has its stack. */
-function report(error: unknown): number {
+function report(error: unknown, json: boolean): number {
   if (error instanceof Interrupted) return 0;
   const code = codeOf(error);
+  // As vitrine-verifier's commands do.
+  if (json) {
+    const said = { code: code ?? "internal", message: oneLine(error) };
+    process.stdout.write(`${printableJson({ error: said })}\n`);
+  }
   if (code === undefined) {
     process.stderr.write(`vitrine: internal error: ${error instanceof Error ? error.stack : String(error)}\n`);
     return 70;
@@ -73,13 +79,15 @@ async function checkOutput({ do: what }: Invocation): Promise<void> {
   throw new CliError("output_failed", `standard output does not take any more: ${oneLine(unwritten)}`);
 }
 
+const argv = process.argv.slice(2);
 let status: number;
 try {
-  const invocation = readCommandLine(process.argv.slice(2));
+  const invocation = readCommandLine(argv);
   status = await run(invocation);
   await checkOutput(invocation);
 } catch (error) {
-  status = report(error);
+  // The command line may be what is wrong, so it is not asked.
+  status = report(error, argv.includes("--json"));
 }
 process.exitCode = status;
 if (process.connected) process.disconnect();

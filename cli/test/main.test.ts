@@ -72,6 +72,19 @@ t.test("a wrong command line is one line on standard error, and status 64", asyn
   }
 });
 
+t.test("with --json an error is an object too", async (t) => {
+  const cases: [string[], number, string][] = [
+    [["search", "--json"], 64, "usage"],
+    [["search", "--log", "http://127.0.0.1:1", "--json"], 69, "log_unreachable"],
+    [["log", "fsck", "--config", "/none", "--json"], 64, "bad_config"],
+  ];
+  for (const [args, exit, code] of cases) {
+    const { status, stdout, stderr } = await vitrine(args);
+    const { error } = JSON.parse(stdout) as { error: { code: string; message: string } };
+    t.same([status, error.code, stderr], [exit, code, `vitrine: ${code}: ${error.message}\n`]);
+  }
+});
+
 t.test("output that cannot be written is no success", { skip: !existsSync("/dev/full") }, async (t) => {
   const full = openSync("/dev/full", "w");
   t.teardown(() => closeSync(full));

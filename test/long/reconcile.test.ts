@@ -284,7 +284,7 @@ t.test("a source that the log has not, and a state that is damaged", async (t) =
   const text = readFileSync(join(kept, files[0]!), "utf8");
   writeFileSync(join(kept, files[0]!), text.replace(/"size": ?\d+/, '"size":1'));
   const damaged = await reconcile("--wait", "0");
-  t.match([damaged.status, damaged.text], [64, /^vitrine: usage: .*damaged or edited/], "1 would be the verdict FAIL");
+  t.match([damaged.status, damaged.text], [64, /^vitrine: usage: .*damaged or edited/m], "1 would be the verdict FAIL");
   writeFileSync(join(kept, files[0]!), text);
 });
 

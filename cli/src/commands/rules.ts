@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { type Explained, explain, type Limits, LOCAL, notesOn, parseRules, type RuleSet } from "@vitrine/proxy";
 import type { RulesCommand } from "../args/rules.ts";
-import { CliError, oneLine } from "../errors.ts";
+import { CliError, EXIT_STATUS, oneLine } from "../errors.ts";
 import { printable, printableJson } from "../printable.ts";
 import { parseTime } from "../time.ts";
 
@@ -40,7 +40,11 @@ function check({ files, json }: RulesCommand & { rules: "check" }): number {
     }
   }
   if (wrong === 0) return 0;
-  throw new CliError("bad_config", `${wrong === 1 ? "there is one error" : `there are ${wrong} errors`} in the rules`);
+  const message = `${wrong === 1 ? "there is one error" : `there are ${wrong} errors`} in the rules`;
+  if (!json) throw new CliError("bad_config", message);
+  // The problems are on standard output already, an object for each file.
+  process.stderr.write(`vitrine: bad_config: ${message}\n`);
+  return EXIT_STATUS.bad_config;
 }
 
 async function test(command: RulesCommand & { rules: "test" }): Promise<number> {
