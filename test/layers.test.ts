@@ -124,7 +124,7 @@ const LEVELS: Readonly<Record<string, readonly string[]>> = {
     "intake publish search",
     "erasure health metrics open-log",
     "context tools",
-    "routes",
+    "parts routes",
     "server",
     "start",
     "index main",

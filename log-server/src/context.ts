@@ -1,4 +1,5 @@
 import type { Tokens } from "./access/tokens.ts";
+import type { LogServerConfig } from "./config/config.ts";
 import type { Erasures } from "./erasure/erasure.ts";
 import type { Health } from "./health.ts";
 import type { Hooks } from "./hooks.ts";
@@ -39,7 +40,7 @@ export interface ServerContext {
   /** By address: reads that cost much, and submissions that no source has signed. */
   readonly limiters: { readonly reads: RateLimiter; readonly unsigned: RateLimiter };
   readonly trustedProxies: readonly string[];
-  readonly limits: { readonly bodyBytes: number; readonly requestTimeoutMs: number };
+  readonly limits: LogServerConfig["limits"];
   /** The checkpoint that everything read is gated by. */
   readonly published: () => SignedCheckpoint;
   readonly positions: () => ReadonlyMap<string, SourcePosition>;

@@ -16,6 +16,7 @@ import { searchRoutes } from "./routes/search.ts";
 import { sourceRoutes } from "./routes/sources.ts";
 import { SUBMISSIONS, submissionRoutes } from "./routes/submissions.ts";
 import { tileRoutes } from "./routes/tiles.ts";
+import { limitUnread } from "./routes/unread.ts";
 
 /** Seconds that `Retry-After` asks for. */
 const RETRY_AFTER = "1";
@@ -121,6 +122,8 @@ export function buildServer(context: ServerContext): FastifyInstance {
     routerOptions: { maxParamLength: 768 },
   });
   app.removeAllContentTypeParsers();
+  app.server.maxConnections = context.limits.connections;
+  limitUnread(app, context.limits.unreadBytes);
   app.setErrorHandler((error, request, reply) => sendError(context, error, request, reply));
   const notFound = ({ method, url }: FastifyRequest): LogServerError =>
     new LogServerError("not_found", `there is nothing at ${method} ${url}`);

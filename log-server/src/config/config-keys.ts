@@ -136,6 +136,15 @@ export const configKeys: readonly ConfigKey[] = [
     default: 30_000,
     parse: integer(100, 600_000),
   },
+  { key: "limits.connections", type: "integer", unit: "connections", default: 4096, parse: integer(16, 1_000_000) },
+  {
+    key: "limits.unread_bytes",
+    type: "integer",
+    unit: "bytes",
+    default: 67_108_864,
+    // The largest answers, full bundles of the largest entries, have 16 MiB.
+    parse: integer(33_554_432, 8_589_934_592),
+  },
 ];
 
 /** @returns the table's entry; a key that is not in it is a bug. */

@@ -51,6 +51,9 @@ export interface LogServerConfig {
     /** Of one address, of each of two sorts; 0: no limit. */
     readonly requestsPerSecond: number;
     readonly requestTimeoutMs: number;
+    readonly connections: number;
+    /** Of answers that clients have not read. */
+    readonly unreadBytes: number;
   };
 }
 
@@ -142,6 +145,8 @@ export function parseLogServerConfig(text: string, path: string): LogServerConfi
       waitingAdds: get("limits.waiting_adds"),
       requestsPerSecond: get("limits.requests_per_second"),
       requestTimeoutMs: get("limits.request_timeout_ms"),
+      connections: get("limits.connections"),
+      unreadBytes: get("limits.unread_bytes"),
     },
   } satisfies LogServerConfig);
 }

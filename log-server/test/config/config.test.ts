@@ -35,6 +35,8 @@ t.test("the least configuration, with every default", async (t) => {
       waitingAdds: 1024,
       requestsPerSecond: 100,
       requestTimeoutMs: 30_000,
+      connections: 4096,
+      unreadBytes: 67_108_864,
     },
   });
 });
@@ -95,6 +97,8 @@ limits:
       waitingAdds: 7,
       requestsPerSecond: 5,
       requestTimeoutMs: 30_000,
+      connections: 4096,
+      unreadBytes: 67_108_864,
     },
   });
   t.ok(Object.isFrozen(config) && Object.isFrozen(config.limits) && Object.isFrozen(config.sources));

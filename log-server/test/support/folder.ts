@@ -46,6 +46,8 @@ export async function makeLogFolder(sources: readonly string[] = []): Promise<Lo
         waitingAdds: 1024,
         requestsPerSecond: 0,
         requestTimeoutMs: 30_000,
+        connections: 4096,
+        unreadBytes: 67_108_864,
       },
       ...changes,
     }),
