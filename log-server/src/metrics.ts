@@ -33,6 +33,7 @@ export class Metrics {
   readonly #checkpoints: Counter;
   readonly #searchSeconds: Histogram;
   readonly #stageSeconds: Histogram<"stage">;
+  readonly #unread: Gauge;
   readonly #witnessAnswers: Counter<"witness" | "result">;
   readonly #witnessSeconds: Histogram<"witness">;
 
@@ -76,6 +77,11 @@ export class Metrics {
       help: "Duration of each stage: queue and write of a submission; sign, guard, witness of a checkpoint, and publish for the whole of it",
       labelNames: ["stage"],
       buckets: SECONDS,
+      registers,
+    });
+    this.#unread = new Gauge({
+      name: "vitrine_log_unread_bytes",
+      help: "Bytes of answers that clients have not read",
       registers,
     });
     this.#witnessAnswers = new Counter({
@@ -128,6 +134,10 @@ export class Metrics {
         this.set(read());
       },
     });
+  }
+
+  unread(bytes: number): void {
+    this.#unread.set(bytes);
   }
 
   turn({ entries, seconds, queued }: TurnReport): void {

@@ -123,7 +123,7 @@ export function buildServer(context: ServerContext): FastifyInstance {
   });
   app.removeAllContentTypeParsers();
   app.server.maxConnections = context.limits.connections;
-  limitUnread(app, context.limits.unreadBytes);
+  limitUnread(app, context.limits.unreadBytes, context.metrics);
   app.setErrorHandler((error, request, reply) => sendError(context, error, request, reply));
   const notFound = ({ method, url }: FastifyRequest): LogServerError =>
     new LogServerError("not_found", `there is nothing at ${method} ${url}`);

@@ -1,5 +1,6 @@
 import type { Socket } from "node:net";
 import type { FastifyInstance, FastifyReply } from "fastify";
+import type { Metrics } from "../metrics.ts";
 
 /** A client may ask again before it has its answer; this many times it has no reason to. */
 const MOST_OF_ONE = 16;
@@ -19,7 +20,7 @@ interface Asking {
  *
  * @param most bytes of answers, those of the system's own buffers not included
  */
-export function limitUnread(app: FastifyInstance, most: number): void {
+export function limitUnread(app: FastifyInstance, most: number, metrics: Metrics): void {
   const asking = new WeakMap<Socket, Asking>();
   const unread = new Map<FastifyReply, number>();
   let bytes = 0;
@@ -43,11 +44,14 @@ export function limitUnread(app: FastifyInstance, most: number): void {
     });
     if (requests === 0) return;
     await before;
-    // What it is asked now may take as long as it takes.
-    socket.setTimeout(0);
+    // An answer that comes to no connection any more never closes: nothing may count it.
+    if (socket.destroyed) reply.hijack();
+    // What is asked now may take as long as it takes.
+    else socket.setTimeout(0);
   });
 
   app.addHook("onSend", async (request, reply, payload) => {
+    if (request.socket.destroyed) return payload;
     const length = typeof payload === "string" ? Buffer.byteLength(payload) : ((payload as Buffer | null)?.length ?? 0);
     // Node looks whether a part was written meanwhile, and sets another one when the answer is read.
     request.socket.setTimeout(STILL_MS);
@@ -55,6 +59,7 @@ export function limitUnread(app: FastifyInstance, most: number): void {
     bytes += length;
     reply.raw.once("close", () => {
       if (unread.delete(reply)) bytes -= length;
+      metrics.unread(bytes);
     });
     for (const [oldest, held] of unread) {
       if (bytes <= most || oldest === reply) break;
@@ -62,6 +67,7 @@ export function limitUnread(app: FastifyInstance, most: number): void {
       bytes -= held;
       oldest.raw.socket?.destroy();
     }
+    metrics.unread(bytes);
     return payload;
   });
 }

@@ -82,4 +82,15 @@ t.test("no more connections than are allowed", async (t) => {
   while ((await read(ask("/checkpoint"), 1)) === "") await new Promise((resolve) => setTimeout(resolve, 10));
 });
 
+t.test("nothing is held of connections that have ended", async (t) => {
+  // Each is cut off while its first answer is on its way.
+  for (let i = 0; i < 8; i += 1) await read(ask("/tile/entries/000", 17), 17 * bundle);
+  const unread = async (): Promise<string> => {
+    const text = (await get(log.url, "/metrics")).body.toString();
+    return /^vitrine_log_unread_bytes (\d+)$/m.exec(text)![1]!;
+  };
+  while ((await unread()) !== "0") await new Promise((resolve) => setTimeout(resolve, 10));
+  t.pass();
+});
+
 t.test("it closes", () => log.close());
