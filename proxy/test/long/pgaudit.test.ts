@@ -62,17 +62,17 @@ t.test("what pgAudit tells is said", { skip: "skip" in found && found.skip, time
   const witness = await Witness.create(server.socket, WORLD, SESSION);
   t.teardown(() => witness.end());
   const runs = [READS, WRITES, DEFINITIONS, CALLS].flatMap((list) => list.filter((_, i) => i % EVERY === 0));
-  const tried = await tryAll(analyzer, witness, runs, (said, seen) => judgeAudited(said, seen, ["public"]));
+  const tried = await tryAll(analyzer, witness, runs, (said, seen, { path }) => judgeAudited(said, seen, path));
   t.same([...tried.wrong], [], `${tried.ran} of ${runs.length} ran`);
   t.ok(tried.ran >= 1000, `${tried.ran}`);
   const told = tried.pairs.filter(([, , { notices }]) => notices.some((notice) => notice.startsWith("AUDIT: ")));
   t.ok(told.length >= 1000, `${told.length} were audited`);
   // What is said less is found out by pgAudit's lines as well.
   const unnoticed = told.filter(
-    ([, said, seen]) =>
+    ([{ path }, said, seen]) =>
       said.complete &&
       ["INSERT", "UPDATE", "DELETE"].includes(said.operation) &&
-      judgeAudited({ ...said, relations: said.relations.filter(({ access }) => access === "read") }, seen, ["public"])
+      judgeAudited({ ...said, relations: said.relations.filter(({ access }) => access === "read") }, seen, path)
         .length === 0,
   );
   t.same(

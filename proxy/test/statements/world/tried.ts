@@ -18,7 +18,7 @@ export async function tryAll(
   analyzer: Analyzer,
   witness: Witness,
   runs: readonly Run[],
-  more: (said: Statement, seen: Seen) => readonly string[] = () => [],
+  more: (said: Statement, seen: Seen, run: Run) => readonly string[] = () => [],
 ): Promise<Tried> {
   const wrong = new Map<string, readonly string[]>();
   const pairs: [Run, Statement, Seen][] = [];
@@ -30,7 +30,7 @@ export async function tryAll(
     const seen = await witness.run(run.sql, run.before);
     if (seen.error !== undefined) continue;
     if (!only.complete) incomplete++;
-    const found = [...judge(only, seen, run.path), ...more(only, seen)];
+    const found = [...judge(only, seen, run.path), ...more(only, seen, run)];
     if (only.class === "read") found.push(...judgeReadOnly(only, await witness.readOnly(run.sql, run.before)));
     if (found.length > 0) wrong.set(run.sql, found);
     pairs.push([run, only, seen]);
