@@ -140,6 +140,14 @@ const changes = fc.array(
   { minLength: 1, maxLength: 2 },
 );
 
+/** @returns the place that an entry names; undefined when no note can announce it, or it is an epoch's first: always parsed */
+function placeOf(entry: Json): { run: string; seq: number } | undefined {
+  const { source, epoch, seq } = entry as { [name: string]: Json };
+  const from1 = (value: Json | undefined): boolean => Number.isSafeInteger(value) && Number(value) >= 1;
+  if (typeof source !== "string" || !isKeyName(source) || !from1(epoch) || !from1(seq)) return undefined;
+  return { run: runOf(source, epoch), seq: Number(seq) };
+}
+
 t.test("what the log takes as an entry, the verifier does", async (t) => {
   t.ok(seeds.length > 300, `${seeds.length} entries to begin with`);
   let taken = 0;
@@ -150,23 +158,14 @@ t.test("what the log takes as an entry, the verifier does", async (t) => {
     for (const one of list) change(entry, structuredClone(one));
     const bytes = Buffer.from(JSON.stringify(entry));
     // In the place that was announced, the one before the changes.
-    const { source, epoch, seq } = seeds[seed] as { [name: string]: Json };
-    const run = runOf(source, epoch);
+    const place = placeOf(seeds[seed]!);
     const text = bytes.toString("latin1");
-    // No other is announced, and the first entry of an epoch is always parsed.
-    const announced =
-      typeof source === "string" &&
-      isKeyName(source) &&
-      Number.isSafeInteger(epoch) &&
-      Number(epoch) >= 1 &&
-      Number.isSafeInteger(seq) &&
-      Number(seq) >= 1;
-    const matches = announced && shapes.match(text, text.length, run, seq) !== undefined;
+    const matches = place !== undefined && shapes.match(text, text.length, place.run, place.seq) !== undefined;
     if (matches) alike += 1;
     const fault = refusal(() => ofLog.parseEntry(bytes, 0));
     if (fault !== undefined && matches) throw new Error(`like one before, and ${fault}: ${bytes}`);
     if (fault !== undefined) return;
-    if (announced && !matches) shapes.learn(entry, text, text.length, run);
+    if (place !== undefined && !matches) shapes.learn(entry, text, text.length, place.run);
     taken += 1;
     const refused = refusal(() => ofVerifier.parseEntry(bytes));
     if (refused !== undefined) throw new Error(`${refused}: ${bytes}`);
@@ -283,19 +282,18 @@ t.test("what the log takes, byte for byte, the verifier reads as the same", asyn
       const from = at % (bytes.length + 1);
       bytes = Buffer.concat([bytes.subarray(0, from), pieces[piece]!, bytes.subarray(from + length)]);
     }
-    const { source, epoch, seq } = seeds[seed] as { [name: string]: Json };
-    const announced = typeof source === "string" && isKeyName(source) && Number.isSafeInteger(seq) && Number(seq) >= 1;
-    const run = runOf(source, epoch);
+    const place = placeOf(seeds[seed]!);
     const teach = whole.toString("latin1");
-    if (announced && refusal(() => ofLog.parseEntry(whole, 0)) === undefined) {
-      if (shapes.match(teach, teach.length, run, seq) === undefined)
-        shapes.learn(seeds[seed], teach, teach.length, run);
+    if (place !== undefined && refusal(() => ofLog.parseEntry(whole, 0)) === undefined) {
+      if (shapes.match(teach, teach.length, place.run, place.seq) === undefined)
+        shapes.learn(seeds[seed], teach, teach.length, place.run);
       ofVerifier.readEntry(whole, known);
     }
     const fault = refusal(() => ofLog.parseEntry(bytes, 0));
     const text = bytes.toString("latin1");
-    if (announced && isUtf8(bytes) && shapes.match(text, text.length, run, seq) !== undefined && fault !== undefined)
-      throw new Error(`like one before, and ${fault}: ${bytes}`);
+    const matches =
+      place !== undefined && isUtf8(bytes) && shapes.match(text, text.length, place.run, place.seq) !== undefined;
+    if (matches && fault !== undefined) throw new Error(`like one before, and ${fault}: ${bytes}`);
     const wrong = refusal(() => ofVerifier.parseEntry(bytes));
     const read = refusal(() => ofVerifier.readEntry(bytes, known));
     if ((wrong === undefined) !== (read === undefined)) throw new Error(`${wrong} and ${read}: ${bytes}`);
@@ -309,7 +307,8 @@ t.test("what the log takes, byte for byte, the verifier reads as the same", asyn
     if (JSON.stringify(one) !== bytes.toString() || JSON.stringify(other) !== bytes.toString())
       throw new Error(`it is read as another: ${bytes}`);
   });
-  fc.assert(property, { numRuns: 40_000 });
+  // Each unchanged to begin with: among them are ones with a good one's shape in a place that is none, as of epoch 0.
+  fc.assert(property, { numRuns: 40_000, examples: seeds.map((_, seed): [number, Cut[]] => [seed, []]) });
   t.ok(taken > 1000, `${taken} were taken`);
   t.ok(refusedByBoth > 10_000, `${refusedByBoth} were refused by both`);
 });
