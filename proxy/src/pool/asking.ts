@@ -227,17 +227,19 @@ export class Asking {
       answers.push({ kind: "parse", way: "sent", ...change, text: undefined, name });
       return message.length;
     }
+    // What stands before it may have the server forget the name, or read the text otherwise.
+    if (lane.state.moving && !answers.empty) return this.#unsettled();
+    const shared = lane.texts.of(body, lane.environment);
     const there = names.get(name);
     if (there?.text !== undefined) {
       // The server refuses to replace it (42P05), as long as it has it.
       const text = this.#place(name, there.text);
       if (text === "later" || text === undefined) return this.#unsettled();
       lane.send(parseMessage(text.serverName, body));
-      answers.push({ kind: "parse", way: "sent", undo: undefined, done: undefined, text, name });
+      const done = (): void => names.replaced(shelf, name, text, { text: shared, body: shared.body, effects, sql });
+      answers.push({ kind: "parse", way: "sent", undo: undefined, done, text, name });
       return message.length;
     }
-    if (lane.state.moving && !answers.empty) return this.#unsettled();
-    const shared = lane.texts.of(body, lane.environment);
     if (names.uncertainOn(shelf, shared)) return this.#unsettled();
     const named = names.set(name, { text: shared, body: shared.body, effects, sql });
     // In a transaction that has failed, or may have by then, the server would refuse.

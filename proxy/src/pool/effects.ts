@@ -26,7 +26,7 @@ export interface Effects {
   readonly makes: boolean;
   /** What is made later may be temporary, though nothing says so there: the search path may name pg_temp. */
   readonly path: "session" | "transaction" | undefined;
-  /** It changes by what search path and role names are read. */
+  /** It changes by what search path and role names are read, or takes away the names of all that is prepared. */
   readonly moves: boolean;
   /** Not even DISCARD ALL undoes it. */
   readonly stays: boolean;
@@ -110,6 +110,7 @@ const READ_BY = set("search_path role session_authorization");
 
 function moves(effect: SessionEffect | undefined): boolean {
   if (effect?.kind === "discard") return effect.what === "all";
+  if (effect?.kind === "deallocate") return effect.name === undefined;
   if (effect?.kind !== "set" && effect?.kind !== "reset") return false;
   return effect.name === undefined || READ_BY.has(effect.name);
 }

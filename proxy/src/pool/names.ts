@@ -129,6 +129,16 @@ export class Names {
     };
   }
 
+  /**
+   * A Parse of a name that was there has replaced it: the server had lost it behind our back. What is there now by the
+   * name of the old text is not that text, and nobody else's.
+   */
+  replaced(shelf: Shelf, name: string, old: PreparedText, prepared: Prepared): void {
+    shelf.named.delete(old);
+    shelf.stale.push(old);
+    this.set(name, prepared).done();
+  }
+
   delete(name: string): { readonly undo: Undo; readonly done: Undo } {
     const entry = this.#names.get(name)!;
     this.#names.delete(name);

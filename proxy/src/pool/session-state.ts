@@ -20,7 +20,7 @@ export class SessionState {
   #beside = "";
   #odd = 0;
   #environment: { readonly of: SessionSettings; readonly text: string } | undefined;
-  /** What was sent and is not answered may change how names are read. */
+  /** What was sent and is not answered may change what names stand for. */
   #moving = false;
   /** Inside of a transaction block. */
   #block = false;

@@ -2,7 +2,7 @@
 import t from "tap";
 import type { OpenServer } from "../../src/pool/index.ts";
 import { until } from "../audit/help.ts";
-import { ask, type Postgres, postgres, Q, rowsOf, value, type Wire } from "../pool/help.ts";
+import { ask, errorOf, type Postgres, poolRig, postgres, Q, rowsOf, value, type Wire } from "../pool/help.ts";
 import { F } from "../session/stage.ts";
 import { bridged, enter, way } from "../ways.ts";
 
@@ -223,7 +223,66 @@ t.test("a prepared statement that the server lost, or calls stale, is never used
   t.same(await run(client, F.bind("s"), F.execute()), [["1", "2"]]);
   t.equal(await run(other, F.bind("s"), F.execute()), "26000", "prepared since the table changed, so another one");
   t.same(await run(other, F.bind("s"), F.execute()), [["1", "2"]]);
+  // A name that is lost may be given anew; what the other one calls so stays what it was.
+  t.same(await run(client, F.parse("SELECT 'one'", "o")), []);
+  t.same(await run(other, F.parse("SELECT 'one'", "o")), []);
+  await ask(other, "DO $$ BEGIN EXECUTE 'DEALLOCATE ALL'; END $$");
+  t.same(await run(client, F.parse("SELECT 'two'", "o"), F.bind("o"), F.execute()), [["two"]]);
+  t.same(await run(other, F.bind("o"), F.execute()), [["one"]]);
+  t.same(await run(client, F.bind("o"), F.execute()), [["two"]]);
   for (const wire of [client, other, outside]) await wire.end();
+});
+
+const PREPARED = "SELECT pg_backend_pid(), count(*) FROM pg_prepared_statements WHERE name LIKE 'vitrine%'";
+
+t.test("behind what makes the server forget all that is prepared, a name is anew what its Parse says", async (t) => {
+  const all = [
+    [F.query("DEALLOCATE ALL")],
+    [F.query("DISCARD ALL")],
+    [F.query("DEALLOCATE ALL; SELECT 1/0")],
+    [F.parse("DEALLOCATE ALL"), F.bind(), F.execute()],
+  ];
+  const behind = [
+    [F.parse("SELECT 'one'", "b"), F.execute("none")],
+    [F.parse("SELECT 'two'", "b"), F.bind("b"), F.execute()],
+    [F.bind("b"), F.execute()],
+    [F.describe("S", "b")],
+  ];
+  const run = async (wire: Wire, messages: Buffer[], readies = 1): Promise<unknown[]> => {
+    wire.socket.write(Buffer.concat([...messages, F.sync()]));
+    const heard = (await wire.ready(readies)).filter(({ type }) => !"STt".includes(type));
+    return heard.map((message) => `${message.type} ${message.type === "E" ? errorOf(message) : message.body}`);
+  };
+  const follow = async (client: Wire, forget: Buffer[], then: Buffer[], away: () => Promise<void>) => {
+    const told = [await run(client, [F.parse("SELECT 'one'", "b")])];
+    await away();
+    told.push(await run(client, [...forget, ...then], forget.length === 1 ? 2 : 1));
+    // Whatever became of it, it is so still, and not taken for another's.
+    told.push(await run(client, [F.bind("b"), F.execute()]));
+    told.push(await run(client, [F.parse("SELECT 'three'", "b"), F.bind("b"), F.execute()]));
+    return told;
+  };
+  for (const forget of all) {
+    for (const then of behind) {
+      const what = [...forget, ...then].map((bytes) => bytes.toString("latin1", 5).replaceAll("\0", " ").trim());
+      const direct = await database.direct();
+      const wanted = await follow(direct, forget, then, async () => undefined);
+      await direct.end();
+      for (const moved of [false, true]) {
+        const rig = await poolRig(t, database.server, { mode: "transaction", size: 2 });
+        const [client, other] = [await rig.client(), await rig.client()];
+        // Who takes the connection that the client was on leaves it another one, which has nothing prepared.
+        const away = async (): Promise<void> => {
+          if (moved) await ask(other, "BEGIN");
+        };
+        t.same(await follow(client, forget, then, away), wanted, `${what.join(" | ")}${moved ? ", elsewhere" : ""}`);
+        const [[pid, has]] = (await ask(client, PREPARED)) as [[string, string]];
+        const server = rig.pools.serverStats().find((one) => one.pid === Number(pid));
+        t.equal(has, String(server?.preparedStatements), "and what the server has is known");
+        await rig.stop();
+      }
+    }
+  }
 });
 
 t.end();
