@@ -192,6 +192,7 @@ export class Asking {
     // It makes the server forget the unnamed statement.
     const { undo, done } = lane.names.dropUnnamed(lane.shelf);
     const restore = this.#portals.set("", undefined);
+    if (lane.answers.unended) lane.mixed = true;
     lane.send(message);
     lane.answers.push({
       kind: "query",
@@ -337,6 +338,7 @@ export class Asking {
     const lane = this.#lane;
     if (!lane.lease()) return WAIT;
     if (!LARGE_OBJECTS.has(message.readUInt32BE(HEADER_BYTES))) lane.state.pin("unknown");
+    if (lane.answers.unended) lane.mixed = true;
     lane.answers.push({ kind: "function" });
     return this.#pass(size, false);
   }

@@ -51,6 +51,11 @@ export class TransactionLane implements Lane, Holder {
   copyIn = false;
   /** After an error everything up to the next Sync, which was not sent yet, is skipped. */
   skipping = false;
+  /**
+   * A Query or a FunctionCall was sent where a Sync was due. PostgreSQL can say then that it is idle, and yet have the
+   * implicit transaction open and refuse the next statement (XX000), whoever's it is.
+   */
+  mixed = false;
   readonly #options: TransactionLaneOptions;
   readonly #asking: Asking;
   readonly #replies: Replies;
@@ -299,7 +304,7 @@ export class TransactionLane implements Lane, Holder {
       return;
     }
     if (status !== "I" || this.state.pinned || !this.#asking.empty) return;
-    this.#giveBack(server, "clean");
+    this.#giveBack(server, this.mixed ? "rollback" : "clean");
   }
 
   /** The client said Terminate: what it asked before goes first. */
@@ -391,6 +396,7 @@ export class TransactionLane implements Lane, Holder {
     const waited = this.#leasing !== undefined;
     this.#leasing = undefined;
     this.#server = server;
+    this.mixed = false;
     server.holder = this;
     server.shelf ??= new Shelf();
     this.#shelf = server.shelf;
@@ -465,7 +471,7 @@ export class TransactionLane implements Lane, Holder {
   /** The session ends, and nothing is under way. In a transaction the server would have rolled back. */
   #leave(server: PooledServer): void {
     const { stays, pinned } = this.state;
-    this.#giveBack(server, stays ? "close" : this.status === "I" && !pinned ? "clean" : "rollback");
+    this.#giveBack(server, stays ? "close" : this.status === "I" && !pinned && !this.mixed ? "clean" : "rollback");
     // The answer that was waited for has come with the bytes that are being read just now.
     this.#pieces.flush();
     this.#options.owner.finished();

@@ -197,6 +197,7 @@ const texts = [
     "CREATE TEMP TABLE x ()",
   ],
 ];
+const ENDED = "(the client's end, or half a message)";
 const text = fc.constantFrom(...texts);
 const name = fc.constantFrom("", "", "a", "b");
 const message = fc.oneof(
@@ -227,9 +228,16 @@ t.test("any conversation, cut anywhere and ended: the same answers, and the same
     const next = await enter(one);
     // What the first has left open would be committed with it.
     next.socket.write(Q("SELECT 'next'"));
-    // Of an error not where in its source the server found it: that depends on how much of a message it had.
     const heard = [...shown(client.messages), ...shown(await next.ready())].map((line) =>
-      line.replace(/\0F\w+\.c\0.*/s, ""),
+      line
+        // Of an error not where in its source the server found it: that depends on how much of a message it had.
+        .replace(/\0F\w+\.c\0.*/s, "")
+        // Nor which of two ends a COPY: the server refuses half a message by its type, and whoever forwards
+        // whole messages only has nothing to show it but the end.
+        .replace(
+          /C08P01\0Munexpected message type 0x\w+ during COPY from stdin|C08006\0Munexpected EOF.*(?=\0W)/,
+          ENDED,
+        ),
     );
     await next.end();
     await gone(one);
