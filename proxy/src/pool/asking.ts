@@ -118,6 +118,8 @@ export class Asking {
       if (whole && lane.server !== undefined) lane.send(bytes.subarray(at, at + size));
       return whole ? size : WAIT;
     }
+    // The server does not read it: it says that it did not expect it, and ends.
+    if (lane.copyIn) return this.#pass(size, false);
     if (this.#refusal !== undefined) return this.#refuseMessage(type, size);
     if (type === FRONTEND.bind ? !hasNames(bytes, at, size) : type !== FRONTEND.functionCall && !whole) return WAIT;
     if (type === FRONTEND.functionCall && bytes.length - at < HEADER_BYTES + 4) return WAIT;

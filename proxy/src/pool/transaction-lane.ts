@@ -202,7 +202,8 @@ export class TransactionLane implements Lane, Holder {
 
   flush(): void {
     this.#pieces.flush();
-    if (this.#waitsForAnswers && this.answers.empty) {
+    // In COPY FROM STDIN the server answers nothing until it has heard more.
+    if (this.#waitsForAnswers && (this.answers.empty || this.copyIn)) {
       this.#waitsForAnswers = false;
       this.proceed();
     }

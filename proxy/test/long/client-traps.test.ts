@@ -214,6 +214,19 @@ const message = fc.oneof(
   { weight: 1, arbitrary: fc.constant(F.functionCall(177, "1", "2")) },
 );
 
+const segment = (sql: string): Buffer => Buffer.concat(run(sql));
+const again = Buffer.concat([F.bind(), F.execute()]);
+/** What was found once. */
+const examples: [Buffer[], number][] = [
+  [[Q("COPY cut FROM STDIN"), Q("ROLLBACK TO s")], 1],
+  // PostgreSQL says that it is idle, and refuses the next statement on that connection.
+  [[segment("INSERT INTO cut VALUES (1)"), segment("INSERT INTO cut VALUES (2)"), Q(""), F.sync()], 30],
+  [[segment("INSERT INTO cut VALUES (1)"), F.functionCall(177, "1", "2"), F.sync()], 30],
+  // It answers nothing, for it waits for data.
+  [[segment("COPY cut FROM STDIN"), F.sync(), again, F.sync(), Q("SELECT 1"), again], 5],
+  [[segment("COPY cut FROM STDIN"), F.sync(), again, F.sync()], 30],
+];
+
 t.test("any conversation, cut anywhere and ended: the same answers, and the same is committed", async (t) => {
   const there = await bridged(t, database);
   const admin = await database.direct({ user: "postgres" });
@@ -261,7 +274,7 @@ t.test("any conversation, cut anywhere and ended: the same answers, and the same
         }
       }
     }),
-    { numRuns: Number(process.env.RUNS ?? 60), endOnFailure: true },
+    { numRuns: Number(process.env.RUNS ?? 60), endOnFailure: true, examples },
   );
   await admin.end();
 });
