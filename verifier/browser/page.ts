@@ -148,7 +148,8 @@ async function take(list: Iterable<File>): Promise<void> {
 let taking = Promise.resolve();
 
 function takeNext(list: readonly File[]): void {
-  taking = taking.then(() => take(list));
+  // Whatever goes wrong with these, it is said, and the next ones are taken.
+  taking = taking.then(() => take(list)).catch((error: unknown) => show("", messageElement(String(error))));
 }
 
 document.addEventListener("dragover", (event) => {

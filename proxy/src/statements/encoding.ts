@@ -15,8 +15,6 @@ export function encodingOf(client: string | undefined, server: string | undefine
   return server === undefined || server === "UTF8" ? "utf8" : "strings";
 }
 
-const hasHigh = (text: Uint8Array, from: number, to: number): boolean => !isAscii(text.subarray(from, to));
-
 /** Whether bytes above 127 stand in plain strings and comments alone; false also where that is not sure. */
 export function highInStringsOnly(text: Uint8Array): boolean {
   let i = 0;
@@ -62,7 +60,7 @@ export function highInStringsOnly(text: Uint8Array): boolean {
       default:
         i++;
     }
-    if (hasHigh(text, from, i)) return false;
+    if (!isAscii(text.subarray(from, i))) return false;
   }
   return true;
 }
