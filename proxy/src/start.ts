@@ -99,6 +99,13 @@ export async function startProxy(config: ProxyConfig, hooks: ProxyHooks = {}, am
   const reach = new Reach(() => Promise.any(upstreams.hosts.map(({ address }) => knock(address))));
   const statistics = new Statistics();
   const pauses = new Pauses();
+  // While clients wait for the end of a pause there is room for who comes to end it.
+  const fullPause = ({ database }: Startup): ProxyError | undefined => {
+    const coming = server!.clients - server!.sessions;
+    const room = limits.logins - Math.min(CONSOLES, limits.logins / 2);
+    if (!pauses.holds(database) || coming <= room) return undefined;
+    return new ProxyError("too_many_connections", "the database is paused, and no more clients can wait for its end");
+  };
   const keys = new CancelKeys(among && ((key) => among.cancel(key)));
   const places = among?.places(() => server!);
   server = new ProxyServer({
@@ -118,11 +125,12 @@ export async function startProxy(config: ProxyConfig, hooks: ProxyHooks = {}, am
     get settings() {
       return limits;
     },
+    resumed: async (startup, left) => {
+      if (!atConsole(startup)) await pauses.untilResumed(startup.database, left);
+    },
     open: async (client) => {
-      const { database } = client.startup;
       if (atConsole(client.startup))
         return openConsole(client, terminating.door(client), consoleOf, desk, `${version}/vitrine`);
-      await pauses.untilResumed(database);
       await places?.prepare();
       const backend = await open(client);
       // A pool has its own connections, and may have had this one for long.
@@ -145,7 +153,7 @@ export async function startProxy(config: ProxyConfig, hooks: ProxyHooks = {}, am
     admission: (startup) => {
       if (recorder.state === "failed") return spoolError ?? SPOOL_FAILED;
       if (recorder.state !== "open") return SPOOL_FULL;
-      return fullHouse(startup);
+      return fullHouse(startup) ?? (atConsole(startup) ? undefined : fullPause(startup));
     },
   });
   const running = server;

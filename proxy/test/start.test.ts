@@ -1,9 +1,10 @@
 import { readFileSync } from "node:fs";
+import { connect } from "node:net";
 import t from "tap";
 import { CONFIG_KEYS } from "../src/config/keys.ts";
 import { RELOADED } from "../src/reload/config.ts";
 import { until } from "./audit/help.ts";
-import type { Client } from "./help.ts";
+import { Client, startup } from "./help.ts";
 import { B, F } from "./session/stage.ts";
 import { whole } from "./whole.ts";
 
@@ -254,6 +255,59 @@ t.test("a pause: what was begun ends, nothing else begins, nothing fails", async
   server.send(B.row("2"), B.complete("SELECT 1"), B.ready());
   t.equal((await late).ended, false);
   t.match(await ask(ops, "RESUME"), /C55000\0/, "nothing is paused");
+});
+
+t.test("a pause: who leaves meanwhile is gone, and who comes to end it is let in", async (t) => {
+  const all = await whole(t, CONSOLE.replace("clients: 2", "clients: 20, logins: 6"));
+  const logins = async (count: number): Promise<void> => {
+    const line = `vitrine_proxy_clients{state="login"} ${count}\n`;
+    while (!(await (await fetch(`${all.status}/metrics`)).text()).includes(line))
+      await new Promise((resolve) => setTimeout(resolve, 5));
+  };
+  const come = (): Client => {
+    const client = new Client(connect({ ...all.proxy.address, allowHalfOpen: true }));
+    t.teardown(() => client.socket.destroy());
+    client.socket.write(startup({ user: "alice" }));
+    return client;
+  };
+  const first = await all.login("ops", "vitrine");
+  await ask(first, "PAUSE");
+  first.socket.destroy();
+  for (let i = 1; i <= 20; i += 1) {
+    const client = come();
+    const connected = () => told(all.lines).filter((event) => event === "client.connected").length;
+    await until("it is there", () => connected() === 1 + i);
+    client.socket.destroy();
+  }
+  await logins(0);
+  const waiting = Array.from({ length: 6 }, come);
+  await until("some are told", () => waiting.filter(({ refusal }) => refusal === "53300").length === 3);
+  await logins(3);
+  const ops = await all.login("ops", "vitrine");
+  t.equal(ops.ended, false, "there is room for an operator");
+  t.match(await ask(ops, "RESUME"), /RESUME\0/);
+  await until(
+    "those who waited are in",
+    () => waiting.filter(({ received }) => received.includes(B.ready())).length === 3,
+  );
+  t.equal(all.upstream.backends.length, 3, "and no server was asked for anybody else");
+});
+
+t.test("a pause: who waits in it is not idle", async (t) => {
+  const all = await whole(t, CONSOLE.replace("clients: 2", "clients: 20"));
+  const alice = await all.login("alice");
+  const ops = await all.login("ops", "vitrine");
+  await ask(ops, "PAUSE");
+  alice.socket.write(F.query("SELECT 1"));
+  all.rewrite((text) => text.replace("clients: 20", "clients: 20, idle_timeout_ms: 1"));
+  t.match(await all.proxy.reload(), /changed limits.idle_timeout_ms/);
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  t.equal(alice.ended, false);
+  await ask(ops, "RESUME");
+  await until("it goes on", () => all.upstream.last.received.includes("SELECT 1"));
+  all.upstream.last.send(B.row("1"), B.complete("SELECT 1"), B.ready());
+  await until("it is answered; then it is idle", () => alice.ended);
+  t.match(alice.received.toString("latin1"), /SELECT 1\0.*C57P05\0/s);
 });
 
 t.test("shutdown: when all have left; when all are between transactions; at once", async (t) => {

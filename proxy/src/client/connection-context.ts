@@ -27,6 +27,8 @@ export interface ConnectionContext {
   readonly metrics: Metrics;
   /** What is paused; left out: nothing ever is. */
   readonly pauses?: Pick<Pauses, "holds">;
+  /** Resolves when a client may go on to a server, or has left; left out: at once. */
+  readonly resumed?: (startup: Startup, left: AbortSignal) => Promise<void>;
   /** The TLS that clients may have; undefined: none. */
   readonly tls?: ClientTls | undefined;
   /**

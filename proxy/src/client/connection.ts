@@ -11,6 +11,7 @@ import { type ConnectionInfo, type ConnectionState, infoOf, stateOf } from "./co
 import { reasonOf } from "./end-reason.ts";
 import { Interrupts } from "./interrupts.ts";
 import { flow, Passage } from "./passage.ts";
+import type { TimeoutLimits } from "./timeouts.ts";
 
 /** How long a server has for the cancel of what nobody wants any more; then its connection is closed. */
 const CANCELLED_MS = 2_000;
@@ -34,6 +35,8 @@ export class Connection {
   #interrupts: Interrupts | undefined;
   #failing = false;
   #draining = false;
+  /** It has left before there was a server: nothing is to be opened for it. */
+  readonly #left = new AbortController();
   #finished = false;
 
   /** @param local it came by a Unix socket, where nothing is encrypted: what passes there does not leave the machine */
@@ -179,7 +182,12 @@ export class Connection {
   }
 
   async #connect(end: ClientEnd): Promise<void> {
-    const { open, settings, shared, metrics } = this.#context;
+    const { open, resumed, settings, shared, metrics } = this.#context;
+    await resumed?.(end.startup, this.#left.signal);
+    if (this.#left.signal.aborted) {
+      this.#finish();
+      return;
+    }
     const began = performance.now();
     const backend = await open(end);
     metrics.connects.observe((performance.now() - began) / 1000);
@@ -241,7 +249,7 @@ export class Connection {
     if (session.key !== undefined) this.#context.keys.add(session.key, this.#backend!);
     this.#events.loggedIn();
     // What an operator waits for takes its time, and he may watch for as long as he likes.
-    if (this.#backend!.kind !== "console") this.#interrupts!.time(() => this.#context.settings);
+    if (this.#backend!.kind !== "console") this.#interrupts!.time(() => this.#limits);
   }
 
   // --- flow --------------------------------------------------------------------------------------------------------
@@ -265,13 +273,21 @@ export class Connection {
 
   /** What the client sends has to wait for something other than the bytes before it. */
   #waits(): boolean {
+    return this.#isPaused() || this.#interrupts!.cancelling;
+  }
+
+  #isPaused(): boolean {
     const session = this.#session!;
+    if (this.#context.pauses?.holds(session.startup.database) !== true) return false;
     const { idle, tx } = session.tracker;
-    if (idle && tx === "I" && this.#context.pauses?.holds(session.startup.database)) {
-      // Before it is logged in it is held elsewhere; the console is where pauses end.
-      if (session.phase === "ready" && this.#backend?.kind !== "console") return true;
-    }
-    return this.#interrupts!.cancelling;
+    // Before it is logged in it is held elsewhere; the console is where pauses end.
+    return idle && tx === "I" && session.phase === "ready" && this.#backend?.kind !== "console";
+  }
+
+  /** Whether a client that is not heard is idle cannot be known. */
+  get #limits(): TimeoutLimits {
+    const { settings } = this.#context;
+    return this.#isPaused() ? { ...settings, idleTimeoutMs: 0 } : settings;
   }
 
   #closeIfDrained(): void {
@@ -296,6 +312,7 @@ export class Connection {
     // Once a server is asked, what it says of the login is still waited for, and recorded: until the login's time is over.
     if (this.#passage === undefined) {
       clearTimeout(this.#loginTimer);
+      this.#left.abort();
       // While it connects, #connect sees to the end.
       if (this.#session === undefined) this.#finish();
       return;
@@ -328,6 +345,7 @@ export class Connection {
   #finish(): void {
     if (this.#finished) return;
     this.#finished = true;
+    if (this.#passage === undefined) this.#left.abort();
     clearTimeout(this.#loginTimer);
     this.#interrupts?.stop();
     const key = this.#session?.key;

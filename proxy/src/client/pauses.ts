@@ -37,8 +37,21 @@ export class Pauses {
     return was;
   }
 
-  /** @returns when the database is not paused */
-  async untilResumed(database: string): Promise<void> {
-    while (this.holds(database)) await new Promise<void>((resolve) => this.#waiting.add(resolve));
+  /**
+   * @param left aborted when whoever waits has left
+   * @returns when the database is not paused, or nobody waits for that
+   */
+  async untilResumed(database: string, left?: AbortSignal): Promise<void> {
+    while (this.holds(database) && left?.aborted !== true) {
+      await new Promise<void>((resolve) => {
+        const look = (): void => {
+          left?.removeEventListener("abort", look);
+          this.#waiting.delete(look);
+          resolve();
+        };
+        left?.addEventListener("abort", look);
+        this.#waiting.add(look);
+      });
+    }
   }
 }
