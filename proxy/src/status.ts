@@ -1,12 +1,22 @@
 import { createServer, type Server, type ServerResponse } from "node:http";
+import type { Socket } from "node:net";
 import type { Health } from "./health.ts";
 
-/** The proxy's own HTTP address, when one is configured: GET /healthz and /metrics, nothing else. */
+/** Connections at a time: whoever asks has one. */
+const CONNECTIONS = 32;
+/** For a request to come, and for its answer to be taken. */
+const TIME_MS = 10_000;
+
+/**
+ * The proxy's own HTTP address, when one is configured: GET /healthz and /metrics, nothing else. What is asked there takes
+ * the time of the sessions, and an answer that nobody reads their memory: so one request a connection, and few of these.
+ */
 export function createStatusServer(
   metrics: { readonly contentType: string; metrics(): Promise<string> },
   health: () => Promise<Health>,
 ): Server {
-  return createServer((request, response) => {
+  const times = { headersTimeout: TIME_MS, requestTimeout: TIME_MS, connectionsCheckingInterval: TIME_MS / 10 };
+  const server = createServer(times, (request, response) => {
     const path = request.url?.split("?")[0];
     if (request.method !== "GET" && request.method !== "HEAD") {
       response.writeHead(405, { allow: "GET, HEAD" }).end();
@@ -25,6 +35,11 @@ export function createStatusServer(
       response.writeHead(404).end();
     }
   });
+  server.maxConnections = CONNECTIONS;
+  server.maxRequestsPerSocket = 1;
+  server.on("dropRequest", (_: unknown, socket: Socket) => socket.destroy());
+  server.timeout = TIME_MS;
+  return server;
 }
 
 function answer(response: ServerResponse, work: () => Promise<void>): void {
