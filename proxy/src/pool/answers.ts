@@ -32,6 +32,10 @@ export type Asked =
       readonly failedAtOnce: Undo | undefined;
       next: number;
       failed: boolean;
+      /** It was answered, if only that the text is empty. */
+      begun?: true;
+      /** Copy data, or its end, was sent behind it. */
+      copied?: true;
     }
   | {
       readonly kind: "parse" | "close";
@@ -51,7 +55,7 @@ export type Asked =
       readonly name: string;
       readonly undo: Undo | undefined;
     }
-  | { readonly kind: "execute"; readonly effects: Effects; readonly sql: string }
+  | { readonly kind: "execute"; readonly effects: Effects; readonly sql: string; copied?: true }
   | { readonly kind: "function" }
   | { readonly kind: "sync" }
   /** CopyDone or CopyFail sent before the server was seen to enter COPY; it has no answer of its own. */
@@ -64,11 +68,19 @@ export class Answers {
   /** What was answered, as long as it may have to be asked again. */
   #gone: Asked[] | undefined;
   #unended = false;
+  /** What copy data that is sent now is for. */
+  #copying: Asked | undefined;
 
   push(item: Asked): void {
     this.#items.push(item);
+    if (item.kind === "query" || item.kind === "execute") this.#copying = item;
     if (item.kind === "sync" || item.kind === "query" || item.kind === "function") this.#unended = false;
     else if (item.kind !== "copy-end" && !("way" in item && item.way === "own")) this.#unended = true;
+  }
+
+  /** Copy data, or its end, is sent. */
+  copied(): void {
+    if (this.#copying?.kind === "query" || this.#copying?.kind === "execute") this.#copying.copied = true;
   }
 
   /**
@@ -142,15 +154,21 @@ export class Answers {
   /**
    * The head entered COPY FROM STDIN: the server swallows the Syncs that were sent behind it, up to the end of the copy
    * data (section "COPY Operations").
-   * @returns whether that end was already sent
+   * @returns how many, and whether that end was already sent
    */
-  swallowSyncs(): boolean {
+  swallowSyncs(): { readonly syncs: number; readonly ended: boolean } {
     const from = this.#at + 1;
     let to = from;
     while (this.#items[to]?.kind === "sync") to += 1;
     const ended = this.#items[to]?.kind === "copy-end";
     if (to > from && this.#items.length === to + (ended ? 1 : 0)) this.#unended = this.head?.kind !== "query";
     this.#items.splice(from, to - from + (ended ? 1 : 0));
-    return ended;
+    return { syncs: to - from, ended };
+  }
+
+  /** The server did not come to these Syncs before the COPY failed: it will answer them. */
+  giveBackSyncs(count: number): void {
+    if (count > 0 && this.#items.length === this.#at + 1) this.#unended = false;
+    this.#items.splice(this.#at + 1, 0, ...Array.from({ length: count }, () => ({ kind: "sync" as const })));
   }
 }

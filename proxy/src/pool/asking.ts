@@ -105,9 +105,11 @@ export class Asking {
       case FRONTEND.sync:
         return whole ? this.#sync(bytes.subarray(at, at + size)) : WAIT;
       case FRONTEND.copyData:
+        lane.answers.copied();
         return this.#pass(size, lane.skipping || lane.server === undefined);
       case FRONTEND.copyDone:
       case FRONTEND.copyFail:
+        lane.answers.copied();
         if (lane.copyIn) lane.copyIn = false;
         else if (!lane.answers.empty) lane.answers.push({ kind: "copy-end" });
         return this.#pass(size, lane.skipping || lane.server === undefined);
@@ -149,6 +151,7 @@ export class Asking {
   #sync(message: Buffer): number {
     const lane = this.#lane;
     if (lane.copyIn) {
+      lane.swallowed += 1;
       lane.send(message);
       return message.length;
     }

@@ -1,5 +1,5 @@
 import { ProxyError } from "../errors.ts";
-import { parseReady, parseTag } from "../wire/backend.ts";
+import { parseError, parseReady, parseTag } from "../wire/backend.ts";
 import { BACKEND, showType } from "../wire/messages.ts";
 import type { Asked } from "./answers.ts";
 import { type Effects, PLAIN } from "./effects.ts";
@@ -49,10 +49,26 @@ export class Replies {
     switch (type) {
       case BACKEND.dataRow:
       case BACKEND.copyData:
+      case BACKEND.notificationResponse:
         return;
       case BACKEND.parameterStatus:
         lane.tell(head);
         return;
+      case BACKEND.noticeResponse:
+        if (head.length > 0 && !lane.withholds(head)) lane.tell(head);
+        return;
+      case BACKEND.errorResponse:
+        this.#failed(asked, head);
+        return;
+      case BACKEND.readyForQuery:
+        this.#ready(asked, head);
+        return;
+      default:
+        // A Sync that was not swallowed is answered before anything else is.
+        lane.swallowed = 0;
+        if (asked?.kind === "query") asked.begun = true;
+    }
+    switch (type) {
       case BACKEND.parseComplete:
       case BACKEND.closeComplete: {
         const kind = type === BACKEND.parseComplete ? "parse" : "close";
@@ -81,24 +97,7 @@ export class Replies {
         if (!this.#completed(asked, size, head)) return;
         break;
       case BACKEND.copyInResponse:
-        lane.copyIn = !answers.swallowSyncs();
-        return;
-      case BACKEND.errorResponse:
-        this.#failed(asked, head);
-        return;
-      case BACKEND.noticeResponse:
-        if (head.length > 0 && !lane.withholds(head)) lane.tell(head);
-        return;
-      case BACKEND.readyForQuery:
-        if (asked?.kind !== "query" && asked?.kind !== "sync" && asked?.kind !== "function") {
-          throw outOfStep(type, asked);
-        }
-        lane.tell(head);
-        if (asked.kind === "query") asked.done();
-        answers.shift();
-        lane.copyIn = false;
-        lane.settleOwn();
-        lane.ready(parseReady(head));
+        this.#entersCopy();
         return;
       default:
         return;
@@ -107,10 +106,50 @@ export class Replies {
     lane.settleOwn();
   }
 
+  #ready(asked: Asked | undefined, head: Buffer): void {
+    const lane = this.#lane;
+    if (lane.swallowed > 0 && !isDue(asked)) {
+      // It answers a Sync that it seemed to have swallowed, and with that goes on.
+      lane.swallowed -= 1;
+      lane.skipping = false;
+      lane.tell(head);
+      lane.ready(parseReady(head));
+      return;
+    }
+    if (asked?.kind !== "query" && asked?.kind !== "sync" && asked?.kind !== "function") {
+      throw outOfStep(BACKEND.readyForQuery, asked);
+    }
+    lane.tell(head);
+    if (asked.kind === "query") asked.done();
+    lane.answers.shift();
+    lane.copyIn = false;
+    lane.settleOwn();
+    lane.ready(parseReady(head));
+  }
+
+  #entersCopy(): void {
+    const lane = this.#lane;
+    const { syncs, ended } = lane.answers.swallowSyncs();
+    lane.copyIn = !ended;
+    lane.copying = true;
+    lane.swallowed = syncs;
+  }
+
+  /** By an error, if it is in COPY. What it had read by then is known as the session above knows it (answers.ts there). */
+  #leavesCopy(asked: Asked | undefined, sqlstate: string): void {
+    const lane = this.#lane;
+    const known = !lane.copying || sqlstate === "08P01" || asked === undefined || !("copied" in asked);
+    if (lane.copying && known && sqlstate !== "08P01") lane.answers.giveBackSyncs(lane.swallowed);
+    if (known) lane.swallowed = 0;
+    lane.copying = false;
+    lane.copyIn = false;
+  }
+
   /** @returns whether that was all that was asked */
   #completed(asked: Asked | undefined, size: number, head: Buffer): boolean {
     const lane = this.#lane;
     lane.copyIn = false;
+    lane.copying = false;
     if (asked?.kind !== "query" && asked?.kind !== "execute") throw outOfStep(BACKEND.commandComplete, asked);
     if (!isPlain(asked)) {
       if (head.length !== size) throw outOfStep(BACKEND.commandComplete, asked);
@@ -140,7 +179,8 @@ export class Replies {
   #failed(asked: Asked | undefined, head: Buffer): void {
     const lane = this.#lane;
     if (lane.withholds(head)) return;
-    lane.copyIn = false;
+    // A long one has passed by: none that COPY raises before it reads.
+    this.#leavesCopy(asked, head.length === 0 ? "" : parseError(head).sqlstate);
     lane.state.failed();
     // What it did may outlive its failure, and what was answered before may have undone the same pin.
     if (asked?.kind === "execute") lane.state.sent(asked.effects);
@@ -176,6 +216,12 @@ export class Replies {
     }
     if (!synced) lane.skipping = true;
   }
+}
+
+/** Whether ReadyForQuery can be its answer now. */
+function isDue(asked: Asked | undefined): boolean {
+  if (asked?.kind === "query") return asked.begun === true || asked.failed;
+  return asked?.kind === "sync" || asked?.kind === "function";
 }
 
 function isPlain(asked: Asked | undefined): boolean {

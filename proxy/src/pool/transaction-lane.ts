@@ -49,6 +49,10 @@ export class TransactionLane implements Lane, Holder {
   readonly texts: PreparedTexts;
   /** The server is in COPY FROM STDIN and swallows Flush and Sync. */
   copyIn = false;
+  /** The same, up to its CommandComplete or error. */
+  copying = false;
+  /** Syncs that the server seems to have swallowed in COPY, and may answer yet where that failed before it read them. */
+  swallowed = 0;
   /** After an error everything up to the next Sync, which was not sent yet, is skipped. */
   skipping = false;
   /**
@@ -305,7 +309,7 @@ export class TransactionLane implements Lane, Holder {
       return;
     }
     if (status !== "I" || this.state.pinned || !this.#asking.empty) return;
-    this.#giveBack(server, this.mixed ? "rollback" : "clean");
+    this.#giveBack(server, this.swallowed > 0 ? "close" : this.mixed ? "rollback" : "clean");
   }
 
   /** The client said Terminate: what it asked before goes first. */
@@ -398,6 +402,7 @@ export class TransactionLane implements Lane, Holder {
     this.#leasing = undefined;
     this.#server = server;
     this.mixed = false;
+    this.swallowed = 0;
     server.holder = this;
     server.shelf ??= new Shelf();
     this.#shelf = server.shelf;
@@ -472,7 +477,10 @@ export class TransactionLane implements Lane, Holder {
   /** The session ends, and nothing is under way. In a transaction the server would have rolled back. */
   #leave(server: PooledServer): void {
     const { stays, pinned } = this.state;
-    this.#giveBack(server, stays ? "close" : this.status === "I" && !pinned && !this.mixed ? "clean" : "rollback");
+    this.#giveBack(
+      server,
+      stays || this.swallowed > 0 ? "close" : this.status === "I" && !pinned && !this.mixed ? "clean" : "rollback",
+    );
     // The answer that was waited for has come with the bytes that are being read just now.
     this.#pieces.flush();
     this.#options.owner.finished();

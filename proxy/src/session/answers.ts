@@ -63,6 +63,8 @@ export class Answers {
   answer(name: BackendName, size: number, tag: string | undefined): void {
     const { queue, confirmed, ledger, around } = this.#exchange;
     const { head } = queue;
+    // A Sync that was not swallowed is answered before anything else is.
+    this.#exchange.swallowed = 0;
     switch (name) {
       case "parseComplete":
         if (head?.kind !== "parse") break;
@@ -107,6 +109,7 @@ export class Answers {
       case "emptyQueryResponse":
         if (head?.kind === "query") {
           const { shown } = head;
+          head.begun = true;
           if (shown !== undefined) this.#shown = Buffer.concat([rowDescription(shown, 0), row(ledger.show(shown))]);
           return;
         }
@@ -122,7 +125,7 @@ export class Answers {
         return;
       case "copyInResponse":
         if (this.#exchange.current() === undefined) break;
-        this.#exchange.copyIn = !queue.swallowSyncs();
+        this.#entersCopy();
         return;
       case "functionCallResponse":
         if (head?.kind !== "function" || head.answered) break;
@@ -139,8 +142,8 @@ export class Answers {
     const exchange = this.#exchange;
     this.#uncommitted = undefined;
     if (error.severity === "FATAL" || error.severity === "PANIC") this.#fatal = true;
+    this.#leavesCopy(error);
     const extended = this.#failures.fail(exchange.queue.head, error);
-    exchange.copyIn = false;
     if (!extended) return;
     // PostgreSQL, Extended Query: after an error the backend reads and discards messages until a Sync.
     this.#diverged = true;
@@ -152,6 +155,7 @@ export class Answers {
         return;
       }
       if (next.kind === "sync") return;
+      if (exchange.swallowed > 0 && unanswered(next).length > 0) throw inDoubt();
       exchange.drop(next);
       exchange.queue.shift();
     }
@@ -160,6 +164,10 @@ export class Answers {
   readyForQuery(status: string): void {
     const { queue, ledger, sent, confirmed, around } = this.#exchange;
     const { head } = queue;
+    if (this.#exchange.swallowed > 0 && !isDue(head)) {
+      this.#readyAfterAll(status);
+      return;
+    }
     if (head?.kind !== "query" && head?.kind !== "sync" && head?.kind !== "function") {
       throw outOfStep("readyForQuery", head);
     }
@@ -207,6 +215,38 @@ export class Answers {
 
   // --- inside ------------------------------------------------------------------------------------------------------
 
+  #entersCopy(): void {
+    const exchange = this.#exchange;
+    const { syncs, ended } = exchange.queue.swallowSyncs();
+    exchange.copyIn = !ended;
+    exchange.copying = true;
+    exchange.swallowed = syncs;
+  }
+
+  /** By an error, if it is in COPY. */
+  #leavesCopy({ sqlstate }: ServerError): void {
+    const exchange = this.#exchange;
+    // It came to what is no copy data, and ends (08P01); or, where no data was sent, it had not begun to read.
+    const { head } = exchange.queue;
+    const copied = head !== undefined && "copied" in head;
+    const known = !exchange.copying || sqlstate === "08P01" || !copied;
+    if (exchange.copying && known && sqlstate !== "08P01") exchange.queue.giveBackSyncs(exchange.swallowed);
+    if (known) exchange.swallowed = 0;
+    exchange.copying = false;
+    exchange.copyIn = false;
+  }
+
+  /** It answers a Sync that it seemed to have swallowed, and with that goes on. */
+  #readyAfterAll(status: string): void {
+    const exchange = this.#exchange;
+    exchange.swallowed -= 1;
+    exchange.skipping = false;
+    this.#uncommitted = undefined;
+    if (exchange.queue.empty) exchange.around.gate?.ready(true);
+    exchange.ledger.tx = status;
+    if (status === "I") exchange.endPortals();
+  }
+
   #completed(tag: string | undefined): void {
     const { queue, ledger, confirmed } = this.#exchange;
     const { head } = queue;
@@ -218,8 +258,10 @@ export class Answers {
     if (beyond !== undefined) this.#failures.refuse(execution, beyond);
     else ledger.finish(execution, { outcome: "completed", tag });
     this.#exchange.copyIn = false;
+    this.#exchange.copying = false;
     this.#applyEffect(execution.subject);
     if (head.kind === "query") {
+      head.begun = true;
       head.next += 1;
       // Behind the last statement it has committed before it says so.
       if (head.next < head.executions.length) this.#leavesOpen(execution);
@@ -308,6 +350,17 @@ export class Answers {
     confirmed.prepared.delete(name);
     if (known !== undefined && sent.prepared.get(name) === known) sent.prepared.delete(name);
   }
+}
+
+/** Whether ReadyForQuery can be its answer now. */
+function isDue(head: Pending | undefined): boolean {
+  if (head?.kind === "query") return head.begun === true || head.failed;
+  return head?.kind === "sync" || (head?.kind === "function" && (head.answered || head.failed));
+}
+
+/** Whether the server skips it, or executes it, depends on what it had read when a COPY failed. */
+function inDoubt(): ProxyError {
+  return new ProxyError("protocol_violation", "behind a COPY that failed stands what may have been executed");
 }
 
 /** Either the server breaks the protocol or we misread it: going on would record the wrong thing. */

@@ -21,6 +21,13 @@ export class Exchange {
   skipping = false;
   /** The server is in COPY FROM STDIN and swallows Flush and Sync. */
   copyIn = false;
+  /** The same, up to its CommandComplete or error. */
+  copying = false;
+  /**
+   * Syncs that the server swallowed in COPY, as it seems. One that fails before it has read them (FREEZE, a trigger)
+   * answers them after all; and which it was, nobody says.
+   */
+  swallowed = 0;
   /** What must be sent to the server in place of the frontend message told last. */
   instead: Buffer | undefined;
 

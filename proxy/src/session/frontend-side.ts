@@ -65,6 +65,7 @@ export class FrontendSide implements FrameSink {
     }
     // Nothing that stands behind a Terminate is read by the server.
     this.#dropping = action === "drop" || this.#terminated;
+    if (name !== "sync" && name !== "terminate") this.#dropping ||= this.#session.tracker.requests.withholds;
     if (this.#dropping) return 0;
     switch (name) {
       case "query":

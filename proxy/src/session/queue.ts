@@ -14,6 +14,10 @@ export type Pending =
       /** The statement that the server is at. */
       next: number;
       failed: boolean;
+      /** It was answered, if only that the text is empty. */
+      begun?: true;
+      /** Copy data, or its end, was sent behind it. */
+      copied?: true;
       readonly wait: number;
       readonly unsettles: boolean;
       readonly denial?: Decision;
@@ -32,6 +36,7 @@ export type Pending =
       /** It was suspended when this Execute was sent. */
       readonly carriedOn: boolean;
       resolved: boolean;
+      copied?: true;
       readonly size: number;
       readonly wait: number;
       readonly unsettles: boolean;
@@ -59,10 +64,18 @@ export class Queue {
   #at = 0;
   #unsettling = 0;
   #executing = 0;
+  /** What copy data that is sent now is for. */
+  #copying: Pending | undefined;
 
   push(item: Pending): void {
     this.#items.push(item);
     this.#count(item, 1);
+    if (item.kind === "query" || item.kind === "execute") this.#copying = item;
+  }
+
+  /** Copy data, or its end, is sent. */
+  copied(): void {
+    if (this.#copying?.kind === "query" || this.#copying?.kind === "execute") this.#copying.copied = true;
   }
 
   /** How many messages that execute something are unanswered. */
@@ -116,15 +129,21 @@ export class Queue {
   /**
    * The head entered COPY FROM STDIN. The server swallows the Syncs that were sent behind it, up to the end of the
    * copy data.
-   * @returns whether that end was already sent
+   * @returns how many, and whether that end was already sent
    */
-  swallowSyncs(): boolean {
+  swallowSyncs(): { readonly syncs: number; readonly ended: boolean } {
     const from = this.#at + 1;
     let to = from;
     while (this.#items[to]?.kind === "sync") to += 1;
     const ended = this.#items[to]?.kind === "copy-end";
     this.#items.splice(from, to - from + (ended ? 1 : 0));
-    return ended;
+    return { syncs: to - from, ended };
+  }
+
+  /** The server did not come to these Syncs before the COPY failed: it will answer them. */
+  giveBackSyncs(count: number): void {
+    const syncs = Array.from({ length: count }, () => ({ kind: "sync" as const, failed: false }));
+    this.#items.splice(this.#at + 1, 0, ...syncs);
   }
 
   #count(item: Pending, by: 1 | -1): void {

@@ -29,6 +29,14 @@ export class Requests {
     return instead;
   }
 
+  /**
+   * Whether what is no Sync must not be sent: the server skips it, unless it had not come to a Sync that was sent into a
+   * COPY before that failed. Then it would execute what is taken for skipped.
+   */
+  get withholds(): boolean {
+    return this.#exchange.skipping && this.#exchange.swallowed > 0;
+  }
+
   /** Whether the proxy itself answers what the client has prepared under this name. */
   isShown(statement: string): boolean {
     return this.#own.has(statement);
@@ -218,15 +226,19 @@ export class Requests {
   sync(): number {
     const exchange = this.#exchange;
     // PostgreSQL, COPY operations: the backend ignores Flush and Sync while it reads copy data.
-    if (exchange.copyIn) return 0;
-    exchange.skipping = false;
     exchange.segment += 1;
+    if (exchange.copyIn) {
+      exchange.swallowed += 1;
+      return 0;
+    }
+    exchange.skipping = false;
     exchange.around.gate?.asked();
     exchange.queue.push({ kind: "sync", failed: false });
     return 0;
   }
 
   copyData(size: number): void {
+    this.#exchange.queue.copied();
     const current = this.#exchange.copyIn ? this.#exchange.current() : undefined;
     if (current !== undefined) current.bytesIn += size;
   }
@@ -234,6 +246,7 @@ export class Requests {
   /** CopyDone or CopyFail. */
   copyEnd(): void {
     const exchange = this.#exchange;
+    exchange.queue.copied();
     if (exchange.copyIn) exchange.copyIn = false;
     else if (!exchange.queue.empty) exchange.queue.push({ kind: "copy-end" });
   }

@@ -231,6 +231,23 @@ const SCRIPTS: readonly Script[] = [
     entries: ["COPY failed 22P02", "COPY failed 22P02", "SELECT completed 1"],
   },
   {
+    name: "COPY in that fails before it reads anything, or the Sync in it: that one is answered",
+    rounds: [
+      types("12GEZ", ...run(`${copy} (FREEZE)`), F.sync()),
+      types("GEZ", Q(`${copy} (FREEZE)`)),
+      ready(4, ...run(`${copy} (FREEZE)`), F.sync(), F.copyData("1\n"), F.copyDone(), F.sync(), after, Q("SELECT 1/0")),
+      ready(4, Q(`${copy} (FREEZE)`), F.sync(), F.copyData("1\n"), F.copyDone(), F.sync(), after),
+      types("12G", ...run(copy), F.flush()),
+      types("EZ", bad, F.sync()),
+      ready(2, F.sync(), after),
+    ],
+    entries: [
+      ...["COPY failed 55000", "COPY failed 55000"],
+      ...["COPY failed 55000", "SELECT completed 1", "SELECT failed 22012"],
+      ...["COPY failed 55000", "SELECT completed 1", "COPY failed 22P02", "SELECT completed 1"],
+    ],
+  },
+  {
     name: "COPY in that the client gives up",
     rounds: [
       types("G", Q(copy)),

@@ -280,6 +280,30 @@ for (const { name, play, entries } of SCRIPTS) {
   });
 }
 
+t.test("behind a COPY that failed the server may have come to the Sync before its data, and go on", async (t) => {
+  const copy = [F.parse("COPY t FROM STDIN (FREEZE)"), F.bind(), F.execute(), F.sync()];
+  const failed = [B.parsed(), B.bound(), B.copyIn(), B.error("55000")];
+  const behind = new Stage();
+  behind.client(...copy, F.copyData("1\n"), F.copyDone(), F.query("DELETE FROM t"));
+  t.throws(() => behind.server(...failed), { code: "protocol_violation" });
+  t.same(behind.end("protocol-error"), ["COPY failed 55000", "DELETE unknown"], "it is not taken for skipped");
+
+  const after = new Stage();
+  after.client(...copy, F.copyData("1\n")).server(...failed);
+  const before = after.forwarded.length;
+  after.client(F.copyDone(), F.query("DELETE FROM t"), ...select, F.execute());
+  t.equal(after.forwarded.length, before, "nothing is sent that might be executed");
+  after.client(F.sync(), F.query("SELECT 1"));
+  t.equal(after.forwarded.length, before + 2);
+  after.server(B.ready(), B.ready(), B.complete("SELECT 1"), B.ready());
+  t.same(after.end(), ["COPY failed 55000", "SELECT completed"]);
+
+  const ready = new Stage();
+  ready.client(...copy, F.copyData("1\n")).server(...failed, B.ready());
+  ready.client(F.query("DELETE FROM t")).server(B.complete("DELETE 1"), B.ready());
+  t.same(ready.end(), ["COPY failed 55000", "DELETE completed"], "it has said that it goes on");
+});
+
 t.test("what was still held never happened, and what stood behind it neither", async (t) => {
   const stage = new Stage();
   stage.spool.instant = false;
