@@ -1,5 +1,5 @@
 // Several worker processes behind one port: one limit, one cancel space, and what becomes of one that is killed.
-import { readFileSync, rmSync, writeFileSync } from "node:fs";
+import { readdirSync, readFileSync, readlinkSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Postgres } from "@vitrine/cli";
 import { formatVerifier, makeVerifier } from "@vitrine/proxy";
@@ -42,6 +42,18 @@ function workers(stack: Stack): number[] {
   const { pid } = stack.proxy;
   const children = readFileSync(`/proc/${pid}/task/${pid}/children`, "latin1");
   return children.trim().split(" ").filter(Boolean).map(Number);
+}
+
+/** Whether a process has a file open whose path has this in it. */
+function hasOpen(pid: number, part: string): boolean {
+  const folder = `/proc/${pid}/fd`;
+  return readdirSync(folder).some((fd) => {
+    try {
+      return readlinkSync(`${folder}/${fd}`).includes(part);
+    } catch {
+      return false; // closed meanwhile
+    }
+  });
 }
 
 function logins(stack: Stack, count: number, name: string): Promise<RawClient[]> {
@@ -286,6 +298,34 @@ t.test("the console of any worker is that of all", async (t) => {
   for (const client of open) if (!client.closed) await client.end();
   t.same(await stack.proxy.ended(60_000), { code: 0, signal: null });
   for (const at of [...consoles, desk]) await at.end().catch(() => undefined);
+});
+
+t.test("whatever is wrong with files by now, a worker that was killed costs nobody else anything", async (t) => {
+  const stack = await started(t, { workers: 2 });
+  const file = join(stack.folder, "proxy.yaml");
+  const text = readFileSync(file, "utf8");
+  const said = (what: RegExp): number => stack.proxy.output.match(new RegExp(what, "g"))?.length ?? 0;
+  const second = workers(stack).find((pid) => hasOpen(pid, ".worker-2/"))!;
+  const clients = await logins(stack, 4, "stays");
+  writeFileSync(file, `${text}limits: { clients: 7 }\n`);
+  process.kill(stack.proxy.pid!, "SIGHUP");
+  await until("each has taken it", () => said(/ config\.changed: .*changed limits\.clients/) === 2);
+  writeFileSync(file, "nothing of this is a configuration");
+  const key = join(stack.folder, "source.key.worker-2");
+  renameSync(key, `${key}.away`);
+  process.kill(second, "SIGKILL");
+  await until("it was tried often enough", () => said(/worker 2 could not start again: .*source\.key\.worker-2/) >= 4);
+  await until("its clients are gone, and no others", () => clients.filter(({ closed }) => closed).length === 2);
+  for (const client of clients.filter(({ closed }) => !closed)) {
+    client.write(send.query("SELECT 1"));
+    await client.ready();
+    t.equal(client.closed, false);
+  }
+  renameSync(`${key}.away`, key);
+  await until("it is in its place", () => said(/worker 2 serves again/) === 1);
+  t.equal(said(/worker [12] could not start again: .*proxy\.yaml/), 0);
+  t.equal((await logins(stack, 5, "new")).filter(({ closed }) => closed).length, 0);
+  t.equal(await attempt(stack), "53300", "it has taken what was in force");
 });
 
 t.test("workers that end again and again end the proxy, which says so", async (t) => {

@@ -19,6 +19,8 @@ import { bad, CONFIG_KEYS } from "./keys.ts";
 export interface ProxyConfig {
   /** Where it was read from. */
   readonly file: string;
+  /** What stood there at the start. */
+  readonly text: string;
   /** Each key's value, by path. */
   readonly values: ReadonlyMap<string, unknown>;
   /** At least one. */
@@ -87,7 +89,7 @@ export async function readProxyConfig(path: string): Promise<ProxyConfig> {
 }
 
 export async function parseProxyConfig(text: string, path: string): Promise<ProxyConfig> {
-  return build(parseValues(text, path), path);
+  return build(parseValues(text, path), path, text);
 }
 
 /** What one configuration becomes when another is read while it is in force. */
@@ -113,7 +115,7 @@ export async function mergeConfig(
   const values = new Map(current.values);
   for (const path of changed) values.set(path, next.values.get(path));
   try {
-    return { config: await build(values, current.file), changed, waiting };
+    return { config: await build(values, current.file, current.text), changed, waiting };
   } catch (error) {
     if (!(error instanceof ProxyError) || waiting.length === 0) throw error;
     // Each of the two files is good, but not what would be in force: part of each.
@@ -127,7 +129,7 @@ export function valueText(value: unknown): string {
   return JSON.stringify(value ?? null, plain);
 }
 
-async function build(values: ReadonlyMap<string, unknown>, path: string): Promise<ProxyConfig> {
+async function build(values: ReadonlyMap<string, unknown>, path: string, text: string): Promise<ProxyConfig> {
   const get = <T>(name: string): T => values.get(name) as T;
   const file = (name: string): string => resolve(dirname(path), get<string>(name));
   const vkey = get<string>("log.vkey");
@@ -137,6 +139,7 @@ async function build(values: ReadonlyMap<string, unknown>, path: string): Promis
   );
   return Object.freeze({
     file: path,
+    text,
     values,
     listen: get<ProxyConfig["listen"]>("listen"),
     unixSocketMode: Number.parseInt(get<string>("unix_socket_mode"), 8),

@@ -2,14 +2,15 @@ import cluster, { type Worker } from "node:cluster";
 import { fileURLToPath } from "node:url";
 import type { BackendKey } from "../backend.ts";
 import { ProxyError, type ProxyErrorCode, SQLSTATE, STARTUP_CODES } from "../errors.ts";
-import type { Answer, FromWorker, Task, ToWorker, Wanted } from "./messages.ts";
+import type { Answer, FromWorker, Task, Texts, ToWorker, Wanted } from "./messages.ts";
 import { Office } from "./office.ts";
 
 /** So many workers that end within so long are no accident. */
 const MANY_ENDS = 5;
 const ENDS_WITHIN_MS = 60_000;
-/** A worker whose successor ended at once is not followed at once. */
+/** A worker whose successor ended at once is not followed at once; each time it waits for twice as long, up to the most. */
 const AGAIN_MS = 500;
+const MOST_AGAIN_MS = 30_000;
 /** How long a worker may take to say how it is. */
 const ANSWER_MS = 5_000;
 
@@ -40,7 +41,9 @@ export class Crew {
   readonly office: Office<Member>;
   /** Workers that ended by themselves. */
   restarts = 0;
-  readonly #file: string;
+  /** The configuration that the workers have taken since the start. */
+  reloaded: string | undefined;
+  readonly #begun: Pick<Texts, "file" | "text">;
   readonly #hooks: CrewHooks;
   readonly #members: Member[] = [];
   readonly #answers = new Map<
@@ -54,9 +57,9 @@ export class Crew {
   #ends: number[] = [];
   #stopping = false;
 
-  /** @param file the configuration that each worker reads */
-  constructor(file: string, clients: number, hooks: CrewHooks) {
-    this.#file = file;
+  /** @param begun the configuration that each worker begins with */
+  constructor({ file, text }: Pick<Texts, "file" | "text">, clients: number, hooks: CrewHooks) {
+    this.#begun = { file, text };
     this.#hooks = hooks;
     this.office = new Office(clients, ({ worker }) => send(worker, { type: "give-back" }));
   }
@@ -133,8 +136,9 @@ export class Crew {
       this.office.joined(member);
       let failure: ProxyError | undefined;
       worker.on("message", (message: FromWorker) => {
-        if (message.type === "here") send(worker, { type: "start", file: this.#file, number });
-        else if (message.type === "ready") {
+        if (message.type === "here") {
+          send(worker, { type: "start", number, ...this.#begun, reloaded: this.reloaded });
+        } else if (message.type === "ready") {
           member.ready = message;
           resolve(member);
         } else if (message.type === "failed") failure = new ProxyError(codeOf(message.code), message.message);
@@ -163,9 +167,7 @@ export class Crew {
   /** CRASH: its clients were cut with it; what it had begun is in its spool, and its successor records it as `unknown`. */
   #ended(number: number, how: string): void {
     this.restarts += 1;
-    const now = performance.now();
-    this.#ends = [...this.#ends.filter((at) => now - at < ENDS_WITHIN_MS), now];
-    if (this.#ends.length >= MANY_ENDS) {
+    if (this.#isOneOfMany()) {
       this.#fail(many(number, how));
       return;
     }
@@ -173,7 +175,14 @@ export class Crew {
     this.#follow(number);
   }
 
-  #follow(number: number): void {
+  /** Counts an end. */
+  #isOneOfMany(): boolean {
+    const now = performance.now();
+    this.#ends = [...this.#ends.filter((at) => now - at < ENDS_WITHIN_MS), now];
+    return this.#ends.length >= MANY_ENDS;
+  }
+
+  #follow(number: number, pauseMs: number = AGAIN_MS): void {
     this.#begin(number).then(
       () => {
         this.#hooks.tell("worker.serves", `worker ${number} serves again`);
@@ -182,10 +191,14 @@ export class Crew {
       (error: ProxyError) => {
         if (this.#stopping) return;
         this.#hooks.tell("worker.ended", `worker ${number} could not start again: ${error.message}`);
-        this.#ends.push(performance.now());
-        if (this.#ends.length >= MANY_ENDS) {
-          this.#fail(error.code === "worker_failed" ? many(number, error.message) : error);
-        } else setTimeout(() => !this.#stopping && this.#follow(number), AGAIN_MS).unref();
+        const ended = error.code === "worker_failed";
+        // What it says is wrong can be put right, and no client of the others is cut for it.
+        if ((ended || this.serving === 0) && this.#isOneOfMany()) {
+          this.#fail(ended ? many(number, error.message) : error);
+          return;
+        }
+        const next = Math.min(MOST_AGAIN_MS, 2 * pauseMs);
+        setTimeout(() => !this.#stopping && this.#follow(number, next), pauseMs).unref();
       },
     );
   }

@@ -7,9 +7,18 @@ export type Task = "reload" | "health" | "metrics" | "close" | { readonly show: 
 /** What is to be asked of all of them. */
 export type Wanted = { readonly show: Shown } | { readonly act: Act; readonly user: string };
 
+/** The configuration that is in force, whatever its file says by now. */
+export interface Texts {
+  readonly file: string;
+  /** As it was read at the start. */
+  readonly text: string;
+  /** As it was taken last; of this the keys count that a reload changes. */
+  readonly reloaded?: string | undefined;
+}
+
 /** What the one that started the workers tells them. */
 export type ToWorker =
-  | { readonly type: "start"; readonly file: string; readonly number: number }
+  | ({ readonly type: "start"; readonly number: number } & Texts)
   | { readonly type: "ask"; readonly id: number; readonly task: Task }
   /** What was asked under this number is not waited for any more. */
   | { readonly type: "leave"; readonly id: number }

@@ -28,7 +28,7 @@ async function startWorkers(config: ProxyConfig, hooks: ProxyHooks): Promise<Run
     fail = resolve;
   });
   const lines = new Lines(hooks.line ?? (() => undefined), config.lines, () => new Date().toISOString());
-  const crew = new Crew(config.file, config.limits.clients, {
+  const crew = new Crew(config, config.limits.clients, {
     line: (line) => hooks.line?.(line),
     notice: (line) => hooks.notice?.(line),
     tell: (event, sentence) => {
@@ -80,10 +80,14 @@ async function startWorkers(config: ProxyConfig, hooks: ProxyHooks): Promise<Run
     }
   }
   async function reload(): Promise<string> {
-    const { limits } = await readAgain(config.file, lines);
+    const { limits, text } = await readAgain(config.file, lines);
+    const before = crew.reloaded;
+    // One that begins meanwhile begins with it.
+    crew.reloaded = text;
     const [one, ...more] = await crew.ask("reload", Number.POSITIVE_INFINITY);
     for (const answer of [one, ...more]) {
       if (answer !== undefined && "error" in answer) {
+        crew.reloaded = before;
         throw new ProxyError(answer.error.code as ProxyErrorCode, answer.error.message);
       }
     }

@@ -1,9 +1,10 @@
-import { readProxyConfig } from "../config/config.ts";
+import { mergeConfig, type ProxyConfig, parseProxyConfig } from "../config/config.ts";
 import { ProxyError, type ProxyErrorCode } from "../errors.ts";
 import { Places } from "../listen/places.ts";
+import { RELOADED } from "../reload/config.ts";
 import type { RunningProxy } from "../running.ts";
 import { startProxy } from "../start.ts";
-import type { Answer, FromWorker, Task, ToWorker, Wanted } from "./messages.ts";
+import type { Answer, FromWorker, Task, Texts, ToWorker, Wanted } from "./messages.ts";
 import { workerConfig } from "./names.ts";
 
 /**
@@ -21,7 +22,7 @@ export function runWorker(): void {
   process.on("message", (message: ToWorker) => {
     switch (message.type) {
       case "start":
-        start(message.file, message.number).catch((error: unknown) => {
+        start(message, message.number).catch((error: unknown) => {
           if (!(error instanceof ProxyError)) throw error;
           tell({ type: "failed", code: error.code, message: error.message }, () => process.exit(1));
         });
@@ -67,8 +68,8 @@ export function runWorker(): void {
     return value;
   }
 
-  async function start(file: string, number: number): Promise<void> {
-    const config = workerConfig(await readProxyConfig(file), number);
+  async function start(texts: Texts, number: number): Promise<void> {
+    const config = workerConfig(await inForce(texts), number);
     running = await startProxy(
       config,
       {
@@ -101,6 +102,12 @@ export function runWorker(): void {
     const { address, source, epoch } = running;
     tell({ type: "ready", ...address, source, epoch });
   }
+}
+
+async function inForce({ file, text, reloaded }: Texts): Promise<ProxyConfig> {
+  const begun = await parseProxyConfig(text, file);
+  if (reloaded === undefined) return begun;
+  return (await mergeConfig(begun, await parseProxyConfig(reloaded, file), RELOADED)).config;
 }
 
 async function answer(proxy: RunningProxy, id: number, task: Task, under: Map<number, AbortController>): Promise<void> {
