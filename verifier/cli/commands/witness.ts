@@ -41,7 +41,9 @@ function greeting({ witness, settings, created, port }: RunningWitness): string[
     `witness  ${printable(vkey.name)}${created ? `, whose key was made just now: ${printable(settings.key)}` : ""}`,
     `vkey     ${printable(vkey.text)}`,
     `policy   ${printable(policyLine(witness, settings.url))}`,
-    `logs     ${witness.logs.size}, ${cosigned.length} of them cosigned before`,
+    witness.logs.size === 0
+      ? "logs     none: nothing is cosigned until one is named with --log or --logs"
+      : `logs     ${witness.logs.size}, ${cosigned.length} of them cosigned before`,
     `state    ${printable(settings.state)}`,
     `ready at http://${printable(host)}:${port}${settings.prefix}/`,
   ];

@@ -40,7 +40,7 @@ export async function readLogs(
 ): Promise<{ logs: TrustedLogs; skipped: string[] }> {
   const logs = new Map<string, TrustedLog>();
   const skipped: string[] = [];
-  for (const vkey of settings.log) take(parseLogList(vkey, "--log"), "--log");
+  for (const vkey of settings.log) take(parseGiven(vkey), "--log");
   for (const path of settings.logs) {
     const from = printable(path);
     const bytes = await readBounded(path, maxListLength, "--logs");
@@ -59,6 +59,17 @@ export async function readLogs(
   function take(list: { logs: ListedLog[]; skipped: string[] }, from: string): void {
     skipped.push(...list.skipped);
     for (const listed of list.logs) addLog(logs, listed, from);
+  }
+}
+
+/** @param vkey as it was given: others of this program's options take a URL, or a file, under the same name */
+function parseGiven(vkey: string): ReturnType<typeof parseLogList> {
+  try {
+    return parseLogList(vkey, "--log");
+  } catch (error) {
+    if (!(error instanceof VerifierError) || error.code !== "usage") throw error;
+    const advice = "give the log's verifier key itself, or with --logs a file that holds it";
+    throw new VerifierError("usage", `${error.message}; ${advice}`);
   }
 }
 

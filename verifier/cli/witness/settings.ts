@@ -1,5 +1,6 @@
 import { dirname, resolve } from "node:path";
 import { VerifierError } from "../../src/errors.ts";
+import { decodeUtf8 } from "../../src/formats/text.ts";
 import { readBounded } from "../files.ts";
 import { printable, printableShort } from "../printable.ts";
 import { defaultFolder } from "../state.ts";
@@ -80,7 +81,9 @@ export async function readSettings(flags: WitnessFlags): Promise<Settings> {
 async function readConfig(path: string): Promise<Map<string, string[]>> {
   const bytes = await readBounded(path, maxConfigLength, "--config");
   if (bytes.length > maxConfigLength) throw usage(`${printableShort(path)} is too long for a configuration`);
-  return parseConfig(bytes.toString("utf8"), printable(path));
+  const text = decodeUtf8(bytes);
+  if (text === undefined) throw usage(`${printableShort(path)} is not UTF-8, and no configuration`);
+  return parseConfig(text, printable(path));
 }
 
 /**
@@ -93,7 +96,7 @@ export function parseConfig(text: string, from: string): Map<string, string[]> {
     const line = raw.trim();
     if (line === "" || line.startsWith("#")) continue;
     const wrong = (why: string): VerifierError => usage(`${from}, line ${i + 1}: ${why}`);
-    const [, key, value] = /^(\S+)(?:\s+(.*))?$/.exec(line)!;
+    const [, key, value] = /^(\S+)(?:\s+(.*))?$/s.exec(line)!;
     if (!Object.hasOwn(settingKeys, key!)) {
       throw wrong(`there is no key ${printableShort(key!)}; the keys are ${Object.keys(settingKeys).join(", ")}`);
     }

@@ -138,13 +138,16 @@ t.test("addresses and folders that cannot be used", async (t) => {
   await new Promise<void>((resolve) => taken.listen(0, "127.0.0.1", resolve));
   t.teardown(() => void taken.close());
   writeFileSync(join(state, "file"), "");
+  writeFileSync(join(state, "binary"), Buffer.from([0x7f, 0x45, 0x4c, 0x46, 0xff, 0x0a]));
   const cases: [string[], number, RegExp][] = [
     [["--state", join(state, "file"), "--name", "w"], 64, /usage: the state folder .*file cannot be used/],
     [["--state", join(state, "new"), "--name", "w", "--listen", "192.0.2.1:80"], 64, /usage: --listen 192.0.2.1:80: /],
     [["--state", state], 64, /usage: there is no key file .*: name the witness with --name/],
     [["--state", state, "--name", ""], 64, /usage: --name is empty/],
     [["--config", join(state, "none")], 64, /usage: --config: .*none cannot be read/],
-    [["--log", "nonsense", "--name", "w"], 64, /usage: --log, line 1: this is not a verifier key/],
+    [["--log", "nonsense", "--name", "w"], 64, /usage: --log, line 1: this is not a verifier key.*--logs a file/],
+    [["--config", process.execPath], 64, /usage: .* is too long for a configuration/],
+    [["--config", join(state, "binary")], 64, /usage: .*binary is not UTF-8, and no configuration/],
     [["extra"], 64, /usage: .*'extra'.*witness --help/],
   ];
   for (const [args, status, message] of cases) {

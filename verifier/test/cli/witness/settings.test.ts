@@ -53,6 +53,8 @@ t.test("settings that are wrong say what is", async (t) => {
   t.throws(config("name\n"), { message: /line 1: name has no value/ });
   t.throws(config("name a\nname b\n"), { message: /line 2: name stands in the file twice/ });
   t.throws(config("\u001b[31m x\n"), { message: /no key \\x1b\[31m;/ });
+  t.throws(config("na\u2028me\n"), { code: "usage" });
+  t.throws(config("\u007fELF\u0002 \u0000\u2029x\u2028\n"), { code: "usage", message: /line 1: there is no key/ });
   t.throws(config("__proto__ x\n"), { message: /no key __proto__/ });
   for (const listen of ["7380", ":7380", "a:b", "a:65536", "::1:80", "[::1]", "a:1:2", "[x]:1", "a:"])
     await t.rejects(readSettings({ listen }), { code: "usage", message: /^--listen is not HOST:PORT/ }, listen);
