@@ -145,17 +145,35 @@ async function cutTorn(handle: FileHandle, hooks: ExportHooks): Promise<number> 
     }
     end = from;
   }
+  await demandRow(handle, end === size ? await lineBefore(handle, size) : end, size);
   if (end === size) return size;
-  const { bytesRead } = await handle.read(chunk, 0, Math.min(rowStart.length, size - end), end);
-  if (!rowStart.subarray(0, bytesRead).equals(chunk.subarray(0, bytesRead))) {
-    throw new VerifierError("usage", "--output is a file that ends in something else than a row; name another");
-  }
   hooks.log(`the last ${size - end} bytes of the output are not a whole row and are cut off; the row comes again`);
   await handle.truncate(end);
   // CRASH: the file may have its torn row again, and is cut again.
   hooks.at("file:torn");
   await handle.datasync();
   return end;
+}
+
+/** @returns where the last whole line begins, in a file that ends with a line's end; 0 in one that is empty */
+async function lineBefore(handle: FileHandle, size: number): Promise<number> {
+  const chunk = Buffer.alloc(step);
+  for (let end = size - 1; end > 0; ) {
+    const from = Math.max(0, end - step);
+    const { bytesRead } = await handle.read(chunk, 0, end - from, from);
+    const at = chunk.subarray(0, bytesRead).lastIndexOf(lineEnd);
+    if (at >= 0) return from + at + 1;
+    end = from;
+  }
+  return 0;
+}
+
+/** @throws VerifierError `usage` when what begins there is no row, nor the beginning of one */
+async function demandRow(handle: FileHandle, at: number, size: number): Promise<void> {
+  const start = Buffer.alloc(Math.min(rowStart.length, size - at));
+  const { bytesRead } = await handle.read(start, 0, start.length, at);
+  if (!rowStart.subarray(0, start.length).equals(start.subarray(0, bytesRead)))
+    throw new VerifierError("usage", "--output is a file that ends in something else than a row; name another");
 }
 
 /** A file that a run put away before it died, under the same name, is kept. */

@@ -69,6 +69,12 @@ t.test("a file of somebody else is not cut", async (t) => {
   const result = await exportWith([...args, "--output", output]);
   t.match([result.status, result.told], [64, /ends in something else than a row/]);
   t.equal(readFileSync(output, "utf8"), "their notes, \nwithout an end");
+  for (const theirs of ["their notes\n", `${"x".repeat(70_000)}\ntheirs\n`, "\n", '{"time":1}\n\n']) {
+    writeFileSync(output, theirs);
+    const whole = await exportWith([...args, "--output", output]);
+    t.match([whole.status, whole.told], [64, /ends in something else than a row/], "though its last line is whole");
+    t.equal(readFileSync(output, "utf8"), theirs);
+  }
   const folder = await exportWith([...args, "--output", dirname(output)]);
   t.match([folder.status, folder.told], [64, /cannot be written: it is a folder/]);
 });
