@@ -1,5 +1,5 @@
 import { stat } from "node:fs/promises";
-import { isAbsolute } from "node:path";
+import { dirname, isAbsolute } from "node:path";
 import { decodeBase64url, VerifierError } from "../src/index.ts";
 import { readBounded, systemCode } from "./files.ts";
 import { type HttpClient, sentence } from "./http.ts";
@@ -18,17 +18,25 @@ const maxTokenLength = 8192;
 export async function readToken(given: string): Promise<string> {
   const fromFile = await isFile(given);
   // Sent as a token it would tell the log how this machine's folders are called.
-  if (!fromFile && isAbsolute(given))
+  if (!fromFile && (await isMeantAsFile(given)))
     throw new VerifierError("usage", `--token: there is no file ${printableShort(given)}`);
   const token = fromFile
     ? (await readBounded(given, maxTokenLength, "--token")).toString("utf8").replace(/\r?\n$/, "")
     : given;
   // RFC 6750 section 2.1, b64token: anything else cannot stand in the header.
+  if (token.startsWith("PRIVATE+KEY+"))
+    throw new VerifierError("usage", "--token holds a signing key; keep it secret, and give the token");
   if (token.length <= maxTokenLength && /^[A-Za-z0-9._~+/-]+=*$/.test(token)) return token;
   throw new VerifierError(
     "usage",
     "--token is neither a file nor a token: a token is letters, digits and -._~+/ on one line",
   );
+}
+
+/** A token may have slashes as well; but not such that a folder of this machine stands before them. */
+async function isMeantAsFile(given: string): Promise<boolean> {
+  if (isAbsolute(given) || /^(?:~|\.{1,2})\//.test(given)) return true;
+  return given.includes("/") && isFile(dirname(given));
 }
 
 async function isFile(path: string): Promise<boolean> {

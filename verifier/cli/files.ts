@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
-import { type FileHandle, mkdir, open, rename, unlink } from "node:fs/promises";
-import { basename, dirname, join } from "node:path";
+import { type FileHandle, mkdir, open, rename, stat, unlink } from "node:fs/promises";
+import { basename, dirname, join, resolve } from "node:path";
 import { VerifierError } from "../src/errors.ts";
 import { printable, printableShort } from "./printable.ts";
 
@@ -15,6 +15,7 @@ const reasons: Readonly<Record<string, string>> = {
   EACCES: "this user may not",
   EPERM: "this user may not",
   EISDIR: "it is a folder",
+  EEXIST: "there is a file of this name",
   ENOTDIR: "a part of the path is not a folder",
   ENOSPC: "the disk is full",
   EROFS: "the file system is read-only",
@@ -93,7 +94,27 @@ export async function syncFolder(folder: string): Promise<void> {
   }
 }
 
-/** Creates a folder, for this user only, with those above it. */
+/**
+ * Creates a folder, for this user only, with those above it. Node's own `recursive` never returns where the file system
+ * takes no folders though the one above is there, such as /proc (seen with Node 20.20).
+ */
 export async function makeFolder(folder: string): Promise<void> {
-  await mkdir(folder, { recursive: true, mode: 0o700 });
+  const above = dirname(resolve(folder));
+  if (above !== resolve(folder) && !(await isThere(above))) await makeFolder(above);
+  try {
+    await mkdir(folder, { mode: 0o700 });
+  } catch (error) {
+    // Another process may have made it in between.
+    if (systemCode(error) !== "EEXIST" || !(await stat(folder)).isDirectory()) throw error;
+  }
+}
+
+async function isThere(path: string): Promise<boolean> {
+  try {
+    await stat(path);
+    return true;
+  } catch (error) {
+    if (systemCode(error) === "ENOENT") return false;
+    throw error;
+  }
 }

@@ -199,8 +199,16 @@ const reasons: Readonly<Record<string, string>> = {
 function unreachable(url: string, error: unknown): VerifierError {
   const code = codeOf(error);
   const message = error instanceof Error ? error.message : String(error);
-  const why = reasons[code] ?? (code.startsWith("HPE_") ? `it does not speak HTTP: ${message}` : message);
+  const why = reasons[code] ?? protocol(code, message) ?? message;
   return new VerifierError("log_unreachable", `${url}: no answer from the log: ${printableShort(why)}`);
+}
+
+/** @returns what is said of an answer in another protocol; OpenSSL's own words are about its source code */
+function protocol(code: string, message: string): string | undefined {
+  if (code.startsWith("HPE_")) return `it does not speak HTTP: ${message}`;
+  if (/wrong version number|packet length too long|record layer failure/i.test(message))
+    return "it does not speak TLS; if it is plain HTTP, the URL begins with http://";
+  return undefined;
 }
 
 function badUrl(url: string, why: string): VerifierError {

@@ -9,9 +9,9 @@ const awaited = {
  */
 export class Progress {
   readonly #out: NodeJS.WriteStream;
-  readonly #begun = Date.now();
-  #drawn = this.#begun;
-  #first: number | undefined;
+  #drawn = Date.now();
+  /** Where the rate is counted from; waiting is no reading. */
+  #first: { done: number; at: number } | undefined;
   #open = false;
 
   constructor(out: NodeJS.WriteStream = process.stderr) {
@@ -20,19 +20,20 @@ export class Progress {
 
   /** @param done entries read of `size` */
   entries(done: number, size: number): void {
-    this.#first ??= done;
     const now = Date.now();
+    this.#first ??= { done, at: now };
     const quiet = this.#open || !this.#out.isTTY ? (this.#out.isTTY ? 100 : 3000) : 1000;
     if (now - this.#drawn < quiet) return;
     this.#drawn = now;
     const percent = Math.floor((done / size) * 100);
-    const rate = Math.round((done - this.#first) / Math.max(0.001, (now - this.#begun) / 1000));
-    this.#line(`reading: ${done} of ${size} entries (${percent} %), ${rate} a second`);
+    const rate = Math.round(((done - this.#first.done) * 1000) / Math.max(1, now - this.#first.at));
+    this.#line(`reading: ${done} of ${size} entries (${percent} %)${rate > 0 ? `, ${rate} a second` : ""}`);
   }
 
   /** @param leftMs until waiting ends */
   waiting(leftMs: number, what: "seals" | "cosignatures"): void {
     const now = Date.now();
+    this.#first = undefined;
     if (!this.#out.isTTY && now - this.#drawn < 3000 && this.#open) return;
     this.#drawn = now;
     this.#line(`waiting for ${awaited[what]}, ${Math.ceil(leftMs / 1000)} s at most`);

@@ -23,7 +23,10 @@ export async function openView(given: string, key: VerifierKey, timeoutMs: numbe
     return { name: given, checkpoint: () => readNote(given), close: () => undefined };
   }
   const url = given.replace(/\/checkpoint$/, "");
-  const whole = await openSource(url, timeoutMs);
+  const whole = await openSource(url, timeoutMs).catch((error: unknown) => {
+    if (!(error instanceof VerifierError) || error.code !== "usage") throw error;
+    throw new VerifierError("usage", error.message.replace(/^--log /, "the view "));
+  });
   const below = await openBelow(url, whole.http !== undefined, originFolder(key), timeoutMs);
   let chosen: LogReader = whole.reader;
   return {

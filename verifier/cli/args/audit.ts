@@ -56,6 +56,9 @@ export function readAudit(argv: readonly string[]): AuditInvocation | AskedHelp 
   type Named = "user" | "identity" | "claimed" | "database" | "table" | "operation" | "acknowledged";
   const named = (name: Named): string | undefined =>
     values[name] === undefined ? undefined : required(values[name], `--${name}`, "audit");
+  const [since, until] = [time("since"), time("until")];
+  if (since !== undefined && until !== undefined && until <= since)
+    throw usage(`--until ${until} is not after --since ${since}: nothing would be listed`);
   return {
     command: "audit",
     ...logOptions(values, "audit"),
@@ -71,8 +74,8 @@ export function readAudit(argv: readonly string[]): AuditInvocation | AskedHelp 
       database: named("database"),
       table: named("table"),
       operation: named("operation"),
-      since: time("since"),
-      until: time("until"),
+      since,
+      until,
     },
     limit: values.limit === undefined ? undefined : count(values.limit, "--limit"),
   };

@@ -120,6 +120,9 @@ export function parse<O extends Options>(
   } catch (error) {
     if (!(error instanceof TypeError) || !String((error as { code?: unknown }).code).startsWith("ERR_PARSE_ARGS_"))
       throw error;
+    const [, dashed] = /^Option '(?:-., )?--?([a-z-]+)[^']*' argument is ambiguous/.exec(error.message) ?? [];
+    // An argument may be what was meant, or the next option because this one's was left out.
+    if (dashed !== undefined) throw usage(`--${dashed} has no value; one that begins with a dash is --${dashed}=VALUE`);
     // Behind its first sentence Node goes on about how to write positional arguments.
     const sentence = error.message.split(/\.\s|\n/, 1)[0]!.replace(/\.$/, "");
     const what = sentence.charAt(0).toLowerCase() + sentence.slice(1);

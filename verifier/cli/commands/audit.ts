@@ -107,12 +107,15 @@ function auditLines({ session, report, listing, doubts, saved, acknowledged }: W
   ];
 }
 
+/** @param end the index behind the last one */
+function span(first: number, end: number): string {
+  return end === first + 1 ? `Entry ${first} was` : `Entries ${first} to ${end - 1} were`;
+}
+
 function listingLines(report: AuditReport, listing: Listing, { schema, text }: Doubts): string[] {
   const { from, size, read } = report;
-  const lines = [read === from ? "No new entries." : `Entries ${from} to ${read - 1} were read.`];
-  if (from > 0) {
-    lines.push(`Entries 0 to ${from - 1} were verified by an earlier audit; --all reads and lists them too.`);
-  }
+  const lines = [read === from ? "No new entries." : `${span(from, read)} read.`];
+  if (from > 0) lines.push(`${span(0, from)} verified by an earlier audit; --all reads and lists them too.`);
   if (!report.checks.includes("E")) return [...lines, "What they hold was not looked at: --entries any.", ""];
   if (read > size)
     lines.push(`Those from ${size} on came while waiting for seals; the next audit gives the verdict on them.`);

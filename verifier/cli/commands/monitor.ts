@@ -34,8 +34,12 @@ export async function runMonitor(options: MonitorInvocation): Promise<number> {
   const stop = (): void => monitor.stop();
   for (const signal of ["SIGTERM", "SIGINT"] as const) process.once(signal, stop);
   try {
-    if (options.once) await monitor.once();
-    else {
+    if (options.once) {
+      await monitor.once();
+      // An alert comes when it has not answered for a while; the exit status says so at once.
+      for (const log of monitor.unreached)
+        process.stderr.write(`vitrine-verifier: log_unreachable: ${printable(log)} did not answer in this round\n`);
+    } else {
       // On standard error: standard output has what goes wrong, and is silent while nothing does.
       for (const { log, intervalMs } of settings.logs)
         process.stderr.write(`following ${printable(log)}, every ${intervalMs / 1000} s; a line for what goes wrong\n`);
@@ -106,6 +110,11 @@ class Monitor {
     return (status === 0 || status === acknowledgedStatus) && (this.#delivery?.failing || this.#statusProblem)
       ? 2
       : status;
+  }
+
+  /** The logs that did not answer in their last round. */
+  get unreached(): readonly string[] {
+    return this.#logs.filter(({ reached }) => reached === false).map(({ base }) => base);
   }
 
   stop(): void {

@@ -1,5 +1,6 @@
 import { maxReceiptLength, type ReceiptReport, verifyReceipt } from "../../src/index.ts";
 import type { ReceiptInvocation } from "../args/evidence.ts";
+import { tellOtherForm } from "../file-form.ts";
 import { readBounded } from "../files.ts";
 import { readPins } from "../keys.ts";
 import { headOptions, openLog, tellReport } from "../log-session.ts";
@@ -21,6 +22,7 @@ export async function runVerifyReceipt(options: ReceiptInvocation): Promise<numb
       ...headOptions(session),
       pins,
     });
+    tellOtherForm(bytes, "receipt", report.findings);
     const [members, lines] = [membersOf(report, options.file), linesOf(report, options.file)];
     return await tellReport(session, report, { command: "verify", json: options.json, members, lines });
   } finally {

@@ -1,5 +1,6 @@
 import { maxRecordLength, type RecordReport, verifyRecord } from "../../src/index.ts";
 import type { RecordInvocation } from "../args/evidence.ts";
+import { tellOtherForm } from "../file-form.ts";
 import { readBounded } from "../files.ts";
 import { readPins } from "../keys.ts";
 import { headOptions, openLog, tellReport } from "../log-session.ts";
@@ -24,6 +25,7 @@ export async function runVerifyRecord(options: RecordInvocation): Promise<number
       pins,
       onProgress: (done, entries) => progress.entries(done, entries),
     }).finally(() => progress.end());
+    tellOtherForm(bytes, "record", report.findings);
     const [members, lines] = [membersOf(report, options.file), linesOf(report, options.file)];
     return await tellReport(session, report, { command: "verify", json: options.json, members, lines });
   } finally {

@@ -12,6 +12,7 @@ import {
 import type { VerifyInvocation } from "../args/evidence.ts";
 import { entryLines } from "../entry-text.ts";
 import { verdictStatus } from "../exit-status.ts";
+import { tellOtherForm } from "../file-form.ts";
 import { readBounded } from "../files.ts";
 import { printLines, printResult } from "../output.ts";
 import { printable } from "../printable.ts";
@@ -47,7 +48,9 @@ async function verifyFile(options: VerifyInvocation, { keys, witnesses }: Trust)
   const { file, form } = options;
   switch (form) {
     case "bundle":
-      return verifyBundle(await readBounded(file, maxBundleFileLength, "the evidence bundle"), keys, { witnesses });
+      return told(await readBounded(file, maxBundleFileLength, "the evidence bundle"), (bundle) =>
+        verifyBundle(bundle, keys, { witnesses }),
+      );
     case "proof": {
       if (file === "-" && options.entry === "-") {
         throw new VerifierError("usage", "the proof and its entry cannot both be read from standard input");
@@ -59,11 +62,20 @@ async function verifyFile(options: VerifyInvocation, { keys, witnesses }: Trust)
           `--entry ${printable(options.entry)} has more than ${maxBundleFileLength} bytes`,
         );
       }
-      const proof = await readBounded(file, maxBundleFileLength, "the tlog-proof");
-      return verifyProof(proof, entry, keys, { witnesses });
+      return told(await readBounded(file, maxBundleFileLength, "the tlog-proof"), (proof) =>
+        verifyProof(proof, entry, keys, { witnesses }),
+      );
     }
     case "checkpoint":
-      return verifySavedCheckpoint(await readBounded(file, maxNoteLength, "the checkpoint"), keys, { witnesses });
+      return told(await readBounded(file, maxNoteLength, "the checkpoint"), (note) =>
+        verifySavedCheckpoint(note, keys, { witnesses }),
+      );
+  }
+
+  function told(bytes: Uint8Array, verify: (bytes: Uint8Array) => EvidenceReport): EvidenceReport {
+    const report = verify(bytes);
+    tellOtherForm(bytes, form, report.findings);
+    return report;
   }
 }
 

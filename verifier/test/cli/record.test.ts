@@ -1,4 +1,4 @@
-import { writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import t from "tap";
 import { readCommandLine } from "../../cli/args.ts";
@@ -37,6 +37,39 @@ t.test("a source's record, held against the log", async (t) => {
   });
   const { firstBad } = bad.json as { firstBad: { index: number; count: number } };
   t.ok(firstBad.index <= at && at < firstBad.index + firstBad.count);
+});
+
+t.test("a file that is something else says what it looks like, and is not verified as that", async (t) => {
+  const folder = temporaryFolder(t);
+  const log = join(folder, "log");
+  exportTo(log, vectorLog());
+  const key = ["--vkey", vectors.vkey];
+  const at = ["--log", log, "--state", join(folder, "state")];
+  const file = (name: string, content: string): string => {
+    writeFileSync(join(folder, name), content);
+    return join(folder, name);
+  };
+  const bundle = join(folder, "bundle");
+  await run(["prove", ...key, ...at, "--index", "3", "-o", bundle]);
+  const record = file("record", `${lines.join("\n")}\n`);
+  const receipt = file("receipt", '{"format":"vitrine/receipt/v1"}\n');
+  const note = file("note", readFileSync(join(log, "checkpoint"), "utf8"));
+  const { proof } = JSON.parse(readFileSync(bundle, "utf8")) as { proof: string };
+  const cases: [string[], RegExp][] = [
+    [[bundle, ...at], /^The file looks like an evidence bundle, which is verified without --log\.$/m],
+    [[bundle, "--checkpoint"], /an evidence bundle/],
+    [[receipt], /a receipt, which is verified with --receipt and --log\.$/m],
+    [[receipt, ...at], /a receipt/],
+    [[record], /a proxy's record of what it submitted, which takes --log\.$/m],
+    [[record, ...at, "--receipt"], /a proxy's record/],
+    [[note], /a signed checkpoint, which is verified with --checkpoint\.$/m],
+    [[file("proof", proof)], /a tlog-proof, which is verified with --entry\.$/m],
+  ];
+  for (const [args, said] of cases)
+    t.match(await run(["verify", ...args, ...key]), { status: 1, stdout: /^FAIL$/m, stderr: said }, args.join(" "));
+  // What is nothing of the kind, or what it was to be, is not guessed at.
+  for (const name of [file("text", "hello\n"), file("cut", readFileSync(bundle, "utf8").slice(0, 200))])
+    t.match(await run(["verify", name, ...key]), { status: 1, stderr: /^$/ });
 });
 
 t.test("the command line", async (t) => {

@@ -54,6 +54,7 @@ t.test("one round, for cron: the exit status says how things stand", async (t) =
   t.equal((await run(args)).status, 1);
   const elsewhere = await run([...args, "--state", join(folder, "new")]);
   t.match(elsewhere, { status: 69, stdout: "" });
+  t.equal(elsewhere.stderr, `vitrine-verifier: log_unreachable: ${server.url} did not answer in this round\n`);
 });
 
 /** Starts the monitor, and gives what it prints, line by line. */

@@ -46,6 +46,11 @@ t.test("a host that does not exist, and one that does not speak HTTP", async (t)
   t.match(ssh.stderr, "does not speak HTTP");
   const tls = await run(["head", "--log", `https://127.0.0.1:${port}`, ...args]);
   t.equal(tls.status, 69);
+  t.match(tls.stderr, /: it does not speak TLS; if it is plain HTTP, the URL begins with http:\/\/\n$/);
+  const plain = await serve(vectorLog());
+  t.teardown(() => plain.close());
+  const http = await run(["head", "--log", plain.url.replace("http:", "https:"), ...args]);
+  t.match(http, { status: 69, stderr: /it does not speak TLS/ });
 });
 
 t.test(
