@@ -189,6 +189,23 @@ t.test("what the server refuses", async (t) => {
   t.match(direct, /^(in|08004)/);
 });
 
+t.test("a client whose startup parameters hold up its login takes no server from anybody else", async (t) => {
+  const one = await Stack.create(database, {
+    proxyKeys: {
+      auth: [{ method: "terminate" }],
+      users,
+      upstream_passwords: join(folder, "passwords"),
+      limits: { connect_timeout_ms: 1500 },
+      breaker: { failures: 1, open_ms: 600_000 },
+    },
+  });
+  t.teardown(() => one.destroy());
+  await one.start();
+  const at = { ...one.connection(), user: "ann", password: "hers alone", database: DATABASE };
+  t.match(await refusal({ ...at, options: "-c post_auth_delay=5" }), /^08004: .*took more than 1.5 s/);
+  t.equal(await refusal(at), "in");
+});
+
 t.test("clients that the server authenticates go on as ever", async (t) => {
   const admin = await database.connect("postgres");
   await admin.query("CREATE ROLE relayed LOGIN PASSWORD 'r'");

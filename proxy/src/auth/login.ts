@@ -84,18 +84,20 @@ export interface RefusedLogin {
  * The server is held to `accepted`: it can neither ask for a weaker proof nor do without one, and under SCRAM it has to
  * prove itself.
  * @throws ProxyError `upstream_untrusted` when the server asks for what is not accepted, says AuthenticationOk without
- *   having proven itself, or breaks the protocol; `upstream_refused` when there is no credential for what it asks;
- *   `upstream_lost` when it closes, or takes too long
+ *   having proven itself, or breaks the protocol; `upstream_refused` when there is no credential for what it asks, or
+ *   it takes too long behind that; `upstream_lost` when it closes, or asks nothing in time
  */
 export async function loginUpstream(login: UpstreamLogin): Promise<LoggedIn | RefusedLogin> {
   const stream = new LoginStream(login.stream);
+  const dialogue = new Dialogue(login, stream);
   const timer = setTimeout(() => {
-    stream.fail(new ProxyError("upstream_lost", `the login at the server took more than ${login.timeoutMs / 1000} s`));
+    const code = dialogue.asked ? "upstream_refused" : "upstream_lost";
+    stream.fail(new ProxyError(code, `the login at the server took more than ${login.timeoutMs / 1000} s`));
   }, login.timeoutMs);
   try {
     const { role, database, parameters = [], minor = 0 } = login;
     stream.write(startupPacket(minor, [["user", role], ["database", database], ...parameters]));
-    const result = await new Dialogue(login, stream).run();
+    const result = await dialogue.run();
     if (result.kind === "in") stream.release();
     else stream.destroy();
     return result;
@@ -108,6 +110,8 @@ export async function loginUpstream(login: UpstreamLogin): Promise<LoggedIn | Re
 }
 
 class Dialogue {
+  /** It has, so it lives: what keeps it may be the client's own startup parameters (`post_auth_delay`). */
+  asked = false;
   readonly #login: UpstreamLogin;
   readonly #stream: LoginStream;
   #protocol: string;
@@ -176,6 +180,7 @@ class Dialogue {
 
   /** @returns whether that was AuthenticationOk */
   async #onAuthentication(message: Buffer): Promise<boolean> {
+    this.asked = true;
     if (message.length < HEADER_BYTES + 4) throw untrusted("its request for authentication is malformed");
     const request = parseAuthentication(message);
     const code = message.readInt32BE(HEADER_BYTES);

@@ -218,6 +218,18 @@ t.test("whatever a server says, the login ends, and nobody is let in who did not
   );
 });
 
+t.test("a server that lives and takes its time is not lost: the client's own parameters may hold it up", async (t) => {
+  const silent = (...messages: Buffer[]): Server => new Server((_, n) => messages[n] ?? Buffer.alloc(0));
+  const scram = saslRequest(["SCRAM-SHA-256"]);
+  await t.rejects(login(silent(), { timeoutMs: 50 }), { code: "upstream_lost" });
+  await t.rejects(login(silent(scram), { timeoutMs: 50 }), {
+    code: "upstream_refused",
+    message: /took more than 0.05 s/,
+  });
+  const trusting = login(silent(AUTHENTICATION_OK), { timeoutMs: 50, accepted: ["trust"] });
+  await t.rejects(trusting, { code: "upstream_refused" });
+});
+
 t.test("no credential, and a refusal of the server's", async (t) => {
   await t.rejects(login(scramServer(), { credential: {} }), { code: "upstream_refused" });
   const refused = await login(scramServer(), { credential: { password: "wrong" } });
