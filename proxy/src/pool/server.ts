@@ -7,6 +7,11 @@ import { BACKEND } from "../wire/messages.ts";
 import { TERMINATE } from "../wire/write.ts";
 import type { Shelf } from "./shelf.ts";
 
+/** Of one message that is looked at whole. */
+const MAX_WHOLE = 65_536;
+/** Parameters that a server reports: PostgreSQL has about 15, and an extension may have some. */
+const MAX_PARAMETERS = 256;
+
 /** A connection that the server let in: it has said its first ReadyForQuery, and nothing was asked yet. */
 export interface OpenedServer {
   readonly stream: Duplex;
@@ -160,14 +165,17 @@ export class PooledServer {
 
   #begin(type: number, size: number): number {
     this.#current = this.holder ?? IDLE;
-    const keep = this.#current.begin(type, size);
-    return type === BACKEND.parameterStatus ? size : keep;
+    const asked = this.#current.begin(type, size);
+    const keep = type === BACKEND.parameterStatus ? size : asked;
+    if (keep > MAX_WHOLE) throw new ProxyError("protocol_violation", `the server sent a message of ${size} bytes`);
+    return keep;
   }
 
   #end(type: number, size: number, head: Buffer): void {
     if (type === BACKEND.parameterStatus) {
       const { name, value } = parseParameterStatus(head);
       this.parameters.set(name, value);
+      if (this.parameters.size > MAX_PARAMETERS) throw new ProxyError("protocol_violation", "it reports too much");
       this.reports += 1;
       if (this.opened.reported?.(name, value) === false) this.unfit = true;
     } else if (this.#current === IDLE && type !== BACKEND.noticeResponse && type !== BACKEND.notificationResponse) {

@@ -6,7 +6,9 @@ import {
   cancelUpstream,
   type Enter,
   fitOf,
+  HOT_STANDBY,
   type Host,
+  READ_ONLY,
   ROLE_QUESTION,
   RoleSift,
   takesSessions,
@@ -100,7 +102,8 @@ function watchRole(
   const known = new Map<string, string>();
   const reported = (name: string, value: string): void => {
     host.reported(name, value);
-    known.set(name, value);
+    // Of others there may be any number.
+    if (name === HOT_STANDBY || name === READ_ONLY) known.set(name, value);
   };
   const ask = (): void => {
     stream.write(ROLE_QUESTION);

@@ -9,6 +9,6 @@ export { UpstreamMetrics } from "./metrics.ts";
 export { type Again, isGoingAway, ReadRetry } from "./read-retry.ts";
 export { Retries, type RetrySettings } from "./retries.ts";
 export { ROLE_QUESTION, RoleSift, readRole } from "./role.ts";
-export { fitOf, HOT_STANDBY, type Reported, type Target } from "./target.ts";
+export { fitOf, HOT_STANDBY, READ_ONLY, type Reported, type Target } from "./target.ts";
 export { type Enter, Upstreams, unfit } from "./upstreams.ts";
 export { parseUpstreamUrl, type Upstream } from "./url.ts";
