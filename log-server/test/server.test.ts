@@ -323,7 +323,8 @@ t.test(
 );
 
 t.test("sources are listed by name, those that never submitted too", async (t) => {
-  const { sources } = (await get(log.url, "/api/v1/sources")).json();
+  const { origin, sources } = (await get(log.url, "/api/v1/sources")).json();
+  t.equal(origin, ORIGIN, "a source that came to another log than it means can tell");
   t.match(sources, [
     { name: "proxy-0", epoch: 0, next: 0, chain: base64(Buffer.alloc(32)) },
     { name: "proxy-1", vkey: source.key.vkey, epoch: 1, next: SIZE, chain: base64(source.chain()) },

@@ -77,6 +77,10 @@ export async function startProxy(config: ProxyConfig, hooks: ProxyHooks = {}, am
       metrics.commits.observe(ms / 1000);
       metrics.commitRecords.observe(records);
     },
+    onTrouble: (why) => {
+      if (why === undefined) tell("log.taking", "the log takes entries again");
+      else tell("log.waiting", `the log at ${config.log.url} takes no entries, and they wait in the spool: ${why}`);
+    },
     onState: (state, error) => {
       tell(`spool.${state}`, `spool ${state}${error === undefined ? "" : `: ${error.code}: ${error.message}`}`);
       spoolError = error;

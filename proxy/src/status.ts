@@ -1,6 +1,7 @@
 import { createServer, type Server, type ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import type { Health } from "./health.ts";
+import { listenError } from "./listen/index.ts";
 
 /** Connections at a time: whoever asks has one. */
 const CONNECTIONS = 32;
@@ -46,13 +47,14 @@ function answer(response: ServerResponse, work: () => Promise<void>): void {
   work().catch(() => response.writeHead(500).end());
 }
 
-/** @throws the system's error when the address is taken or not ours */
+/** @throws ProxyError `port_in_use` when the address is taken or not ours */
 export function listenStatus(server: Server, { host, port }: { host: string; port: number }): Promise<void> {
   return new Promise<void>((resolve, reject) => {
     // Of this process alone, also where it has workers.
-    server.once("error", reject).listen({ host, port, exclusive: true }, () => {
+    const refuse = (error: Error): void => reject(listenError(error, { host, port }));
+    server.once("error", refuse).listen({ host, port, exclusive: true }, () => {
       // Later ones are about a connection that could not be accepted: others are.
-      server.off("error", reject).on("error", () => undefined);
+      server.off("error", refuse).on("error", () => undefined);
       resolve();
     });
   });

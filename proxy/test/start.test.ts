@@ -146,7 +146,7 @@ t.test("the manual has the keys that count at a reload", async (t) => {
 
 const CONSOLE = `
 users: users
-auth: [{ database: vitrine, method: trust }]
+auth: [{ database: [vitrine, "ops_*"], network: [127.0.0.1, local, 10.0.0.0/8, "::1"], method: trust }]
 console: { users: [ops], stats_users: [eve] }
 limits: { clients: 2 }
 `;
@@ -177,6 +177,10 @@ t.test("the console: who may, what it shows, and that it is recorded", async (t)
   t.match(await ask(ops, "SHOW SERVERS"), /S.*alice.*active.*S.*alice.*idle/s);
   t.match(await ask(ops, "SHOW POOLS"), /alice.*alice.*relay/s);
   t.match(await ask(ops, "SHOW CONFIG"), /limits\.clients\0*.{0,8}2.*yes/s);
+  t.match(
+    await ask(ops, "SHOW CONFIG"),
+    '[{"database":["vitrine","ops_*"],"network":["127.0.0.1","local","10.0.0.0/8","::1"],"method":"trust"}]',
+  );
   t.match(await ask(eve, "SHOW STATE"), /active.*yes.*paused.*no/s);
   for (const shown of [
     "DATABASES",

@@ -37,3 +37,21 @@ t.test("who asks a thousand times at once is cut off, and few may ask", async (t
   others.find(({ closed }) => !closed)!.write(request);
   await until("those that are open are answered", () => asked === 2);
 });
+
+t.test("an address that is taken, or not ours, has its code", async (t) => {
+  const server = (): ReturnType<typeof createStatusServer> => {
+    const made = createStatusServer({ contentType: "", metrics: async () => "" }, () =>
+      Promise.reject(new Error("no")),
+    );
+    t.teardown(() => made.close());
+    return made;
+  };
+  const first = server();
+  await listenStatus(first, { host: "127.0.0.1", port: 0 });
+  const { port } = first.address() as { port: number };
+  await t.rejects(listenStatus(server(), { host: "127.0.0.1", port }), {
+    code: "port_in_use",
+    message: `the address 127.0.0.1:${port} is taken by another process; choose another`,
+  });
+  await t.rejects(listenStatus(server(), { host: "192.0.2.1", port: 6433 }), { code: "port_in_use" });
+});

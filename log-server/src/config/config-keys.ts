@@ -33,7 +33,7 @@ function flag(value: unknown): boolean {
 }
 
 function address(value: unknown): { host: string; port: number } {
-  const match = /^(?:\[([0-9a-fA-F:.]+)\]|([^:[\]\s]+)):(0|[1-9][0-9]{0,4})$/.exec(text(value));
+  const match = /^(?:\[([0-9a-fA-F:.]+)\]|([^:[\]\s]+)):(0|[1-9][0-9]{0,4})$/.exec(String(value));
   const port = Number(match?.[3]);
   if (match === null || port > 65_535) throw new Error("expected <host>:<port>, such as 127.0.0.1:6962 or [::1]:6962");
   return { host: (match[1] ?? match[2])!, port };

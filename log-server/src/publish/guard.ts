@@ -1,5 +1,5 @@
 import { mkdir, open, readFile, rename, stat } from "node:fs/promises";
-import { dirname } from "node:path";
+import { dirname, resolve } from "node:path";
 import { LogServerError, reason } from "../errors.ts";
 import { type Checkpoint, parseCheckpointText } from "../formats/checkpoint.ts";
 import { checkNote, parseNote, type VerifierKey } from "../formats/note.ts";
@@ -77,10 +77,29 @@ async function syncDirectory(path: string): Promise<void> {
   }
 }
 
+/**
+ * Creates a folder and those above it. Node's own `recursive` never returns where the file system takes no folders though
+ * the one above is there, such as /proc (seen with Node 20.20).
+ * @throws the system's error
+ */
+export async function makeFolder(path: string): Promise<void> {
+  const folder = resolve(path);
+  const found = await stat(folder).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === "ENOENT") return undefined;
+    throw error;
+  });
+  if (found?.isDirectory()) return;
+  if (found === undefined) await makeFolder(dirname(folder));
+  await mkdir(folder).catch(async (error: NodeJS.ErrnoException) => {
+    // Another process may have made it in between.
+    if (error.code !== "EEXIST" || !(await stat(folder)).isDirectory()) throw error;
+  });
+}
+
 /** Replaces the guard file. When this returns, the new one survives the loss of power. */
 export async function writeGuard(path: string, note: string, hooks: Hooks): Promise<void> {
   const temporary = `${path}.new`;
-  await mkdir(dirname(path), { recursive: true });
+  await makeFolder(dirname(path));
   // CRASH: signed, and the signature has not left the process; the guard is the one before. The next start signs the
   // same tree or a larger one.
   await hooks.at("guard:before");

@@ -27,7 +27,7 @@ export function sourceRoutes(app: FastifyInstance, context: ServerContext): void
       handler: async (_request, reply) => {
         reply.header("cache-control", "no-store");
         const listed = sources.list().filter(({ name }) => !sources.isOwn(name) || context.positions().has(name));
-        return { sources: listed.map(shown) };
+        return { origin: context.published().origin, sources: listed.map(shown) };
       },
     },
     POST: {

@@ -1,6 +1,7 @@
 import { mkdir, open, readdir, readFile, rename, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { LogServerError, reason } from "../errors.ts";
+import { makeFolder } from "../publish/guard.ts";
 
 /** Where files are written before they get their names; it is removed at the end. */
 const UNFINISHED = ".unfinished";
@@ -36,7 +37,7 @@ export class ExportFolder {
    */
   static async open(path: string, resume: boolean): Promise<ExportFolder> {
     try {
-      await mkdir(path, { recursive: true });
+      await makeFolder(path);
       const found = await readdir(path);
       if (found.length > 0 && !resume) {
         const message = `${path} is not empty: name an empty folder, or go on with an earlier export with --resume`;

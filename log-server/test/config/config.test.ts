@@ -132,7 +132,7 @@ t.test("each mistake is refused with its line and column", async (t) => {
     [`${LEAST}store: 5\n`, "3:8", /store: expected a text/],
     [`${LEAST}store:\n`, "3:7", /store: expected a text/],
     [`${LEAST}store: {a: 1}\n`, "3:8", /store: expected a text/],
-    [`${LEAST}listen: 6962\n`, "3:9", /listen: expected/],
+    [`${LEAST}listen: 6962\n`, "3:9", /listen: expected <host>:<port>, such as 127.0.0.1:6962/],
     [`${LEAST}listen: localhost:65536\n`, "3:9", /listen: expected <host>:<port>/],
     [`${LEAST}listen: localhost:080\n`, "3:9", /listen: expected <host>:<port>/],
     [`${LEAST}origin: y\n`, "3:1", /unique/],

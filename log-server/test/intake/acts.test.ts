@@ -35,7 +35,7 @@ function chainOf(entries: readonly LoggedEntry[]): string {
 t.test("a log that did nothing has no entries of its own, and its key all the same", async (t) => {
   const { log, folder, config } = await actingLog(t);
   t.equal((await stat(config.actsKey)).mode & 0o777, 0o600);
-  t.same((await get(log.url, "/api/v1/sources")).json(), { sources: [] });
+  t.same((await get(log.url, "/api/v1/sources")).json().sources, []);
   await log.close();
   const again = await startLogServer(folder.config(), { log: () => {} });
   t.equal((await published(again.url, 0)).size, 0);

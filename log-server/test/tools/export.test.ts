@@ -129,6 +129,8 @@ t.test("a folder with something else is left alone", async (t) => {
   );
   await refuse("bundle", { "tile/entries/002.p/188": "x" }, "export_disagrees", /other bytes/);
 
+  if (process.platform === "linux")
+    await t.rejects(exportLog(folder.config(), { out: "/proc/none/out", resume: false }), { code: "write_failed" });
   const other = await stoppedLog(t);
   const foreign = join(folder.path, "foreign");
   await exportLog(other.config(), { out: foreign, resume: false });

@@ -1,7 +1,7 @@
 import { close, constants, fdatasync, fstat, fsync, open, read, write } from "node:fs";
 import { mkdir, readdir, rename, stat, truncate, unlink } from "node:fs/promises";
 import { constants as osConstants } from "node:os";
-import { join } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { promisify } from "node:util";
 
 const openFd = promisify(open);
@@ -88,9 +88,26 @@ class NodeFile implements SpoolFile {
   }
 }
 
+/**
+ * As mkdir of Node with `recursive`, which never returns where the file system takes no folders though the one above is
+ * there, such as /proc (seen with Node 20.20).
+ */
+async function makeFolder(dir: string): Promise<void> {
+  const found = await stat(dir).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === "ENOENT") return undefined;
+    throw error;
+  });
+  if (found?.isDirectory()) return;
+  if (found === undefined) await makeFolder(dirname(dir));
+  await mkdir(dir, { mode: 0o700 }).catch(async (error: NodeJS.ErrnoException) => {
+    // Another process may have made it in between.
+    if (error.code !== "EEXIST" || !(await stat(dir)).isDirectory()) throw error;
+  });
+}
+
 /** The real folder; makes it, for its owner only, if it is not there. */
 export async function openDisk(dir: string): Promise<Disk> {
-  await mkdir(dir, { recursive: true, mode: 0o700 });
+  await makeFolder(resolve(dir));
   const path = (name: string): string => join(dir, name);
   const syncPath = async (target: string): Promise<void> => {
     const fd = await openFd(target, constants.O_RDONLY);

@@ -79,7 +79,8 @@ export async function makeNextKey(path: string): Promise<string> {
     await writeNew(`${next}-new`, `${line}\n`);
     // CRASH: what is not called the next key is written anew by the next call.
     // A link, because it fails where a rename would replace a key that may be in use already.
-    await link(`${next}-new`, next).catch((error: NodeJS.ErrnoException) => {
+    await link(`${next}-new`, next).catch(async (error: NodeJS.ErrnoException) => {
+      await rm(`${next}-new`, { force: true });
       if (error.code !== "EEXIST") throw error;
       throw new ProxyError(
         "bad_key",

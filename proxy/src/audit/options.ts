@@ -50,6 +50,8 @@ export interface RecorderOptions {
   readonly hooks?: Hooks;
   /** Also called with `failed` and the reason. May be called before `open` resolves. */
   readonly onState?: (state: SpoolState, error?: ProxyError) => void;
+  /** The log does not take what it is sent, and why; undefined: it does again. Until then it waits in the spool. */
+  readonly onTrouble?: (why: string | undefined) => void;
   /** Told of what became of a change of the key, a line each. */
   readonly onKey?: (line: string) => void;
   /** After each group commit: the milliseconds that it took, and how many records it brought. */

@@ -106,6 +106,7 @@ export class Recorder {
       hooks,
       onAcknowledged: (place, entries) => this.#acknowledge(place, entries),
       onThrough: (address) => this.#dealtWith(address),
+      onTrouble: (why) => options.onTrouble?.(why),
       onError: (error) => this.#condition.fail(error),
     });
     this.#keyChange = new KeyChange(options, ground, {

@@ -21,14 +21,25 @@ export interface SpoolStanding extends Standing {
 /**
  * Reads an answer of `GET /api/v1/sources`.
  * @param vkeys those by which it may know the source, the present one first
+ * @param origin the name of the log that is meant; a log may say its own
  * @returns undefined when it could not be had or understood, which may change
- * @throws ProxyError `log_refused` when the log does not know the source, or knows it by another key
+ * @throws ProxyError `log_refused` when it is another log, or does not know the source, or knows it by another key
  */
-export function standingOf(answer: Answer, name: string, vkeys: readonly string[]): KnownStanding | undefined {
+export function standingOf(
+  answer: Answer,
+  name: string,
+  vkeys: readonly string[],
+  origin: string,
+): KnownStanding | undefined {
   if (answer.status === 403) throw new ProxyError("log_refused", `the log refuses this source: ${describe(answer)}`);
   if ("reason" in answer || answer.status !== 200) return undefined;
-  const { sources } = (answer.body ?? {}) as { sources?: unknown };
+  const { sources, origin: its } = (answer.body ?? {}) as { sources?: unknown; origin?: unknown };
   if (!Array.isArray(sources)) return undefined;
+  if (typeof its === "string" && its !== origin)
+    throw new ProxyError(
+      "log_refused",
+      `the log that answers is ${its}, and the key in "log.vkey" is that of ${origin}: correct "log.url" or "log.vkey"`,
+    );
   const found = (sources as Record<string, unknown>[]).find((one) => one?.name === name);
   if (found === undefined)
     throw new ProxyError("log_refused", `the log does not know the source ${name}; register its key ${vkeys[0]}`);

@@ -63,7 +63,7 @@ export async function prepare(options: RecorderOptions): Promise<Ground> {
         "spool_version",
         `the spool ${dir} belongs to the source ${scan.state.vkey}, not to ${found.current.vkey}`,
       );
-    const { head, unchecked } = await compare(client, found, scan, dir);
+    const { head, unchecked } = await compare(client, origin, found, scan, dir);
     const keys = keysOf(found, head.vkey, scan);
     const ahead = await settleFiles(options, found, keys);
     if (options.record !== undefined) {
@@ -122,12 +122,13 @@ async function settleFiles(
 /** Holds the spool against the log, or learns from the log what a lost spool would have known. */
 async function compare(
   client: LogClient,
+  origin: string,
   found: FoundKeys,
   scan: Scan | undefined,
   dir: string,
 ): Promise<Pick<Ground, "head" | "unchecked">> {
   const answer = await client.sources(SOURCES_TIMEOUT_MS);
-  const log = standingOf(answer, found.current.name, found.vkeys);
+  const log = standingOf(answer, found.current.name, found.vkeys, origin);
   if (scan !== undefined) {
     if (log === undefined) return { head: scan.state, unchecked: scan.state };
     checkStanding(log, scan.state);

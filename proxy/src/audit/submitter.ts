@@ -21,6 +21,8 @@ const ENOUGH_BYTES = 512 * 1024;
 const FIRST_BACKOFF_MS = 200;
 const MAX_BACKOFF_MS = 30_000;
 const MAX_RETRY_AFTER_MS = 300_000;
+/** So many failures, one after the other, are told: a second or two, which a log may take to start anew. */
+const TOLD_ATTEMPTS = 4;
 export const SOURCES_TIMEOUT_MS = 5_000;
 
 export interface SubmitterOptions {
@@ -39,6 +41,8 @@ export interface SubmitterOptions {
   readonly onAcknowledged: (place: Place, entries: number) => void;
   /** Everything in front of this address is dealt with. */
   readonly onThrough: (address: number) => void;
+  /** It did not take what it was sent several times running, and why; undefined: it does again. */
+  readonly onTrouble: (why: string | undefined) => void;
   /** It is over: the log refuses, or the spool cannot be read. Nothing was skipped. */
   readonly onError: (error: ProxyError) => void;
 }
@@ -64,6 +68,7 @@ export class Submitter {
   #retries = 0;
   #lastIndex: number | undefined;
   #trouble: string | undefined;
+  #told = false;
 
   constructor(options: SubmitterOptions) {
     this.#o = options;
@@ -139,8 +144,11 @@ export class Submitter {
     const { client, keys } = this.#o;
     for (let attempt = 0; !this.#ended; attempt++) {
       const answer = await client.sources(SOURCES_TIMEOUT_MS);
-      const standing = standingOf(answer, keys.name, keys.vkeys);
-      if (standing !== undefined) return checkStanding(standing, spool);
+      const standing = standingOf(answer, keys.name, keys.vkeys, this.#o.origin);
+      if (standing !== undefined) {
+        this.#well();
+        return checkStanding(standing, spool);
+      }
       await this.#backOff(answer, attempt);
     }
   }
@@ -203,7 +211,7 @@ export class Submitter {
         // CRASH: they are recorded, and the spool does not know that the log has them: they are submitted again, and
         // not recorded again.
         hooks.at?.("record.durable");
-        this.#trouble = undefined;
+        this.#well();
         const last = ranges.at(-1)!;
         this.#lastIndex = last.index + last.count - 1;
         this.#indexes.add(payload.epoch, ranges);
@@ -238,9 +246,20 @@ export class Submitter {
     );
   }
 
+  #well(): void {
+    this.#trouble = undefined;
+    if (this.#told) this.#o.onTrouble(undefined);
+    this.#told = false;
+  }
+
   async #backOff(answer: Answer, attempt: number): Promise<void> {
     this.#retries++;
     this.#trouble = describe(answer);
+    // At the end the caller says what was left.
+    if (attempt + 1 >= TOLD_ATTEMPTS && !this.#told && !this.#draining) {
+      this.#told = true;
+      this.#o.onTrouble(this.#trouble);
+    }
     const longest = Math.min(MAX_BACKOFF_MS, FIRST_BACKOFF_MS * 2 ** Math.min(attempt, 10));
     const asked = ("retryAfterMs" in answer ? answer.retryAfterMs : undefined) ?? 0;
     const ms = Math.max(longest * (0.5 + Math.random() / 2), Math.min(asked, MAX_RETRY_AFTER_MS));

@@ -119,8 +119,8 @@ export async function mergeConfig(
   } catch (error) {
     if (!(error instanceof ProxyError) || waiting.length === 0) throw error;
     // Each of the two files is good, but not what would be in force: part of each.
-    const why = `what only a restart changes (${waiting.join(", ")}) is needed for what changes at once`;
-    throw new ProxyError(error.code, `${error.message}; in the file it is well, but ${why}: restart`);
+    const why = `what changes at once needs keys of it that only a restart changes (${waiting.join(", ")})`;
+    throw new ProxyError(error.code, `${error.message}; the file itself is in order, but ${why}: restart the proxy`);
   }
 }
 

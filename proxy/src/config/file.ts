@@ -19,14 +19,15 @@ export function parseValues(text: string, path: string): ReadonlyMap<string, unk
   if (!isMap(document.contents)) throw bad(at(0), "the file must be a map of keys");
   const given = new Map<string, { value: unknown; where: string }>();
   flatten(document.contents, "", at, given);
+  // First, because a key that is missing may be there under a name that is misspelled.
+  for (const [name, { where }] of given)
+    if (!CONFIG_KEYS.some(({ path }) => path === name)) throw bad(where, `there is no key "${name}"`);
   const values = new Map<string, unknown>();
   for (const key of CONFIG_KEYS) {
     const entry = given.get(key.path);
-    given.delete(key.path);
     if (entry === undefined && key.required) throw bad(path, `the key "${key.path}" is missing`);
     values.set(key.path, entry === undefined ? convertDefault(key) : convert(key, entry.value, entry.where));
   }
-  for (const [name, { where }] of given) throw bad(where, `there is no key "${name}"`);
   return values;
 }
 

@@ -15,6 +15,8 @@ export const EVENTS = {
   "session.failed": "warn",
   "statement.denied": "info",
   "statement.timeout": "info",
+  "log.waiting": "warn",
+  "log.taking": "info",
   "spool.open": "info",
   "spool.restricted": "warn",
   "spool.closed": "error",

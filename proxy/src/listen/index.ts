@@ -28,7 +28,8 @@ export async function listenAll(
 
 const OF_THE_ADDRESS = new Set(["EADDRINUSE", "EACCES", "EADDRNOTAVAIL", "ENOENT", "ENOTDIR", "ENOTFOUND", "EROFS"]);
 
-function listenError(error: NodeJS.ErrnoException, address: ListenAddress): unknown {
+/** @returns for an address that cannot be listened on, `port_in_use`; anything else as it is */
+export function listenError(error: NodeJS.ErrnoException, address: ListenAddress): unknown {
   if (error.code === undefined || !OF_THE_ADDRESS.has(error.code)) return error;
   const where = isFolder(address.host) ? `the socket ${socketPath(address)}` : `the address ${shownAddress(address)}`;
   const why = error.code === "EADDRINUSE" ? "is taken by another process" : `cannot be listened on (${error.code})`;

@@ -85,5 +85,12 @@ function shown(key: ConfigKey, value: unknown): string | null {
   }
   if (key.kind === "listen") return (value as readonly ListenAddress[]).map(shownAddress).join(",");
   if (key.kind === "address") return shownAddress(value as ListenAddress);
+  if (key.kind === "auth") return JSON.stringify(value, asWritten);
   return valueText(value);
+}
+
+/** Patterns and networks are read into what is quick to ask, with the text that they were read from. */
+function asWritten(_: string, value: unknown): unknown {
+  const text = (value as { text?: unknown } | null)?.text;
+  return typeof text === "string" ? text : value;
 }

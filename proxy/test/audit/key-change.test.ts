@@ -50,6 +50,7 @@ t.test("a next key is new, the owner's alone, and never replaces one", async (t)
   const line = readFileSync(`${file}.next`, "utf8");
   t.match(line, /^PRIVATE\+KEY\+a\.example\+[0-9a-f]{8}\+\S+\n$/);
   await t.rejects(makeNextKey(file), { code: "bad_key", message: /next exists/ });
+  t.notOk(existsSync(`${file}.next-new`), "no key stays behind that nobody uses");
   t.equal(readFileSync(`${file}.next`, "utf8"), line);
   rmSync(`${file}.next`);
   t.not(await makeNextKey(file), vkey);

@@ -46,6 +46,11 @@ t.test("a lost spool is also declared when the first start after it crashed befo
 
 t.test("a new spool needs the log", async (t) => {
   const bench = await setUp(t);
+  if (process.platform === "linux") {
+    // Where Node's own mkdir never returns.
+    const spool = { ...bench.options().spool, dir: "/proc/none/spool" };
+    await t.rejects(bench.open({ spool }), { code: "spool_failed", message: /ENOENT/ });
+  }
   await bench.log.close();
   await t.rejects(bench.open(), { code: "log_unreachable", message: /ECONNREFUSED/ });
   await bench.log.listen();
@@ -72,6 +77,39 @@ t.test("a log that does not know the source, or knows another key, is not writte
   await t.rejects(bench.open(), { code: "log_refused", message: /by the key/ });
   bench.log.interceptSources = () => ({ status: 403, body: { error: { code: "unknown_source", message: "who?" } } });
   await t.rejects(bench.open(), { code: "log_refused", message: /who\?/ });
+});
+
+t.test(
+  "another log than the one whose key is given is said to be one, whether it knows the source or not",
+  async (t) => {
+    const bench = await setUp(t);
+    const origin = bench.options().log.vkey.split("+")[0];
+    const { vkey } = newKeys("proxy-1.example");
+    for (const sources of [[], [{ name: "proxy-1.example", vkey, epoch: 0, next: 0, chain: "" }]]) {
+      bench.log.interceptSources = () => ({ status: 200, body: { origin: "other.example/log", sources } });
+      await t.rejects(bench.open(), {
+        code: "log_refused",
+        message: `the log that answers is other.example/log, and the key in "log.vkey" is that of ${origin}: correct "log.url" or "log.vkey"`,
+      });
+    }
+    bench.log.interceptSources = () => ({ status: 200, body: { origin, sources: [] } });
+    await t.rejects(bench.open(), { code: "log_refused", message: /register its key/ });
+  },
+);
+
+t.test("a log that does not answer is told once, and that it takes entries again", async (t) => {
+  const bench = await setUp(t);
+  await (await bench.open()).stop("shutdown", 5000);
+  await bench.log.close();
+  const told: (string | undefined)[] = [];
+  const recorder = await bench.open({ onTrouble: (why) => told.push(why) });
+  await until("it is told", () => told.length > 0);
+  await bench.log.listen();
+  await until("it has all", () => recorder.stats().unsubmitted === 0);
+  await recorder.stop("shutdown", 5000);
+  t.match(told, [/ECONNREFUSED/, undefined]);
+  t.equal(told.length, 2);
+  t.same(bench.log.violations, []);
 });
 
 t.test("a log with less than it acknowledged was rolled back", async (t) => {

@@ -78,6 +78,7 @@ t.test("a mistake is named with its line and column", async (t) => {
     [`${MINIMAL}tls: { mode: require }\n`, /"tls\.cert" and "tls\.key" are needed/],
     [`${MINIMAL}tls: { cert: a, key: b, client_cert: optional }\n`, /"tls\.client_ca" is needed/],
     [`${MINIMAL}tls: { mode: allow }\n`, /"tls\.mode" must be one of disable, prefer, require/],
+    [MINIMAL.replace("spool: {", "spol: {"), /proxy\.yaml:\d:1: there is no key "spol"/],
     [MINIMAL.replace("spool: { dir: spool }", ""), /the key "spool\.dir" is missing/],
     [MINIMAL.replace("http://log.example/", "log.example"), /"log\.url" must be an http/],
     ["- a list\n", /must be a map of keys/],
