@@ -7,10 +7,8 @@ import { BACKEND } from "../wire/messages.ts";
 import { TERMINATE } from "../wire/write.ts";
 import type { Shelf } from "./shelf.ts";
 
-/** Of one message that is looked at whole. */
-const MAX_WHOLE = 65_536;
-/** Parameters that a server reports: PostgreSQL has about 15, and an extension may have some. */
-const MAX_PARAMETERS = 256;
+/** Of one message that is looked at whole, and of all that a server reports: a client may have a long search_path. */
+const MAX_WHOLE = 1 << 20;
 
 /** A connection that the server let in: it has said its first ReadyForQuery, and nothing was asked yet. */
 export interface OpenedServer {
@@ -77,6 +75,8 @@ export class PooledServer {
   closed = false;
   /** It has become what sessions are not to be on: a standby that was promoted, say. */
   unfit = false;
+  /** Length of what was reported since it was opened. */
+  #reported = 0;
   #asleep = false;
   #signature = "";
   #signedAt = -1;
@@ -174,8 +174,10 @@ export class PooledServer {
   #end(type: number, size: number, head: Buffer): void {
     if (type === BACKEND.parameterStatus) {
       const { name, value } = parseParameterStatus(head);
+      const before = this.parameters.get(name);
+      this.#reported += before === undefined ? name.length + value.length : value.length - before.length;
+      if (this.#reported > MAX_WHOLE) throw new ProxyError("protocol_violation", "the server reports too much");
       this.parameters.set(name, value);
-      if (this.parameters.size > MAX_PARAMETERS) throw new ProxyError("protocol_violation", "it reports too much");
       this.reports += 1;
       if (this.opened.reported?.(name, value) === false) this.unfit = true;
     } else if (this.#current === IDLE && type !== BACKEND.noticeResponse && type !== BACKEND.notificationResponse) {
