@@ -227,6 +227,7 @@ export async function startProxy(config: ProxyConfig, hooks: ProxyHooks = {}, am
   }
   let closing: Promise<{ unsubmitted: number }> | undefined;
   const close = async (): Promise<{ unsubmitted: number }> => {
+    inForce.close();
     rules?.close();
     tls.close();
     terminating.unwatch();

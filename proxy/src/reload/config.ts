@@ -34,6 +34,7 @@ export class ConfigInForce {
   readonly #onChange: (config: ProxyConfig) => void;
   #config: ProxyConfig;
   #last: Promise<unknown> = Promise.resolve();
+  #closed = false;
 
   /** @param onChange this is in force from here on, and must not fail */
   constructor(
@@ -50,11 +51,16 @@ export class ConfigInForce {
     return this.#config;
   }
 
+  /** What is in force stays. */
+  close(): void {
+    this.#closed = true;
+  }
+
   /**
    * Reads the file again. One reload at a time, in the order of asking.
    * @param also what else is read, before anything is changed: when it fails nothing is
    * @returns a sentence that says what changed, and what waits for a restart
-   * @throws ProxyError `bad_config`, and what `also` throws
+   * @throws ProxyError `bad_config`, `shutting_down`, and what `also` throws
    */
   reload(also: () => Promise<void> = async () => undefined): Promise<string> {
     const next = this.#last.then(() => this.#reload(also));
@@ -68,6 +74,7 @@ export class ConfigInForce {
     const file = await readProxyConfig(before.file);
     const { config, changed, waiting } = await mergeConfig(before, file, RELOADED);
     await also();
+    if (this.#closed) throw new ProxyError("shutting_down", "the proxy is being stopped");
     if (config.digest !== before.digest) {
       const members = `"config":"${config.digest}","previous_config":"${before.digest}"`;
       const position = this.#recorder.record("config.change", members, []);

@@ -75,6 +75,13 @@ t.test("whatever is wrong with the file, everything stays as it was, and a line 
   t.equal(all.log.ofKind("config.change").length, 0);
 });
 
+t.test("a reload behind the end of a proxy changes nothing, and is no bug of ours", async (t) => {
+  const all = await whole(t, "limits: { clients: 10 }\n");
+  await all.proxy.close();
+  all.rewrite((text) => text.replace("clients: 10", "clients: 20"));
+  await t.rejects(all.proxy.reload(), { code: "shutting_down" });
+});
+
 t.test("rules with an error keep the whole of what was in force", async (t) => {
   const all = await whole(t, "rules: rules.yaml\nlimits: { clients: 10 }\n", { "rules.yaml": RULES });
   all.rewrite((text) => text.replace("clients: 10", "clients: 1"));
