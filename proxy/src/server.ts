@@ -1,5 +1,6 @@
 import type { Socket } from "node:net";
 import { addressOf } from "./address/client.ts";
+import type { Recorder } from "./audit/index.ts";
 import { Connection } from "./client/connection.ts";
 import type { ConnectionContext } from "./client/connection-context.ts";
 import type { ConnectionInfo, ConnectionState } from "./client/connection-info.ts";
@@ -11,6 +12,8 @@ import { type Cause, Refusals } from "./listen/refusals.ts";
 
 /** Sockets of sessions that ended, and whose clients are slow to notice. */
 const SPARE_SOCKETS = 100;
+/** Up to this part of a spool that takes no new sessions their refusals are recorded; what is above is for those that live. */
+const REFUSED_BYTES = 0.85;
 /** How long a session that was told to stop has for it: until the server has cancelled and rolled back. */
 const STOPPED_MS = 2_000;
 
@@ -158,8 +161,8 @@ export class ProxyServer {
     this.#context.metrics.connections.inc();
     this.#context.shared.watch?.connected(addressOf(client, local));
     const { recorder } = this.#context.shared;
-    if (recorder.state === "closed" && recorder.stats().bytes >= recorder.stats().maxBytes) {
-      // Even the room that is kept for refusals is used up: who asks now is not heard, so there is nothing to record.
+    if (!hasRoom(recorder)) {
+      // Who asks now is not heard, so there is nothing to record.
       client.resetAndDestroy();
       return;
     }
@@ -179,4 +182,12 @@ export class ProxyServer {
     });
     this.#connections.add(connection);
   }
+}
+
+/** Whether there is room to record that somebody was refused. Strangers must not fill the spool so far that sessions end. */
+function hasRoom(recorder: Recorder): boolean {
+  const { state } = recorder;
+  if (state === "open" || state === "failed") return true;
+  const { bytes, maxBytes } = recorder.stats();
+  return bytes < (state === "restricted" ? REFUSED_BYTES : 1) * maxBytes;
 }

@@ -289,6 +289,34 @@ t.test("so many that say nothing are not even let connect", async (t) => {
   t.equal(all.proxy.sessions, 2, "and when they are gone others get in");
 });
 
+t.test("strangers who are refused do not fill the spool so far that sessions end", async (t) => {
+  const all = await rig(t);
+  await all.bench.log.close();
+  const { recorder } = all;
+  const session = await all.session();
+  const fill = async (share: number): Promise<void> => {
+    while (recorder.stats().bytes < share * recorder.stats().maxBytes) {
+      const position = recorder.record("config.change", '"config":""', [Buffer.alloc(1 << 19)]);
+      await new Promise<void>((resolve) => recorder.whenDurable(position, resolve));
+    }
+  };
+  await fill(0.81);
+  t.equal(recorder.state, "restricted");
+  const heard = await all.client();
+  heard.socket.write(startup({ replication: "on", user: "mallory" }));
+  await until("one is refused", () => heard.refusal === "0A000");
+  await fill(0.86);
+  const { entries } = recorder.stats();
+  const unheard = await all.client();
+  unheard.socket.write(startup({ replication: "on", user: "mallory" }));
+  await until("the next is closed", () => unheard.ended);
+  t.equal(unheard.received.length, 0);
+  t.equal(recorder.stats().entries, entries);
+  t.equal(recorder.state, "restricted");
+  session.socket.write(F.query("SELECT 1"));
+  await until("who is there goes on", () => all.upstream.last.received.includes("SELECT 1"));
+});
+
 t.test("a client with too many unanswered statements is not read on, until they are answered", async (t) => {
   const all = await rig(t);
   const client = await all.session();
