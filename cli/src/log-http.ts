@@ -23,8 +23,11 @@ export async function askLog(url: string, token: string | undefined, order?: obj
     if (response.ok) return text;
     const again = response.status === 429 || response.status === 503;
     if (!again || attempt === ATTEMPTS) {
+      const said = sentence(text);
+      if (!again && said === "") throw noLog(url, response.status);
+      const advice = response.status === 401 && token === undefined ? "; give the file of one with --token-file" : "";
       const code = again ? "log_unreachable" : "log_refused";
-      throw new CliError(code, `the log answers ${response.status}${sentence(text)}`);
+      throw new CliError(code, `the log answers ${response.status}${said}${advice}`);
     }
     const asked = Number(response.headers.get("retry-after"));
     await sleep(Math.min(LONGEST_PAUSE_MS, asked > 0 ? asked * 1000 : 1000));
@@ -64,10 +67,20 @@ async function readText(response: Response): Promise<string> {
   return Buffer.concat(chunks).toString("utf8");
 }
 
+/** A log says why it refuses; a gateway, or another server at this address, says it otherwise. */
+function noLog(url: string, status: number): CliError {
+  const { origin } = new URL(url);
+  return new CliError("log_answer", `${origin} answers ${status}, and not as a log does; check the URL of the log`);
+}
+
 function unreachable(url: string, error: unknown): CliError {
   const { origin } = new URL(url);
   const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;
-  const why = cause instanceof Error ? printable(cause.message) : String(cause);
+  const message = cause instanceof Error ? printable(cause.message) : String(cause);
+  // OpenSSL's own words are about its source code.
+  const why = /wrong version number|packet length too long|record layer failure/i.test(message)
+    ? "it does not speak TLS; if it is plain HTTP, the URL begins with http://"
+    : message;
   return new CliError("log_unreachable", `no answer from the log at ${origin}: ${why}`, { cause: error });
 }
 

@@ -59,6 +59,12 @@ t.test("a wrong command line is one line on standard error, and status 64", asyn
     [["search", "--log", "http://me:x@log.example"], /without, and a --token-file/],
     [["search", "--log", "http://log.example", "--limit", "0"], /--limit "0" is not a number/],
     [["search", "--log", "http://log.example", "--since", "yesterday"], /--since "yesterday" is not a time/],
+    [
+      ["search", "--log", "http://log.example", "--since", "2026-11-24", "--until", "2026-11-22"],
+      /--until 2026-11-22.* is not after --since 2026-11-24/,
+    ],
+    [["search", "--log", "http://log.example", "--limit", "-1"], /--limit has no value; .* --limit=VALUE/],
+    [["proxy", "--example", "--config", "proxy.yaml"], /--example prints an example, and reads no --config/],
     [["search", "--log", "http://log.example", "--token-file", "/none"], /--token-file cannot be read/],
     [["search", "--log", "http://log.example", "--color"], /'--color'.*vitrine search --help/],
     [["key", "a b"], /"a b" cannot name a key/],

@@ -94,6 +94,8 @@ function readUp(argv: string[]): Invocation {
 function readPart(part: "log-server" | "proxy", argv: string[]): Invocation {
   const { values } = parse(argv, { ...HELP, config: { type: "string" }, example: { type: "boolean" } }, part);
   if (values.help) return { do: "help", topic: part };
+  if (values.example && values.config !== undefined)
+    throw new CliError("usage", `--example prints an example, and reads no --config; see vitrine ${part} --help`);
   if (values.example) return { do: "example", part };
   if (!values.config) throw new CliError("usage", `--config FILE is missing; see vitrine ${part} --help`);
   return { do: "part", part, config: values.config };

@@ -25,6 +25,12 @@ export function parse<O extends Options>(
     return parseArgs({ args, options, strict: true, allowPositionals: positionals });
   } catch (error) {
     if (!(error instanceof Error) || !codeOf(error)?.startsWith("ERR_PARSE_ARGS_")) throw error;
+    const [, dashed] = /^Option '(?:-., )?--?([a-z-]+)[^']*' argument is ambiguous/.exec(error.message) ?? [];
+    // An argument may be what was meant, or the next option because this one's was left out.
+    if (dashed !== undefined)
+      throw new CliError("usage", `--${dashed} has no value; one that begins with a dash is --${dashed}=VALUE`, {
+        cause: error,
+      });
     // Node's own message goes on, behind the first sentence, about how to write positional arguments.
     const message = error.message.split(/\.\s|\n/, 1)[0]?.replace(/\.$/, "") ?? "";
     const what = message.charAt(0).toLowerCase() + message.slice(1);

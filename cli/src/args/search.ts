@@ -64,14 +64,19 @@ export function readSearchCommand(argv: string[]): SearchInvocation | HelpInvoca
     const given = (values as Partial<Record<FieldOption, string[]>>)[name];
     if (given !== undefined) fields.set(name, given);
   }
+  const [since, until] = (["since", "until"] as const).map((name) =>
+    single[name] === undefined ? undefined : parseTime(single[name], `--${name}`),
+  );
+  if (since !== undefined && until !== undefined && until <= since)
+    throw new CliError("usage", `--until ${until} is not after --since ${since}: nothing would be found`);
   return {
     do: "search",
     command: {
       log: readUrl(single.log, SEE),
       token: single["token-file"] === undefined ? undefined : readToken(single["token-file"]),
       fields,
-      since: single.since === undefined ? undefined : parseTime(single.since, "--since"),
-      until: single.until === undefined ? undefined : parseTime(single.until, "--until"),
+      since,
+      until,
       limit: readLimit(single.limit),
       json: values.json === true,
     },

@@ -64,6 +64,8 @@ async function add(file: string, command: TokenCommand & { action: "add" }): Pro
   const token = await addToken(file, { name, roles: [...new Set<TokenRole>(roles)], expires });
   process.stdout.write(`${token}\n`);
   process.stderr.write("This is the token. It is shown this once: the log has its digest alone.\n");
+  if (expires !== undefined && Date.parse(expires) <= Date.now())
+    process.stderr.write("It has expired already, and opens nothing: --expires is in the past.\n");
   return 0;
 }
 

@@ -41,7 +41,8 @@ export function compareBackends(snapshot: Snapshot, book: LogBook, terms: Terms)
     const known =
       !replicates &&
       book.onPid(pid).some((one) => one.login === user && one.database === database && fits(one, start, terms));
-    if (!known) findings.push(unlogged(backend));
+    // A session of a pool names no process, and the proxy's role need not be its login.
+    if (!known) findings.push(unlogged(backend, !replicates && database !== null && book.hasPooled(database)));
   }
   if (hidden > 0) {
     const message = `${hidden} backends of other roles are not shown to us; connect as a member of pg_read_all_stats`;
@@ -50,11 +51,12 @@ export function compareBackends(snapshot: Snapshot, book: LogBook, terms: Terms)
   return findings;
 }
 
-function unlogged({ pid, user, database, application, address, start, replicates }: Backend): Finding {
+function unlogged(backend: Backend, pooled: boolean): Finding {
+  const { pid, user, database, application, address, start, replicates } = backend;
   const from = address === null ? "a Unix socket" : address;
   const named = application === null || application === "" ? "" : ` (${application})`;
   const where = replicates ? "that replicates" : `in ${database}`;
-  const message = `backend ${pid}${named} of ${user} ${where}, from ${from}, since ${new Date(start!).toISOString()}, is no session in the log`;
+  const message = `backend ${pid}${named} of ${user} ${where}, from ${from}, since ${new Date(start!).toISOString()}, is no session in the log${pooled ? `; if it is a connection of the proxy's own pool, say --pool ${user}` : ""}`;
   return { code: "backend_unlogged", message, pid, user: user ?? undefined, database: database ?? undefined };
 }
 

@@ -51,6 +51,8 @@ export class LogBook {
   readonly #refusedByProxy = new Map<string, number[]>();
   readonly #refused = new Map<string, number[]>();
   readonly #databases = new Set<string>();
+  /** Those with sessions that have no process. */
+  readonly #pooled = new Set<string>();
   #first: number | undefined;
   #statements = 0;
 
@@ -112,6 +114,11 @@ export class LogBook {
     return this.#byPid.get(pid) ?? [];
   }
 
+  /** Whether sessions of this database had no server's process to themselves: then a pool has some. */
+  hasPooled(database: string): boolean {
+    return this.#pooled.has(database);
+  }
+
   /** When connections to this database as this login were refused, though the server may have let them in first. */
   refusals(database: string, login: string): readonly number[] {
     return this.#refused.get(`${database}\n${login}`) ?? [];
@@ -160,7 +167,10 @@ export class LogBook {
     };
     this.#sessions.set(nameOf(entry), session);
     note(this.#starts, session.database, time);
-    if (session.pid === undefined) return;
+    if (session.pid === undefined) {
+      this.#pooled.add(session.database);
+      return;
+    }
     const known = this.#byPid.get(session.pid);
     if (known === undefined) this.#byPid.set(session.pid, [session]);
     else known.push(session);

@@ -24,6 +24,9 @@ t.test("a token is made, listed and revoked", async (t) => {
   t.notMatch(listed.stdout + listed.stderr, new RegExp(digest));
   t.same(await token("revoke", "--name", "ada"), { status: 0, stdout: "", stderr: "" });
   t.equal((await token("list")).stdout, "bob\tadmin\tnever\n");
+  const past = await token("add", "--name", "old", "--role", "viewer", "--expires", "2020-01-01");
+  t.match(past, { status: 0, stderr: /shown this once[^\n]*\nIt has expired already, and opens nothing/ });
+  t.equal((await token("revoke", "--name", "old")).status, 0);
   const again = await token("revoke", "--name", "ada");
   t.match(again, { status: 64, stderr: /^vitrine: usage: .*no token named "ada".*\n$/ });
   t.match(await token("add", "--name", "bob", "--role", "viewer"), {

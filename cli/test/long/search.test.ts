@@ -137,6 +137,17 @@ t.test("a log that refuses, is not ready, is no log, or is not there", async (t)
     [refused.status, refused.stderr],
     [1, /^vitrine: log_refused: the log answers 401, unauthorized: because\\u\{1b\}/],
   );
+  t.match(refused.stderr, /; give the file of one with --token-file\n$/);
+  for (const [status, body] of [
+    [404, ""],
+    [500, "<html>"],
+    [400, { error: "bad" }],
+  ] as const) {
+    const other = await search([[status, body]]);
+    t.match([other.status, other.stderr], [1, /^vitrine: log_answer: http:\/\/127[^ ]+ answers \d+, and not as a log/]);
+  }
+  const tls = await vitrine(["search", "--log", url.replace("http:", "https:")]);
+  t.match([tls.status, tls.stderr], [69, /^vitrine: log_unreachable: .* it does not speak TLS; if it is plain HTTP, /]);
   const empty: Answer = [200, { size: 0, hits: [], next: null, scanned: 0 }];
   const patient = await search([
     [503, error("index_behind"), { "retry-after": "0.01" }],

@@ -92,6 +92,15 @@ t.test("a backend is the session's only with its process, its time, its role and
   t.same(codes([backend({ pid: 43, user: "bob" })], { pools: new Set(["bob"]) }), []);
   t.same(codes([backend({ pid: 7 })]), [], "ourselves");
   t.same(codes([backend({ start: null })]), ["backends_hidden"]);
+  const pooled = book(["session.start", { time: iso(at), session: "1.9", server: {} }]);
+  const told = (one: Backend, of: LogBook): string =>
+    compareBackends(snapshot({ backends: [one] }), of, terms())[0]!.message;
+  t.match(
+    told(backend({ pid: 43 }), pooled),
+    /in the log; if it is a connection of the proxy's own pool, say --pool ann$/,
+  );
+  t.match(told(backend({ pid: 43, database: "hr" }), pooled), /in the log$/);
+  t.match(told(backend({ pid: 43 }), book()), /in the log$/);
   const replica = backend({ replicates: true, database: null });
   t.same(codes([replica]), ["backend_unlogged"], "no session of the log replicates");
   t.same(codes([replica], { pools: new Set(["ann"]) }), ["backend_unlogged"]);
