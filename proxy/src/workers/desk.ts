@@ -15,6 +15,8 @@ export class CrewDesk {
   readonly #stop: () => void;
   /** Paused databases; undefined: all of them. */
   readonly #paused = new Set<string | undefined>();
+  /** Nobody else is taken in, and the end is when all have left. */
+  #leaving: Act | undefined;
 
   /**
    * @param say told what is to be done before it is
@@ -51,6 +53,7 @@ export class CrewDesk {
     for (const database of this.#paused) {
       await this.#crew.askEach({ act: { kind: "pause", database } }, { only: number });
     }
+    if (this.#leaving !== undefined) await this.#crew.askEach({ act: this.#leaving }, { only: number });
   }
 
   async #show(what: Shown): Promise<readonly Row[]> {
@@ -74,7 +77,10 @@ export class CrewDesk {
       case "shutdown":
         // The one who asked is still to be answered.
         if (act.wait === "none") setImmediate(this.#stop);
-        else await this.#all(act, signal);
+        else {
+          this.#leaving = act;
+          await this.#all(act, signal);
+        }
         return;
       case "kill_client":
         await this.#all(act, signal, act.worker ?? (await this.#workerOf(act.session)));

@@ -1,0 +1,34 @@
+import t from "tap";
+import { CrewDesk } from "../../src/workers/desk.ts";
+import type { Answer, Task } from "../../src/workers/messages.ts";
+
+t.test("a worker that takes another's place is told what all were told", async (t) => {
+  const asked: (readonly [Task, number | undefined])[] = [];
+  const crew = {
+    serving: 2,
+    askEach: async (task: Task, { only }: { readonly only?: number | undefined } = {}) => {
+      asked.push([task, only]);
+      return [{ number: only ?? 1, answer: { done: true } satisfies Answer }];
+    },
+  };
+  const fail = async (): Promise<never> => t.fail("not asked for") as never;
+  const desk = new CrewDesk(crew, () => undefined, fail, fail);
+  const { signal } = new AbortController();
+  await desk.followed(2);
+  t.same(asked, []);
+  const pause = { kind: "pause", database: "shop" } as const;
+  const shutdown = { kind: "shutdown", wait: "clients" } as const;
+  for (const act of [
+    pause,
+    { kind: "pause", database: "bank" },
+    { kind: "resume", database: "bank" },
+    shutdown,
+  ] as const)
+    t.same(await desk.answer({ act, user: "ops" }, signal), { done: true });
+  asked.length = 0;
+  await desk.followed(2);
+  t.same(asked, [
+    [{ act: pause }, 2],
+    [{ act: shutdown }, 2],
+  ]);
+});
