@@ -66,7 +66,9 @@ function mayBeUntold({ outcome, tx, operation }: Entry): boolean {
 export function unequal(recorded: readonly Entry[], lines: readonly AuditLine[]): string[] {
   const found: string[] = [];
   // An entry is written when its outcome is known: that of a portal which is executed in portions, behind others.
-  const entries = recorded.toSorted((a, b) => String(a.start).localeCompare(String(b.start)));
+  const entries = recorded
+    .filter(({ executed }) => executed !== false)
+    .toSorted((a, b) => String(a.start).localeCompare(String(b.start)));
   let at = 0;
   for (let i = 0; i < entries.length; i++) {
     // Statements within functions have no entry.

@@ -69,7 +69,7 @@ export async function counted(client: pg.Client, role: string): Promise<Counts> 
 
 /**
  * The same of what was recorded. Not counted by the server, and so not here: what failed; PREPARE, which executes
- * nothing; calls by number. EXECUTE counts as the statement that was prepared.
+ * nothing; what was only bound; calls by number. EXECUTE counts as the statement that was prepared.
  * @param entries of statements, with their texts in the clear
  * @param deallocations whether the server counts DEALLOCATE: PostgreSQL 17 and later
  */
@@ -77,7 +77,8 @@ export async function recordedCounts(entries: readonly Entry[], deallocations: b
   const counts: Counts = new Map();
   const prepared = new Map<string, string>();
   const seen = new Set<string>();
-  for (const { session, sql, operation, outcome, protocol, rows } of entries) {
+  for (const { session, sql, operation, outcome, protocol, rows, executed } of entries) {
+    if (executed === false) continue;
     if (typeof sql !== "string" || (outcome !== "completed" && !ENDINGS.includes(operation))) continue;
     let text = sql;
     if (operation === "PREPARE") {

@@ -22,6 +22,7 @@ interface EntryMembers {
   readonly sqlstate?: string;
   readonly rows?: number;
   readonly attempts?: number;
+  readonly executed?: boolean;
   readonly by?: string;
 }
 
@@ -178,8 +179,10 @@ export class LogBook {
 
   #statement(entry: EntryMembers, time: number): void {
     this.#statements += 1;
-    const { database, fingerprint, operation, outcome, tx, sqlstate, rows = 0, attempts = 1 } = entry;
+    const { database, fingerprint, operation, outcome, tx, sqlstate, rows = 0, attempts = 1, executed } = entry;
     this.#databases.add(database!);
+    // The server counts what is executed.
+    if (executed === false) return;
     if (outcome === "completed" && fingerprint !== undefined && operation !== "EXECUTE")
       note(this.#completed, `${database}\n${fingerprint}`, time);
     else if (outcome === "completed" || outcome === "unknown" || (outcome === "denied" && rows > 0))

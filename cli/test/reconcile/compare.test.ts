@@ -124,6 +124,8 @@ t.test("calls are counted by what they say without their constants", async (t) =
   t.same(found([counted(sql, 2, { since: at - 10_000 })]), [], "early, and no more than the log has");
   const failed = book(ran(sql, { outcome: "failed" }), ran(sql, { outcome: "denied" }));
   t.same(found([counted(sql, 1)], failed), [["statement_unlogged", 1]], "the server does not count what failed");
+  const bound = book(ran(sql, { executed: false }));
+  t.same(found([counted(sql, 1)], bound), [["statement_unlogged", 1]], "nor what was only bound");
 });
 
 t.test("what is executed by PREPARE and EXECUTE is counted under the text of the PREPARE", async (t) => {

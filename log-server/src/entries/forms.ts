@@ -55,6 +55,8 @@ export const text: Form = withPattern((value) => typeof value === "string", `"${
 export const flag: Form = withPattern((value) => typeof value === "boolean", "(?:true|false)");
 /** In an entry every number is one already; in a disclosure it may be any. */
 export const count: Form = withPattern((value) => Number.isSafeInteger(value) && (value as number) >= 0, COUNT);
+/** What is said only where it is false. */
+export const no: Form = withPattern((value) => value === false, "false");
 /** Nothing known. */
 export const none: Form = withPattern((value) => value === null, "null");
 

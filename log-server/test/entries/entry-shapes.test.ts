@@ -76,7 +76,7 @@ function mended(members: Members, second: boolean): Members {
 function pairs(kind: string): fc.Arbitrary<[string, string]> {
   const forms = formsOf(kind)!;
   const values = fc.record(Object.fromEntries([...forms].map(([name, form]) => [name, valuesOf(form)])));
-  const rare = new Set(["recovered", "incomplete", "function_oid", "attempts", "sqlstate", "error"]);
+  const rare = new Set(["recovered", "incomplete", "function_oid", "attempts", "executed", "sqlstate", "error"]);
   const draws = fc.record(Object.fromEntries([...forms].map(([name]) => [name, fc.nat(99)])));
   return fc.tuple(values, values, draws, fc.boolean()).map(([first, second, draw, mend]) => {
     const text = (members: Members, other: boolean): string => {

@@ -1,5 +1,5 @@
 import { ProxyError } from "../errors.ts";
-import { type Execution, type Portal, type Subject, subjectOf } from "./execution.ts";
+import { type Execution, type Parameters, type Portal, type Subject, subjectOf } from "./execution.ts";
 import { Ledger, type Surroundings } from "./ledger.ts";
 import { Names } from "./names.ts";
 import { type Pending, Queue, unanswered } from "./queue.ts";
@@ -17,6 +17,8 @@ export class Exchange {
   readonly confirmed: Names = new Names();
   /** Grows with each Sync. The server skips what stands behind an error in its segment, and nothing beyond. */
   segment = 0;
+  /** How many messages were sent that ReadyForQuery answers: at each an implicit transaction ends, and its portals. */
+  turn = 0;
   /** The server skips everything up to the next Sync, which was not sent yet. */
   skipping = false;
   /** The server is in COPY FROM STDIN and swallows Flush and Sync. */
@@ -72,6 +74,14 @@ export class Exchange {
     head.resolved = true;
     const portal = this.confirmed.portals.get(head.name);
     const { execution: assumed, carriedOn } = head;
+    const announced = portal?.announced?.execution;
+    this.executed(portal, head.announced !== undefined);
+    if (head.announced !== undefined && announced !== undefined) {
+      // Another than was sent, where the Bind meant another statement than the client believed.
+      if (announced !== assumed) announced.quota = assumed.quota;
+      head.execution = announced;
+      return;
+    }
     const suspended = portal?.suspended;
     if (suspended !== undefined) {
       suspended.bytesIn += carriedOn ? head.size : assumed.bytesIn;
@@ -82,14 +92,17 @@ export class Exchange {
     // A client that is told of an error does not go on with the portal; the server, where it ended in time, would.
     if (portal?.spent !== undefined) assumed.quota = { ...portal.spent, rows: 0, bytes: 0, beyond: undefined };
     if (!carriedOn && (portal === undefined || subjectOf(portal) === assumed.subject)) return;
-    const actual =
-      portal === undefined
-        ? this.ledger.begin(assumed.subject, assumed.parameters)
-        : this.ledger.begin(subjectOf(portal), portal.parameters);
-    actual.bytesIn = carriedOn ? head.size : assumed.bytesIn;
+    const [subject, parameters] =
+      portal === undefined ? [assumed.subject, assumed.parameters] : [subjectOf(portal), portal.parameters];
+    head.execution = this.#inPlaceOf(assumed, subject, parameters, carriedOn ? head.size : undefined);
+  }
+
+  /** @param size given where the other one stays: what this one's message has */
+  #inPlaceOf(assumed: Execution, subject: Subject, parameters: Parameters | undefined, size?: number): Execution {
+    const actual = this.ledger.begin(subject, parameters);
+    actual.bytesIn = size ?? assumed.bytesIn;
     actual.decided = assumed.decided;
     actual.quota = assumed.quota;
-    head.execution = actual;
     try {
       const wait = this.ledger.intend(actual, true);
       // It is under way already: its answer at least must wait.
@@ -98,7 +111,20 @@ export class Exchange {
       // The spool takes no more intents. Its entry is written when it ends, which is always possible.
       if (!(error instanceof ProxyError)) throw error;
     }
-    if (!carriedOn) this.ledger.drop(assumed);
+    if (size === undefined) this.ledger.drop(assumed);
+    return actual;
+  }
+
+  /** The portal is gone: by COMMIT, ROLLBACK TO, CLOSE and the like. What stood in it had ended with that. */
+  lost(head: Pending & { kind: "execute" }): void {
+    const portal = this.confirmed.closePortal(head.name);
+    if (portal === undefined) return;
+    if (head.announced !== undefined) portal.announced = undefined;
+    this.endPortal(portal);
+    if (!head.execution.ended) return;
+    head.execution = this.ledger.begin(subjectOf(portal), portal.parameters);
+    head.execution.bytesIn = head.size;
+    head.resolved = true;
   }
 
   /** The server has bound the portal. */
@@ -106,15 +132,31 @@ export class Exchange {
     const prepared = this.confirmed.prepared.get(statement);
     this.endPortal(this.confirmed.closePortal(name));
     // The same object as the client's view, unless the client was wrong about the statement.
-    this.confirmed.portals.set(name, sent.prepared === prepared ? sent : { ...sent, prepared });
+    const portal = sent.prepared === prepared ? sent : { ...sent, prepared };
+    this.confirmed.portals.set(name, portal);
+    const { announced } = portal;
+    if (announced === undefined || announced.execution.subject === subjectOf(portal)) return;
+    const execution = this.#inPlaceOf(announced.execution, subjectOf(portal), portal.parameters);
+    portal.announced = { ...announced, execution };
   }
 
-  /** What was suspended in it ends with it. */
+  /** What was suspended in it ends with it; what was only bound is said to be that. */
   endPortal(portal: Portal | undefined): void {
-    const execution = portal?.suspended;
-    if (portal === undefined || execution === undefined) return;
+    if (portal === undefined) return;
+    const { suspended, announced } = portal;
     portal.suspended = undefined;
-    if (!execution.ended) this.ledger.finish(execution, { outcome: "completed" });
+    portal.announced = undefined;
+    if (suspended?.ended === false) this.ledger.finish(suspended, { outcome: "completed" });
+    if (announced?.execution.ended === false)
+      this.ledger.finish(announced.execution, { outcome: "completed", unexecuted: true });
+  }
+
+  /** @param told what was announced with its Bind is carried on; else the Execute's own entry tells of it */
+  executed(portal: Portal | undefined, told: boolean): void {
+    const announced = portal?.announced?.execution;
+    if (portal === undefined || announced === undefined) return;
+    portal.announced = undefined;
+    if (!told) this.ledger.drop(announced);
   }
 
   endPortals(): void {
@@ -126,6 +168,11 @@ export class Exchange {
 
   /** It was not sent, or the server skips it: nothing of it happens. */
   drop(pending: Pending): void {
+    if (pending.kind === "execute" && pending.announced !== undefined && !pending.resolved) {
+      // Its Bind may have been answered, and another Execute can carry it on.
+      pending.announced.taken = false;
+      return;
+    }
     const suspended = pending.kind === "execute" ? this.confirmed.portals.get(pending.name)?.suspended : undefined;
     for (const execution of unanswered(pending)) {
       // What was suspended did happen; only its continuation does not.

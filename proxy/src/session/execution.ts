@@ -48,12 +48,38 @@ export interface Portal {
   readonly bound?: Reading | undefined;
   /** Size of the Bind; counted with its first execution. */
   bytes: number;
+  /** Written with its Bind; undefined once an Execute was answered, and where a Bind can run nothing. */
+  announced?: Announced | undefined;
   /** The execution that PortalSuspended left open. */
   suspended: Execution | undefined;
   /** What its execution was held to, which has returned all that it may: nothing more is to come of the portal. */
   spent?: Quota;
   /** The proxy itself answers it, with the result format asked for; the server has no such portal. */
   readonly shown?: { readonly what: Shown; readonly format: number; done: boolean };
+}
+
+/**
+ * An execution whose intent is written with the Bind: the server plans then, and runs what the planner evaluates. An
+ * Execute carries it on; a portal that gets none ends with an entry all the same.
+ */
+export interface Announced {
+  readonly execution: Execution;
+  /** What the Bind, and an Execute behind it, have to wait for. */
+  readonly wait: number;
+  /** How many messages that ReadyForQuery answers stood before it. */
+  readonly turn: number;
+  /** An Execute that carries it on was sent. */
+  taken: boolean;
+}
+
+/** Operations that are planned; of others nothing runs before they are executed, but what reads parameters. */
+const PLANNED: ReadonlySet<string> = new Set(["SELECT", "INSERT", "UPDATE", "DELETE", "MERGE", "UNKNOWN"]);
+
+/** Whether a Bind may run something: input of parameters, which a domain may check, and functions in what is planned. */
+export function runsAtBind(prepared: Prepared | undefined, parameters: Parameters | undefined): boolean {
+  if (parameters !== undefined || prepared === undefined) return true;
+  const { statement } = prepared.subject;
+  return statement === undefined ? prepared.judged.length > 0 : PLANNED.has(statement.operation);
 }
 
 /** What one execution may return (spec/access.md, `limits.rows` and `limits.bytes`). */
@@ -153,6 +179,8 @@ export interface Result {
   readonly sqlstate?: string | undefined;
   readonly tag?: string | undefined;
   readonly error?: Member | undefined;
+  /** Its portal was bound, and not executed. */
+  readonly unexecuted?: true;
 }
 
 const PLAIN_TAG = /^[A-Z0-9 ]*$/;
@@ -174,6 +202,7 @@ export function outcomeMembers(
   }
   text += `,"rows":${rows},"bytes_in":${execution.bytesIn},"bytes_out":${execution.bytesOut}`;
   if (result.error !== undefined) text += `,"error":${result.error.json}`;
+  if (result.unexecuted) text += ',"executed":false';
   if (execution.attempts > 1) text += `,"attempts":${execution.attempts}`;
   return text;
 }

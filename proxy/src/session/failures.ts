@@ -56,6 +56,7 @@ export class Failures {
       if (error.severity === "ERROR") this.#refusal = denial;
       return this.denied(head, denial);
     }
+    if (head?.kind === "execute" && isNoPortal(error)) this.#exchange.lost(head);
     const beyond = this.#exceeded(head);
     if (beyond !== undefined && error.severity === "ERROR") this.#refusal = beyond;
     return this.#failed(head, error, beyond);
@@ -79,6 +80,7 @@ export class Failures {
         ledger.deny(ledger.begin(head.prepared.subject, undefined), denial);
         return true;
       case "execute":
+        this.#exchange.executed(confirmed.portals.get(head.name), false);
         ledger.deny(head.execution, denial);
         return true;
       default:
@@ -130,7 +132,12 @@ export class Failures {
         return true;
       case "bind": {
         const subject = confirmed.prepared.get(head.statement)?.subject ?? NOT_SEEN;
-        ledger.finish(ledger.begin(subject, head.portal.parameters), result());
+        const announced = head.announced?.execution;
+        if (announced?.subject === subject) ledger.finish(announced, result());
+        else {
+          if (announced !== undefined) ledger.drop(announced);
+          ledger.finish(ledger.begin(subject, head.portal.parameters), result());
+        }
         return true;
       }
       case "describe":
@@ -163,4 +170,9 @@ export class Failures {
     if (head.kind === "query" && (head.failed || head.next >= head.executions.length)) return undefined;
     return this.#exchange.current()?.quota?.beyond;
   }
+}
+
+/** An Execute named a portal that is not there (not: what it executes named a cursor). */
+function isNoPortal({ sqlstate, routine }: ServerError): boolean {
+  return sqlstate === "34000" && routine === "exec_execute_message";
 }

@@ -1,6 +1,6 @@
 import type { Decision } from "../access/index.ts";
 import type { Shown } from "../receipts/index.ts";
-import type { Execution, Portal, Prepared } from "./execution.ts";
+import type { Announced, Execution, Portal, Prepared } from "./execution.ts";
 
 /**
  * A frontend message whose answer is still to come. With a `denial`, the server was sent a message in its place that it
@@ -25,7 +25,14 @@ export type Pending =
       readonly shown?: Shown;
     }
   | { readonly kind: "parse"; readonly name: string; readonly prepared: Prepared; readonly denial?: Decision }
-  | { readonly kind: "bind"; readonly name: string; readonly statement: string; readonly portal: Portal }
+  | {
+      readonly kind: "bind";
+      readonly name: string;
+      readonly statement: string;
+      readonly portal: Portal;
+      readonly announced: Announced | undefined;
+      readonly wait: number;
+    }
   | { readonly kind: "describe"; readonly what: "statement" | "portal"; readonly name: string }
   | { readonly kind: "close"; readonly what: "statement" | "portal"; readonly name: string }
   | {
@@ -35,6 +42,8 @@ export type Pending =
       execution: Execution;
       /** It was suspended when this Execute was sent. */
       readonly carriedOn: boolean;
+      /** It was announced by the Bind, and is the portal's until this is answered. */
+      readonly announced?: Announced | undefined;
       resolved: boolean;
       copied?: true;
       readonly size: number;
@@ -147,8 +156,9 @@ export class Queue {
   }
 
   #count(item: Pending, by: 1 | -1): void {
+    if (item.kind === "bind" && item.announced !== undefined) this.#executing += by;
     if (item.kind !== "query" && item.kind !== "execute" && item.kind !== "function") return;
-    this.#executing += by;
+    if (item.kind !== "execute" || item.announced === undefined) this.#executing += by;
     if (item.unsettles) this.#unsettling += by;
   }
 }
@@ -162,6 +172,8 @@ export function unanswered(pending: Pending): readonly Execution[] {
       return pending.answered ? [] : [pending.execution];
     case "execute":
       return [pending.execution];
+    case "bind":
+      return pending.announced === undefined ? [] : [pending.announced.execution];
     default:
       return [];
   }

@@ -21,6 +21,7 @@ function isHarmless(pending: Pending): boolean {
     case "parse":
       return pending.prepared.shown === undefined;
     case "bind":
+      return pending.announced === undefined || isRead(pending.announced.execution);
     case "describe":
     case "close":
     case "sync":
@@ -40,6 +41,8 @@ function isRead({ subject, rows, ended }: Execution): boolean {
 export function countRepeated(unanswered: readonly Pending[]): void {
   for (const pending of unanswered) {
     if (pending.kind === "query") for (const execution of pending.executions) execution.attempts += 1;
-    else if (pending.kind === "execute") pending.execution.attempts += 1;
+    else if (pending.kind === "bind") {
+      if (pending.announced !== undefined) pending.announced.execution.attempts += 1;
+    } else if (pending.kind === "execute" && pending.announced === undefined) pending.execution.attempts += 1;
   }
 }

@@ -3,7 +3,16 @@ import { shownBy } from "../receipts/index.ts";
 import type { Statement } from "../statements/index.ts";
 import { REJECTED_CALL, REJECTED_EXECUTE, REJECTED_QUERY, rejectedParse } from "../wire/write.ts";
 import type { Exchange } from "./exchange.ts";
-import { type Execution, type Parameters, type Portal, type Prepared, type Subject, subjectOf } from "./execution.ts";
+import {
+  type Announced,
+  type Execution,
+  type Parameters,
+  type Portal,
+  type Prepared,
+  runsAtBind,
+  type Subject,
+  subjectOf,
+} from "./execution.ts";
 import { type Judgement, permit } from "./gate.ts";
 import type { Candidate } from "./judged.ts";
 import { OwnAnswers } from "./own-answers.ts";
@@ -56,6 +65,7 @@ export class Requests {
   query(text: Buffer, size: number): number {
     const { around, queue, sent, ledger, skipping } = this.#exchange;
     if (skipping) return 0;
+    this.#exchange.turn += 1;
     const { settled } = queue;
     const statements = this.#analyze(text);
     const { gate } = around;
@@ -152,10 +162,25 @@ export class Requests {
     }
     const bound = around.gate?.bound();
     const portal: Portal = { statement, prepared, segment, parameters, bound, bytes: size, suspended: undefined };
+    const announced = runsAtBind(prepared, parameters) ? this.#announce(portal) : undefined;
+    portal.announced = announced;
     // Likewise (42P03).
     if (portalName === "" || !sent.portals.has(portalName)) sent.portals.set(portalName, portal);
-    queue.push({ kind: "bind", name: portalName, statement, portal });
-    return 0;
+    const wait = announced?.wait ?? 0;
+    queue.push({ kind: "bind", name: portalName, statement, portal, announced, wait });
+    return wait;
+  }
+
+  #announce(portal: Portal): Announced {
+    const { around, ledger, segment, confirmed, turn } = this.#exchange;
+    const { prepared, statement } = portal;
+    const execution = this.#executionOf(portal);
+    // As the Execute will be, if it comes at once: then it can carry this on.
+    const decided = prepared === undefined ? undefined : around.gate?.parse(prepared.judged);
+    if (decided?.allowed) execution.decided = decided.members;
+    const certain =
+      prepared?.settled === true && (prepared.segment === segment || confirmed.prepared.get(statement) === prepared);
+    return { execution, wait: ledger.intend(execution, certain), turn, taken: false };
   }
 
   describe(what: "statement" | "portal", name: string): number {
@@ -189,14 +214,24 @@ export class Requests {
     const certain = this.#isCertain(name, portal);
     const decided = this.#decideExecute(name, portal, carriedOn, certain);
     if (decided?.allowed === false) return this.#denyExecute(name, portal, size, decided);
-    const execution = suspended ?? this.#executionOf(portal);
+    const announced = carriedOn ? undefined : this.#take(portal, decided);
+    const execution = suspended ?? announced?.execution ?? this.#executionOf(portal);
     if (decided !== undefined && !carriedOn) permit(execution, decided);
     if (!carriedOn) execution.bytesIn += size;
     // Of empty text too, which executes nothing: what the client believes to be empty may not be.
-    const wait = carriedOn ? 0 : ledger.intend(execution, certain);
+    const wait = carriedOn ? 0 : (announced?.wait ?? ledger.intend(execution, certain));
     const unsettles = !certain || mayUnsettle(execution.subject.statement);
-    queue.push({ kind: "execute", name, execution, carriedOn, resolved: false, size, wait, unsettles });
+    queue.push({ kind: "execute", name, execution, carriedOn, announced, resolved: false, size, wait, unsettles });
     return wait;
+  }
+
+  /** What was announced with the Bind, if this Execute is the first, and the portal cannot have ended in between. */
+  #take(portal: Portal | undefined, decided: Decision | undefined): Announced | undefined {
+    const announced = portal?.announced;
+    if (announced === undefined || announced.taken || announced.turn !== this.#exchange.turn) return undefined;
+    if ((decided?.members ?? "") !== announced.execution.decided) return undefined;
+    announced.taken = true;
+    return announced;
   }
 
   /** Whether a FunctionCall may be executed: asked before any of it is passed on; then told. @param oid if it is known */
@@ -207,6 +242,7 @@ export class Requests {
   functionCall(oid: number, parameters: Parameters | undefined, size: number, decided?: Decision): number {
     const { around, queue, ledger, skipping } = this.#exchange;
     if (skipping) return 0;
+    this.#exchange.turn += 1;
     around.gate?.asked();
     const subject: Subject = { protocol: "function", statement: undefined, sql: undefined, functionOid: oid };
     const execution = ledger.begin(subject, parameters);
@@ -227,6 +263,7 @@ export class Requests {
     const exchange = this.#exchange;
     // PostgreSQL, COPY operations: the backend ignores Flush and Sync while it reads copy data.
     exchange.segment += 1;
+    exchange.turn += 1;
     if (exchange.copyIn) {
       exchange.swallowed += 1;
       return 0;

@@ -8,6 +8,8 @@ export interface ServerError {
   readonly message: string;
   readonly detail: string | undefined;
   readonly hint: string | undefined;
+  /** Where the server raised it, in its source. */
+  readonly routine: string | undefined;
 }
 
 /** Reads what there is: `head` may be cut off behind the first fields, which come in the server's order S V C M D H. */
@@ -28,6 +30,7 @@ export function parseError(head: Buffer): ServerError {
     message: fields.get(0x4d) ?? "",
     detail: fields.get(0x44),
     hint: fields.get(0x48),
+    routine: fields.get(0x52),
   };
 }
 

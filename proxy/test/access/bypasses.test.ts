@@ -829,9 +829,11 @@ rules:
       "BEGIN completed undefined 0",
       "FETCH denied few 1",
       "ROLLBACK completed undefined 0",
+      "SELECT completed few 0",
       "BEGIN completed undefined 0",
       "FETCH denied cards 0",
       "FETCH failed few 0",
+      "SELECT completed few 0",
     ],
   );
 });

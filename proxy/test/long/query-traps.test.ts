@@ -24,7 +24,7 @@ interface Round {
 interface Script {
   readonly name: string;
   readonly rounds: readonly Round[];
-  /** Operation, outcome, SQLSTATE and rows of its entries. */
+  /** Operation, outcome, SQLSTATE and rows of its entries; `bound` of what was not executed. */
   readonly entries: readonly string[];
 }
 
@@ -36,6 +36,15 @@ const copy = "COPY copied FROM STDIN";
 const bad = F.copyData("no number\n");
 const more = [F.copyData("8\n"), F.copyData("9\n")];
 const after = Q("SELECT 'after'");
+
+/** The planner computes what calls itself immutable, whatever it does. */
+const SETUP = `CREATE TABLE copied (a int); CREATE TABLE peeked (a int);
+  CREATE FUNCTION note() RETURNS void LANGUAGE sql AS 'INSERT INTO peeked VALUES (1)';
+  CREATE FUNCTION peek(int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS $$
+    BEGIN PERFORM note(); RAISE NOTICE 'seen'; RETURN 1; END $$;
+  CREATE FUNCTION lost(i int) RETURNS int LANGUAGE plpgsql AS $$
+    DECLARE c refcursor := 'no such'; BEGIN IF i = 2 THEN CLOSE c; END IF; RETURN i; END $$;
+  CREATE FUNCTION failing(int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS 'BEGIN RETURN 1 / 0; END'`;
 
 /** In every one the session goes on: what comes next is answered as ever. */
 const SCRIPTS: readonly Script[] = [
@@ -64,6 +73,49 @@ const SCRIPTS: readonly Script[] = [
     ],
   },
   {
+    name: "a suspended portal ends with COMMIT, ROLLBACK TO or CLOSE, and a later Execute is another",
+    rounds: [
+      ready(
+        1,
+        F.parse(series, "s"),
+        F.bind("s", "p"),
+        F.execute("p", 2),
+        ...run("COMMIT"),
+        F.execute("p", 2),
+        F.sync(),
+      ),
+      ready(1, Q("BEGIN; SAVEPOINT a")),
+      ready(1, F.bind("s", "p"), F.execute("p", 2), F.sync()),
+      ready(1, Q("ROLLBACK TO a")),
+      ready(1, F.execute("p", 2), F.sync()),
+      ready(1, Q("ROLLBACK TO a")),
+      ready(1, F.bind("s", "p"), F.parse("SELECT $1", "v"), F.bind("v", "w", ["x"]), F.sync()),
+      ready(1, Q("ROLLBACK TO a")),
+      ready(1, F.close("S", "v"), F.execute("w"), F.sync()),
+      ready(1, Q("ROLLBACK TO a")),
+      ready(1, F.bind("s", "p"), F.execute("p", 1), F.sync()),
+      ready(1, Q("CLOSE p")),
+      ready(1, F.execute("p", 2), F.execute("p", 2), F.sync()),
+      ready(1, Q("ROLLBACK TO a")),
+      ready(1, F.parse("SELECT lost(i) FROM generate_series(1, 2) i"), F.bind("", "p"), F.execute("p", 1), F.sync()),
+      ready(1, F.execute("p", 1), F.sync()),
+      ready(2, Q("ROLLBACK"), F.close("S", "s"), F.sync()),
+    ],
+    entries: [
+      ...["COMMIT completed", "SELECT completed 2", "SELECT failed 34000", "BEGIN completed", "SAVEPOINT completed"],
+      ...["ROLLBACK completed", "SELECT completed 2", "SELECT failed 34000", "ROLLBACK completed"],
+      ...["ROLLBACK completed", "SELECT completed bound", "SELECT failed 34000", "ROLLBACK completed"],
+      ...[
+        "SELECT completed bound",
+        "CLOSE CURSOR completed",
+        "SELECT completed 1",
+        "SELECT failed 34000",
+        "ROLLBACK completed",
+      ],
+      ...["SELECT failed 34000 1", "ROLLBACK completed"],
+    ],
+  },
+  {
     name: "the unnamed portal dies at the next Bind, and at a Query",
     rounds: [
       ready(1, Q("BEGIN")),
@@ -89,7 +141,32 @@ const SCRIPTS: readonly Script[] = [
       ready(1, F.close("S", "never"), F.close("P", "never"), F.close("S", "d"), F.close("S", "d"), F.sync()),
       ready(1, F.describe("S", "d"), F.sync()),
     ],
-    entries: ["UNKNOWN failed 26000"],
+    entries: ["SELECT completed bound", "UNKNOWN failed 26000"],
+  },
+  {
+    name: "what is bound and not executed is planned, and functions run with that",
+    rounds: [
+      ready(1, F.parse("SELECT peek(1)"), F.bind(), F.sync()),
+      ready(1, F.parse("INSERT INTO copied SELECT peek(1)"), F.bind(), F.describe("P"), F.parse("SELEC"), F.sync()),
+      ready(1, F.parse("SELECT peek(1)"), F.bind(), F.bind(), F.execute(), F.sync()),
+      ready(1, F.parse("SELECT failing(1)"), F.bind(), F.execute(), F.sync()),
+      ready(1, Q("BEGIN")),
+      ready(1, F.parse("SELECT peek(1)", "late"), F.bind("late", "late"), F.sync()),
+      ready(1, F.execute("late"), F.close("S", "late"), F.sync()),
+      ready(1, Q("ROLLBACK")),
+      ready(2, Q("SELECT count(*) FROM peeked"), Q("TRUNCATE peeked")),
+    ],
+    entries: [
+      ...["SELECT completed bound", "UNKNOWN failed 42601", "INSERT completed bound"],
+      ...["SELECT completed bound", "SELECT completed 1", "SELECT failed 22012"],
+      ...[
+        "BEGIN completed",
+        "SELECT completed 1",
+        "ROLLBACK completed",
+        "SELECT completed 1",
+        "TRUNCATE TABLE completed",
+      ],
+    ],
   },
   {
     name: "a Parse that fails leaves its name free: to be closed, and to be given",
@@ -355,7 +432,7 @@ async function play(wire: Wire, { rounds, name }: Script): Promise<string[]> {
 t.test("by every way the same answers, and the same entries", async (t) => {
   const destination = await bridged(t, database);
   const setUp = await database.direct();
-  setUp.socket.write(Q("CREATE TABLE copied (a int)"));
+  setUp.socket.write(Q(SETUP));
   await setUp.ready();
   await setUp.end();
   const expected = new Map<Script, string[]>();
@@ -372,7 +449,15 @@ t.test("by every way the same answers, and the same entries", async (t) => {
     const told = one
       .rig!.bench.log.ofKind("statement")
       .map(({ json }) =>
-        [json.operation, json.outcome, json.sqlstate, json.rows || undefined].filter((x) => x !== undefined).join(" "),
+        [
+          json.operation,
+          json.outcome,
+          json.sqlstate,
+          json.rows || undefined,
+          json.executed === false ? "bound" : undefined,
+        ]
+          .filter((x) => x !== undefined)
+          .join(" "),
       );
     t.same(
       told,

@@ -316,6 +316,89 @@ t.test("what was still held never happened, and what stood behind it neither", a
   t.same(stage.spool.ends, ["DELETE dropped", "SELECT dropped", "SELECT unknown"], "a read behind it neither");
 });
 
+t.test("an intent is durable before its Bind is forwarded, and it is the Execute's", async (t) => {
+  const stage = new Stage();
+  stage.spool.instant = false;
+  stage.client(F.parse("SELECT f(1)"), F.bind(), F.execute(), F.sync());
+  const { position } = stage.spool;
+  t.same(
+    stage.forwarded.map(({ wait }) => wait),
+    [0, position, position, 0],
+  );
+  t.equal(stage.spool.open.size, 1);
+  stage.spool.sync();
+  stage.server(B.parsed(), B.bound(), B.row(), B.complete("SELECT 1"), B.ready());
+  stage.client(F.parse("SELECT g(1)"), F.bind(), F.execute(), F.sync());
+  t.same(stage.end(), ["SELECT completed"], "what was held never happened");
+  t.notOk("executed" in stage.spool.statements()[0]!);
+});
+
+t.test("what is bound and not executed is an entry, and says so", async (t) => {
+  const given = (play: (stage: Stage) => unknown): string[] => {
+    const stage = new Stage();
+    play(stage);
+    stage.end();
+    t.equal(stage.spool.open.size, 0, "every intent ended");
+    return stage.spool
+      .statements()
+      .map(({ operation, outcome, executed }) => `${operation} ${outcome}${executed === false ? " bound" : ""}`);
+  };
+  const prepared = (sql: string, name = ""): Buffer[] => [F.parse(sql, name), F.bind(name)];
+  t.same(
+    given((s) => s.client(...prepared("SELECT f(1)"), F.sync()).server(B.parsed(), B.bound(), B.ready())),
+    ["SELECT completed bound"],
+  );
+  t.same(
+    given((s) => s.client(...prepared("SET work_mem = 1"), F.sync()).server(B.parsed(), B.bound(), B.ready())),
+    [],
+    "nothing is planned",
+  );
+  t.same(
+    given((s) => s.client(F.parse("SET work_mem = 1"), F.bind("", "", ["x"])).server(B.parsed(), B.bound())),
+    ["SET completed bound"],
+    "a domain may check what the parameter is",
+  );
+  t.same(
+    given((s) =>
+      s
+        .client(...prepared("SELECT f(1)"), F.parse("SELEC"), F.execute(), F.sync())
+        .server(B.parsed(), B.bound(), B.error("42601"), B.ready()),
+    ),
+    ["UNKNOWN failed", "SELECT completed bound"],
+    "the Execute was skipped",
+  );
+  t.same(
+    given((s) => s.client(...prepared("SELECT f(1)"), F.execute(), F.sync()).server(B.parsed(), B.error("22012"))),
+    ["SELECT failed"],
+  );
+  t.same(
+    given((s) => s.client(...prepared("SELECT f(1)"), F.execute(), F.sync()).server(B.parsed())),
+    ["SELECT unknown"],
+  );
+  t.same(
+    given((s) =>
+      s
+        .client(F.query("BEGIN"), ...prepared("SELECT f(1)"), F.sync(), F.execute(), F.sync())
+        .server(B.complete("BEGIN"), B.ready("T"), B.parsed(), B.bound(), B.ready("T"))
+        .server(B.complete("SELECT 1"), B.ready("T")),
+    ),
+    ["BEGIN completed", "SELECT completed"],
+    "an Execute behind a Sync tells of both",
+  );
+  t.same(
+    given((s) =>
+      s
+        .client(F.parse("SELECT 1", "x"), F.sync())
+        .server(B.parsed(), B.ready())
+        .client(F.parse("SELEC"), F.close("S", "x"), F.parse("DELETE FROM t", "x"), F.sync())
+        .client(F.bind("x"), F.sync(), F.bind("x"), F.execute(), F.sync())
+        .server(B.error("42601"), B.ready(), B.bound(), B.ready(), B.bound(), B.complete("SELECT 1"), B.ready()),
+    ),
+    ["UNKNOWN failed", "SELECT completed bound", "SELECT completed"],
+    "it is what the server has under the name",
+  );
+});
+
 t.test("a read is forwarded at once, and its answer waits", async (t) => {
   const stage = new Stage();
   stage.spool.instant = false;

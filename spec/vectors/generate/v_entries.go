@@ -89,6 +89,7 @@ func entryVectors() M {
 	good("statement, denied by a rule", failed.with("outcome", "denied", "sqlstate", "42501", "rule", "no-cards"))
 	good("statement, allowed, with a rule on trial", st.with("rule", "default", "would_deny", "trial"))
 	good("statement, sent three times", st.with("attempts", 3))
+	good("statement, bound and not executed", st.without("tag").with("rows", 0, "executed", false))
 	good("session.start, settings", sess.with("settings", []M{o("name", "client_encoding", "value", "UTF8"), o("name", "options", "value", "-c search_path=a")}))
 	good("session.start, no settings, as nobody should write it", sess.with("settings", []M{}))
 	good("session.start, settings by their digest", sess.with("settings", o("bytes", 20000, "sha256", hexOf(sum()))))
@@ -222,6 +223,7 @@ func entryVectors() M {
 		{"session.start: settings a string", sess, []any{"settings", "search_path=a"}}, {"session.start: a setting without value", sess, []any{"settings", []M{o("name", "a")}}}, {"session.start: settings with a digest in upper case", sess, []any{"settings", o("bytes", 1, "sha256", strings.ToUpper(hexOf(sum())))}},
 		{"statement: identity null", st, []any{"actor", o("login", "app", "auth", "trust", "identity", nil)}}, {"statement: groups a string", st, []any{"actor", o("login", "app", "auth", "trust", "groups", "staff")}},
 		{"statement: rule null", st, []any{"rule", nil}}, {"statement: rule an object", st, []any{"rule", o("name", "x")}}, {"statement: would_deny true", st, []any{"would_deny", true}},
+		{"statement: executed true", st, []any{"executed", true}}, {"statement: executed null", st, []any{"executed", nil}},
 		{"statement: attempts 1", st, []any{"attempts", 1}}, {"statement: attempts a string", st, []any{"attempts", "2"}}, {"session.start: attempts 0", sess, []any{"attempts", 0}}, {"session.start: attempts null", sess, []any{"attempts", nil}}, {"session.start: host a number", sess, []any{"server", o("host", 5432)}},
 		{"session.end: pins a string", e["session.end"], []any{"pins", "listen"}}, {"session.end: pins null", e["session.end"], []any{"pins", nil}}, {"session.end: pins with a number", e["session.end"], []any{"pins", []any{"listen", 1}}},
 		{"rules.change: rules of 63 digits", e["rules.change"], []any{"rules", hexOf(sum())[1:]}}, {"rules.change: previous_rules null", e["rules.change"], []any{"previous_rules", nil}},

@@ -272,6 +272,7 @@ const kinds: ReadonlyMap<string, readonly Member[]> = new Map<string, readonly M
       may("bytes_out", "an integer", isCount),
       may("error", "a sealable string", sealableError),
       attempts,
+      may("executed", "false", (value) => value === false),
       may("recovered", "an object with epoch", object([must("epoch", "", isPositive)])),
     ],
   ],

@@ -107,6 +107,7 @@ type Statement = Members & {
   relations: unknown;
   sql?: unknown;
   outcome: string;
+  executed?: false;
   rows?: number;
 };
 
@@ -155,7 +156,8 @@ function describeStatement(row: Row, statement: Statement, attributes: Attribute
     .text("db.collection.name", names.length === 1 ? names[0] : undefined)
     .text("db.query.text", knownText(row, "sql", sql))
     .text("vitrine.class", statement.class)
-    .text("vitrine.outcome", outcome);
+    .text("vitrine.outcome", outcome)
+    .text("vitrine.executed", statement.executed === false ? "false" : undefined);
   if (rows !== undefined) attributes.integer("db.response.returned_rows", rows);
   if (outcome !== "completed") attributes.text("error.type", sqlstate ?? outcome);
 }

@@ -109,7 +109,7 @@ t.test("who stands behind a login, what it claims, and which rule decided", asyn
   const actor = { login: "app", auth: "password", by: "proxy", identity: "ann@example.org", groups: ["staff", "dba"] };
   const trace = { id: "4bf92f3577b34da6a3ce929d0e0e4736", span: "00f067aa0ba902b7" };
   const claimed = { user: { name: "bob@example.org", from: "comment" }, trace };
-  const said = { actor, claimed, rule: "staff", would_deny: "trial", attempts: 2, role: "owner" };
+  const said = { actor, claimed, rule: "staff", would_deny: "trial", attempts: 2, role: "owner", executed: false };
   const record = recordOf({ ...row, entry: { ...row.entry!, ...said } });
   t.same(wrongWith(record), []);
   t.same([record.traceId, record.spanId], [trace.id, trace.span]);
@@ -125,6 +125,7 @@ t.test("who stands behind a login, what it claims, and which rule decided", asyn
     "vitrine.would_deny": "trial",
     "vitrine.attempts": "2",
     "vitrine.role": "owner",
+    "vitrine.executed": "false",
   });
   const users = Object.entries(attributes).filter(([key]) => /^(user|enduser)\./.test(key));
   t.notMatch(JSON.stringify(users), /bob@/, "what is claimed is no user");
