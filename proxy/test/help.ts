@@ -3,7 +3,7 @@ import type { Access } from "../src/access/index.ts";
 import { formatTimestamp, type Recorder } from "../src/audit/index.ts";
 import type { OpenBackend } from "../src/backend.ts";
 import { CancelKeys } from "../src/client/cancel.ts";
-import type { ConnectionSettings } from "../src/client/connection-context.ts";
+import type { ConnectionContext, ConnectionSettings } from "../src/client/connection-context.ts";
 import { ProxyError } from "../src/errors.ts";
 import { Metrics } from "../src/metrics/metrics.ts";
 import { ProxyServer } from "../src/server.ts";
@@ -68,6 +68,8 @@ export interface Rig {
   readonly upstream: FakePostgres;
   readonly recorder: Recorder;
   readonly proxy: ProxyServer;
+  /** What its connections are given. */
+  readonly context: ConnectionContext;
   readonly port: number;
   /** Connects a client to the proxy. */
   client(): Promise<Client>;
@@ -113,7 +115,7 @@ export async function rig(
   const wanted = options.target === undefined ? {} : { target: options.target };
   const upstreams = upstreamsAt(ports, metrics, wanted, undefined, undefined, options.serverTls);
   let sessions = 0;
-  proxy = new ProxyServer({
+  const context: ConnectionContext = {
     shared: {
       recorder,
       analyzer,
@@ -142,8 +144,9 @@ export async function rig(
       return `1.${++sessions}`;
     },
     admission: () => undefined,
-  });
-  const running = proxy;
+  };
+  const running = new ProxyServer(context);
+  proxy = running;
   const { port } = await running.listen("127.0.0.1", 0);
   const clients: Client[] = [];
   let stopped = false;
@@ -163,6 +166,7 @@ export async function rig(
     upstream,
     recorder,
     proxy: running,
+    context,
     port,
     client: open,
     session: async () => {

@@ -15,6 +15,8 @@ import type { TimeoutLimits } from "./timeouts.ts";
 
 /** How long a server has for the cancel of what nobody wants any more; then its connection is closed. */
 const CANCELLED_MS = 2_000;
+/** How often is looked whether a client has taken what it was sent. */
+const LOOK_MS = 20;
 /** How long a server has to close a connection on which nobody is logged in. */
 const GOODBYE_MS = 250;
 
@@ -35,6 +37,7 @@ export class Connection {
   #interrupts: Interrupts | undefined;
   #failing = false;
   #draining = false;
+  #looks: NodeJS.Timeout | undefined;
   /** It has left before there was a server: nothing is to be opened for it. */
   readonly #left = new AbortController();
   #finished = false;
@@ -295,6 +298,14 @@ export class Connection {
     if (session?.phase === "ready") {
       const { idle, tx } = session.tracker;
       if (!idle || tx !== "I" || !this.#client.held.empty) return;
+      // What is not with the system by the end of the process is lost with it.
+      if (this.#client.socket.writableLength > 0) {
+        this.#looks ??= setTimeout(() => {
+          this.#looks = undefined;
+          if (!this.#ending) this.#closeIfDrained();
+        }, LOOK_MS).unref();
+        return;
+      }
     }
     this.stop();
   }

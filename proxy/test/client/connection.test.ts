@@ -1,5 +1,8 @@
 // Who may see a byte, and when; and that every way a connection can end leaves one record and no socket.
+import type { Socket } from "node:net";
+import { Duplex } from "node:stream";
 import t from "tap";
+import { Connection } from "../../src/client/connection.ts";
 import { systemError } from "../audit/disk.ts";
 import { until } from "../audit/help.ts";
 import { type Client, type Rig, rig, startup } from "../help.ts";
@@ -382,6 +385,38 @@ t.test(
     }
   },
 );
+
+t.test("a drain waits until a client has taken what it was sent", async (t) => {
+  const all = await rig(t);
+  const untaken: (() => void)[] = [];
+  let over = false;
+  let slow = false;
+  const socket = new Duplex({
+    allowHalfOpen: true,
+    read: () => undefined,
+    write: (_chunk, _encoding, taken) => (slow ? untaken.push(taken) : taken()),
+  });
+  const connection = new Connection(socket as Socket, true, all.context, {
+    loggedIn: () => undefined,
+    over: () => {
+      over = true;
+    },
+  });
+  t.teardown(() => connection.abandon());
+  socket.push(startup({ user: "alice" }));
+  await until("it is in", () => connection.state === "idle");
+  slow = true;
+  socket.push(F.query("SELECT 1"));
+  await until("the statement is there", () => all.upstream.last.received.includes("SELECT 1"));
+  all.upstream.last.send(B.row("1"), B.complete("SELECT 1"), B.ready());
+  await until("it is answered", () => untaken.length > 0 && connection.state === "idle");
+  connection.drain();
+  await aWhile();
+  t.equal(connection.state, "idle");
+  slow = false;
+  for (const taken of untaken) taken();
+  await until("then it is over", () => over);
+});
 
 t.test("a client that does not read is stopped all the same, and what the server answers is recorded", async (t) => {
   const all = await rig(t);
