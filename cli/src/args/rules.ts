@@ -1,3 +1,4 @@
+import { isIP } from "node:net";
 import { CliError } from "../errors.ts";
 import { HELP, type HelpInvocation, parse } from "./parse.ts";
 
@@ -70,6 +71,9 @@ function readTest(argv: string[]): RulesInvocation | HelpInvocation {
   if (sql === undefined || user === undefined || user === "") {
     throw new CliError("usage", `--user LOGIN and --sql TEXT are needed; ${SEE}`);
   }
+  const { address } = values;
+  if (address !== undefined && isIP(address) === 0)
+    throw new CliError("usage", `--address ${JSON.stringify(address)} is not an IP address; ${SEE}`);
   return {
     do: "rules",
     command: {
@@ -80,7 +84,7 @@ function readTest(argv: string[]): RulesInvocation | HelpInvocation {
       groups: values.group ?? [],
       database: values.database ?? user,
       auth: values.auth ?? "scram-sha-256",
-      address: values.address,
+      address,
       application: values.application ?? "",
       searchPath: values["search-path"] ?? '"$user", public',
       at: values.at,

@@ -1,3 +1,4 @@
+import { isUtf8 } from "node:buffer";
 import { readFileSync } from "node:fs";
 import { type Explained, explain, type Limits, LOCAL, notesOn, parseRules, type RuleSet } from "@vitrine/proxy";
 import type { RulesCommand } from "../args/rules.ts";
@@ -103,9 +104,12 @@ function readSet(file: string): RuleSet {
 }
 
 function readText(file: string): string {
+  let bytes: Buffer;
   try {
-    return readFileSync(file, "utf8");
+    bytes = readFileSync(file);
   } catch (error) {
     throw new CliError("bad_config", `the rules cannot be read: ${oneLine(error)}`);
   }
+  if (!isUtf8(bytes)) throw new CliError("bad_config", `${printable(file)}: the file is not UTF-8`);
+  return bytes.toString("utf8");
 }

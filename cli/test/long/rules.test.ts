@@ -76,5 +76,20 @@ t.test("test: which rule, why, and the status", async (t) => {
   for (const wrong of [["--sql", "x", "--at", "noon"], [], ["--sql", "x", "more.yaml"]]) {
     t.match(await ask(...wrong), { status: 64, stderr: /^vitrine: usage: .*\n$/ });
   }
+  for (const address of ["300.1.1.1", "10.0.0.0/8", "local"])
+    t.match(await vitrine(["proxy", "rules", "test", cards, "--user", "a", "--sql", "b", "--address", address]), {
+      status: 64,
+      stderr: /^vitrine: usage: --address "[^"]+" is not an IP address; see vitrine proxy rules --help\n$/,
+    });
+  const dir = t.testdir({ "latin-1.yaml": Buffer.from("version: 1 # \xe9\n", "latin1") });
+  const file = path.join(dir, "latin-1.yaml");
+  for (const args of [
+    ["check", file],
+    ["test", file, "--user", "a", "--sql", "b"],
+  ])
+    t.match(await vitrine(["proxy", "rules", ...args]), {
+      status: 64,
+      stderr: /^vitrine: bad_config: .*latin-1\.yaml: the file is not UTF-8\n$/,
+    });
   t.match(await vitrine(["proxy", "rules"]), { status: 64, stderr: /check FILE, or test FILE/ });
 });

@@ -1,3 +1,4 @@
+import { isUtf8 } from "node:buffer";
 import { readFile } from "node:fs/promises";
 import { ProxyError } from "../errors.ts";
 import { parseRules } from "./parse.ts";
@@ -15,6 +16,8 @@ export async function readRules(path: string): Promise<RuleSet> {
     throw new ProxyError("bad_config", `the rules ${path} cannot be read: ${(error as Error).message}`);
   }
   if (bytes.length > MAX_BYTES) throw new ProxyError("bad_config", `${path} has more than ${MAX_BYTES} bytes`);
+  // Read all the same, a name in another encoding would be one that nothing has, and its deny rule would deny nothing.
+  if (!isUtf8(bytes)) throw new ProxyError("bad_config", `${path}: the file is not UTF-8`);
   const read = parseRules(bytes.toString("utf8"));
   if ("set" in read) return read.set;
   const [first, ...more] = read.problems;

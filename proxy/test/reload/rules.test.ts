@@ -33,6 +33,13 @@ async function recorded(recorder: SlowRecorder, count: number): Promise<void> {
     await new Promise((resolve) => setTimeout(resolve, 5));
 }
 
+t.test("rules in another encoding are refused: a name that is read wrongly denies nothing", async (t) => {
+  const rules = "version: 1\nrules:\n  - {name: a, action: deny, what: {reads: [shop.caf\u00e9]}}\n";
+  const dir = t.testdir({ latin1: Buffer.from(rules, "latin1"), utf8: Buffer.from(rules) });
+  await t.rejects(readRules(join(dir, "latin1")), { code: "bad_config", message: /latin1: the file is not UTF-8$/ });
+  t.equal((await readRules(join(dir, "utf8"))).rules.length, 1);
+});
+
 t.test("a change decides once it is durable, and changes come one after another", async (t) => {
   const path = join(t.testdir({ "rules.yaml": text("one") }), "rules.yaml");
   const access = new Access(await readRules(path));
