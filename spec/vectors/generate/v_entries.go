@@ -89,7 +89,6 @@ func entryVectors() M {
 	good("statement, denied by a rule", failed.with("outcome", "denied", "sqlstate", "42501", "rule", "no-cards"))
 	good("statement, allowed, with a rule on trial", st.with("rule", "default", "would_deny", "trial"))
 	good("statement, sent three times", st.with("attempts", 3))
-	good("statement, bound and not executed", st.without("tag").with("rows", 0, "executed", false))
 	good("session.start, settings", sess.with("settings", []M{o("name", "client_encoding", "value", "UTF8"), o("name", "options", "value", "-c search_path=a")}))
 	good("session.start, no settings, as nobody should write it", sess.with("settings", []M{}))
 	good("session.start, settings by their digest", sess.with("settings", o("bytes", 20000, "sha256", hexOf(sum()))))
@@ -156,6 +155,7 @@ func entryVectors() M {
 	good("nested 64 deep", st.with("future", raw(strings.Repeat("[", 63)+strings.Repeat("]", 63))))
 	good("29 February of a leap year", st.with("time", "2028-02-29T23:59:59.999999Z"))
 	good("a source's name beyond ASCII", st.with("source", "schlüssel.example/漢字"))
+	good("statement, bound and not executed", st.without("tag").with("rows", 0, "executed", false))
 	pad := 65535 - len(compact(st.with("future", "")))
 	long := func(n int) []any {
 		t := compact(st.with("future", ""))
