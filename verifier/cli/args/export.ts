@@ -43,6 +43,8 @@ export function readExport(argv: readonly string[]): ExportInvocation | AskedHel
   const to = destination(values);
   const output = to.format === "ocsf" ? to.output : undefined;
   const position = values.position ?? (output === undefined ? undefined : `${output}.position`);
+  if (position === undefined)
+    throw usage("--position FILE is missing: the next run goes on from it; with --output FILE it is FILE.position");
   const settings: ExportSettings = {
     to,
     position: required(position, "--position FILE", "export"),

@@ -22,7 +22,8 @@ Options:
   --format otlp    OTLP over HTTP, in JSON
     --endpoint URL the collector; the records go to URL/v1/logs
     --headers FILE headers to send along, one "name: value" a line
-  --position FILE  how far it came [FILE.position beside --output FILE]
+  --position FILE  how far it came [FILE.position beside --output FILE; else
+                   needed]
   --from INDEX     where to begin when there is no position yet [0]
   --since TIME     the same: with the first entry of this time or later, such as
                    2026-11-22 or 2026-11-22T18:00:00.5+01:00
