@@ -1,6 +1,7 @@
 /** What a file turns out to be, by its content alone: people rename files. */
 export type Dropped =
   | { kind: "key"; vkey: string }
+  | { kind: "secret" }
   | { kind: "policy"; bytes: Uint8Array }
   | { kind: "checkpoint"; bytes: Uint8Array }
   | { kind: "proof"; bytes: Uint8Array }
@@ -14,6 +15,7 @@ const looked = 262_144;
 export function recognize(bytes: Uint8Array): Dropped {
   const text = new TextDecoder().decode(bytes.subarray(0, looked));
   const line = text.trim();
+  if (line.startsWith("PRIVATE+KEY+")) return { kind: "secret" };
   if (bytes.length <= longestKeyFile && /^[^\s+]+\+[0-9a-f]{8}\+[A-Za-z0-9+/=]+$/.test(line)) {
     return { kind: "key", vkey: line };
   }

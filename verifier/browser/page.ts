@@ -102,6 +102,7 @@ async function read(file: File): Promise<Given[]> {
   const { name, size } = file;
   if (size > longestFile) throw new Error(`it has ${size} bytes, and evidence has at most ${longestFile}`);
   const dropped = recognize(new Uint8Array(await file.arrayBuffer()));
+  if (dropped.kind === "secret") throw new Error("it holds a signing key; keep it secret, and give the verifier key");
   if (dropped.kind === "key") vkey.value = dropped.vkey;
   else if (dropped.kind === "policy") usePolicy(name, dropped.bytes);
   else return [{ name, ...dropped }];
