@@ -123,13 +123,13 @@ t.test("the page", { skip }, async (t) => {
   await page.goto(url);
 
   const good = cases.find(({ desc }) => desc.startsWith("with everything"))!;
-  await drop(page, [{ name: "evidence.json", bytes: bytesOf(good.bundle) }]);
-  t.match((await shown(page)).text, /verifier key/, "without a key it asks for one");
   await drop(page, [
     { name: "evidence.json", bytes: bytesOf(good.bundle) },
     { name: "log.key", bytes: Buffer.from(`PRIVATE+KEY+${vkey}\n`) },
   ]);
   t.match((await shown(page)).text, /^log\.key cannot be used: it holds a signing key; keep it secret/);
+  await drop(page, [{ name: "evidence.json", bytes: bytesOf(good.bundle) }]);
+  t.match((await shown(page)).text, /verifier key/, "without a key it asks for one");
   await page.fill("#vkey", "nonsense");
   t.match((await shown(page)).text, /^The verifier key: /, "a key that is none is said to be none");
   await drop(page, [
