@@ -66,7 +66,10 @@ function takeLock(lock: string, path: string, { host, port }: ListenAddress): vo
   const mine = `${lock}.${process.pid}`;
   const began = Math.floor(Date.now() / 1000 - process.uptime());
   // PostgreSQL's lines: process, data directory, start, port, socket directory.
-  writeFileSync(mine, `${process.pid}\n${process.cwd()}\n${began}\n${port}\n${host}\n`, { mode: 0o600 });
+  // Others may write in the folder, /tmp say: what lies there under this name is not written to, nor what it leads to.
+  rmSync(mine, { force: true });
+  const text = `${process.pid}\n${process.cwd()}\n${began}\n${port}\n${host}\n`;
+  writeFileSync(mine, text, { flag: "wx", mode: 0o600 });
   try {
     for (let attempt = 0; attempt < ATTEMPTS; attempt += 1) {
       // link(2) fails when the name is taken: of two that try, one gets it, and nobody reads half of it.

@@ -1,5 +1,5 @@
 import { spawn, spawnSync } from "node:child_process";
-import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, lstatSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import t from "tap";
@@ -26,6 +26,18 @@ t.test("a claim stands as PostgreSQL's does, and is gone when it is released", a
   t.ok(Math.abs(Number(started) - (Date.now() / 1000 - process.uptime())) < 5);
   claim.release();
   t.same(readdirSync(dir), []);
+  claim.release();
+});
+
+t.test("a link that somebody has laid out leads to nothing of ours", async (t) => {
+  const dir = await tempDir(t);
+  const other = join(await tempDir(t), "a key");
+  writeFileSync(other, "of the proxy");
+  symlinkSync(other, join(dir, `${NAME}.lock.${process.pid}`));
+  const claim = await claimSockets([{ host: dir, port: PORT }]);
+  t.equal(readFileSync(other, "utf8"), "of the proxy");
+  t.same(readdirSync(dir), [`${NAME}.lock`]);
+  t.equal(lstatSync(join(dir, `${NAME}.lock`)).isFile(), true);
   claim.release();
 });
 
