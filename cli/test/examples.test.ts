@@ -34,8 +34,20 @@ t.test("the log-server's example is valid, and so is each default that it shows"
 t.test("the proxy's example is valid, has every key, and shows the defaults", async (t) => {
   const { stdout } = await vitrine(["proxy", "--example"]);
   const dir = t.testdir({ "a.yaml": stdout, "b.yaml": uncommented(stdout) });
-  const { digest: _, file: _file, values: _values, ...defaults } = await readProxyConfig(path.join(dir, "a.yaml"));
-  const { digest: __, file: __file, values: __values, ...shown } = await readProxyConfig(path.join(dir, "b.yaml"));
+  const {
+    digest: _,
+    file: _file,
+    text: _text,
+    values: _values,
+    ...defaults
+  } = await readProxyConfig(path.join(dir, "a.yaml"));
+  const {
+    digest: __,
+    file: __file,
+    text: __text,
+    values: __values,
+    ...shown
+  } = await readProxyConfig(path.join(dir, "b.yaml"));
   const { tls, auth } = shown;
   // What has no default is shown by an example.
   const files = { users: undefined, passwords: undefined };
