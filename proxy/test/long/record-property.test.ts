@@ -72,7 +72,7 @@ const TEXTS = [
 const statement = fc.constantFrom("", "", "s", "u");
 const portal = fc.constantFrom("", "", "p", "q");
 const rows = fc.constantFrom(0, 0, 1, 2, 3);
-const copy = (text: string): Buffer[] => [F.parse(text), F.bind(), F.execute()];
+const copy = (text: string): Buffer[] => [F.parse(text, "copy"), F.bind("copy", "copy"), F.execute("copy")];
 
 /** COPY with all that belongs to it: in another state than COPY its data is ignored. */
 const copies = fc
@@ -91,6 +91,8 @@ const copies = fc
     ...Array.from({ length: late }, F.sync),
     end,
     F.sync(),
+    // Executed once more, without its data, it would take whatever comes for that.
+    ...[F.close("S", "copy"), F.close("P", "copy")],
   ]);
 
 const one = (made: fc.Arbitrary<Buffer>): fc.Arbitrary<Buffer[]> => made.map((message) => [message]);
