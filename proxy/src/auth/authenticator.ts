@@ -194,7 +194,9 @@ export class Authenticator {
     const password = parsePassword(message);
     if (password.length === 0) throw wrongPassword(this.#client.user);
     const found = await this.#guess(async () => {
-      const { iterations, salt, storedKey } = this.#user?.verifier ?? this.#users.mock(this.#client.user);
+      // Made in any case, as for SCRAM.
+      const mock = this.#users.mock(this.#client.user);
+      const { iterations, salt, storedKey } = this.#user?.verifier ?? mock;
       if (iterations > MAX_PASSWORD_ITERATIONS) return undefined;
       const keys = await keysOf(password, salt, iterations);
       const valid = this.#valid;

@@ -54,6 +54,24 @@ t.test("wrong password, unknown user, expired user and user without a password c
   }
 });
 
+t.test("for a user who is there as much is computed as for one who is not", async (t) => {
+  for (const method of ["terminate", "password"] as const) {
+    for (const user of ["ann", "nobody"]) {
+      const some = users(`"ann" "${PENCIL}"`);
+      const mock = some.mock.bind(some);
+      let mocked = 0;
+      some.mock = (name) => {
+        mocked += 1;
+        return mock(name);
+      };
+      const one = authenticator(some, { user, method, tls: true });
+      await one.begin();
+      if (method === "password") await one.feed(passwordMessage("wrong"));
+      t.equal(mocked, 1, `${method} ${user}`);
+    }
+  }
+});
+
 t.test("the salt of an unknown user stays, over reloads too, and is that of no other", async (t) => {
   const salt = async (user: string, from = all): Promise<string> => {
     const { serverFirst } = await scramLogin(authenticator(from, { user }), "x");
