@@ -34,7 +34,9 @@ function login({ entry: { actor } }: Hit): string {
 
 function outcome({ entry }: Hit): string {
   const what = entry.kind === "access.refused" ? "refused" : text(entry.outcome) || text(entry.reason);
-  return [what, text(entry.sqlstate)].filter(Boolean).join(" ");
+  const said = [what, text(entry.sqlstate)].filter(Boolean).join(" ");
+  // What was bound and not executed (spec/entry.md) is not to look like what was.
+  return entry.executed === false ? `${said}, bound only` : said;
 }
 
 const COLUMNS: readonly Column[] = [
@@ -48,7 +50,7 @@ const COLUMNS: readonly Column[] = [
   { title: "login", most: 40, cell: login },
   { title: "database", most: 24, cell: ({ entry }) => text(entry.database) },
   { title: "tables", most: 48, cell: tables },
-  { title: "outcome", most: 20, cell: outcome },
+  { title: "outcome", most: 24, cell: outcome },
   {
     title: "rows",
     most: 16,

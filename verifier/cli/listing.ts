@@ -70,7 +70,9 @@ function cellsOf({ index, entry }: Listed): string[] {
 
 function outcomeOf(entry: Entry): string {
   const sqlstate = typeof entry.sqlstate === "string" ? ` ${entry.sqlstate}` : "";
-  if (entry.kind === "statement") return `${entry.outcome}${sqlstate}`;
+  // What was bound and not executed (spec/entry.md) is not to look like what was.
+  const bound = entry.executed === false ? ", bound only" : "";
+  if (entry.kind === "statement") return `${entry.outcome}${sqlstate}${bound}`;
   if (entry.kind === "access.refused") return `refused${sqlstate}`;
   return typeof entry.reason === "string" ? entry.reason : "";
 }

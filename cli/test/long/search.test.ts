@@ -192,11 +192,13 @@ t.test("an entry of an odd shape is listed by what it has", async (t) => {
     statement(5, { actor: 5, relations: [null, { name: 7 }], operation: ["x"], time: {}, rows: "many", outcome: null }),
     statement(4, { kind: "access.refused", sqlstate: "28P01", relations: undefined, outcome: undefined }),
     statement(3, { database: "x".repeat(10_000) }),
+    statement(2, { executed: false }),
   ];
   const { status, stdout } = await search([[200, { size: 6, hits: odd, next: null, scanned: 6 }]]);
   t.equal(status, 0);
   t.match(stdout, /access\.refused .* refused 28P01/);
   t.match(stdout, / x{23}… /);
+  t.match(stdout, /^ *2 {2}.* completed, bound only /m);
 });
 
 t.test("times keep their fractions", async (t) => {

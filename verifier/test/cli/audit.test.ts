@@ -156,6 +156,18 @@ t.test("tables are found with and without their schema", async (t) => {
   t.match(JSON.parse(counted.stdout), { matched: 1, doubtful: 1, incomplete: 0 });
 });
 
+t.test("what was bound and not executed does not look like what was", async (t) => {
+  const source = new TestSource("proxy.example", Date.now());
+  source.session("alice");
+  source.statement({ rows: 0, executed: false });
+  source.statement({ rows: 3 });
+  source.seal();
+  const { args } = await served(t, new TestLog(testKey("log.example"), source.entries));
+  const { stdout } = await run([...args, "--all"]);
+  t.match(stdout, /^ *2 {2}.* completed, bound only +0$/m);
+  t.match(stdout, /^ *3 {2}.* completed +3$/m);
+});
+
 t.test("what may have reached a table without naming it is counted", async (t) => {
   const source = new TestSource("proxy.example", Date.now());
   source.session("alice");
