@@ -178,17 +178,6 @@ t.test("refusals: the same words whatever was wrong, and each is recorded", asyn
   );
 });
 
-t.test("what the server refuses", async (t) => {
-  t.match(await refusal(as("ann", "hers alone", "no_such_db")), /^08004: .*there is none/, "no password for it");
-  t.match(await refusal(as(USER, PASSWORD, "no_such_db")), /^3D000: database "no_such_db" does not exist/);
-  t.match(await refusal(as("nobody", "hers alone")), /^08004: /);
-  const admin = await database.connect("postgres");
-  await admin.query("ALTER ROLE shared PASSWORD 'another'");
-  await admin.end();
-  const direct = await refusal({ ...as("shared", PASSWORD), application_name: "own" });
-  t.match(direct, /^(in|08004)/);
-});
-
 t.test("a client whose startup parameters hold up its login takes no server from anybody else", async (t) => {
   const one = await Stack.create(database, {
     proxyKeys: {
@@ -204,6 +193,17 @@ t.test("a client whose startup parameters hold up its login takes no server from
   const at = { ...one.connection(), user: "ann", password: "hers alone", database: DATABASE };
   t.match(await refusal({ ...at, options: "-c post_auth_delay=5" }), /^08004: .*took more than 1.5 s/);
   t.equal(await refusal(at), "in");
+});
+
+t.test("what the server refuses", async (t) => {
+  t.match(await refusal(as("ann", "hers alone", "no_such_db")), /^08004: .*there is none/, "no password for it");
+  t.match(await refusal(as(USER, PASSWORD, "no_such_db")), /^3D000: database "no_such_db" does not exist/);
+  t.match(await refusal(as("nobody", "hers alone")), /^08004: /);
+  const admin = await database.connect("postgres");
+  await admin.query("ALTER ROLE shared PASSWORD 'another'");
+  await admin.end();
+  const direct = await refusal({ ...as("shared", PASSWORD), application_name: "own" });
+  t.match(direct, /^(in|08004)/);
 });
 
 t.test("clients that the server authenticates go on as ever", async (t) => {

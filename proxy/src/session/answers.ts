@@ -17,6 +17,8 @@ export class Answers {
   #fatal = false;
   /** An execution was answered whose implicit transaction ends later: as what, if the server is lost until then. */
   #uncommitted: Subject | undefined;
+  /** As of the last answer; of ReadyForQuery, or of what begins or ends one. */
+  #inBlock = false;
   #shown: Buffer | undefined;
 
   constructor(exchange: Exchange) {
@@ -179,6 +181,7 @@ export class Answers {
       ledger.finish(head.execution, { outcome: "unknown" });
     }
     this.#uncommitted = undefined;
+    this.#inBlock = status !== "I";
     queue.shift();
     around.gate?.ready(queue.empty);
     ledger.tx = status;
@@ -242,6 +245,7 @@ export class Answers {
     exchange.swallowed -= 1;
     exchange.skipping = false;
     this.#uncommitted = undefined;
+    this.#inBlock = status !== "I";
     if (exchange.queue.empty) exchange.around.gate?.ready(true);
     exchange.ledger.tx = status;
     if (status === "I") exchange.endPortals();
@@ -315,7 +319,16 @@ export class Answers {
   /** Outside of a transaction block the server answers before it commits; only ReadyForQuery says that it did. */
   #leavesOpen({ subject }: Execution): void {
     const { statement, protocol } = subject;
-    if (this.#exchange.ledger.tx !== "I" || statement?.provenRead === true || statement?.class === "session") return;
+    if (statement?.effect?.kind === "transaction") {
+      const { verb, chain } = statement.effect;
+      if (verb === "begin") this.#inBlock = true;
+      else if (ENDS_BLOCK.has(verb)) this.#inBlock = chain;
+      else return;
+      // BEGIN makes what stands before it in its implicit transaction the block's; the others end both.
+      this.#uncommitted = undefined;
+      return;
+    }
+    if (this.#inBlock || statement?.provenRead === true || statement?.class === "session") return;
     this.#uncommitted = protocol === "simple" ? COMMIT_OF_QUERY : COMMIT_AT_SYNC;
   }
 
@@ -351,6 +364,9 @@ export class Answers {
     if (known !== undefined && sent.prepared.get(name) === known) sent.prepared.delete(name);
   }
 }
+
+/** Verbs of transaction statements behind which the block they stand in is over, unless they chain. */
+const ENDS_BLOCK: ReadonlySet<string> = new Set(["commit", "rollback", "prepare"]);
 
 /** Whether ReadyForQuery can be its answer now. */
 function isDue(head: Pending | undefined): boolean {

@@ -97,6 +97,44 @@ const SCRIPTS: readonly Script[] = [
     ],
   },
   {
+    name: "nor in a block that was begun in the same text or segment; but behind one that ended there",
+    play: (s) =>
+      s
+        .client(F.query("BEGIN; DELETE FROM t; COMMIT; DELETE FROM u; BEGIN; INSERT INTO t VALUES (1); SELECT 1"))
+        .server(B.complete("BEGIN"), B.complete("DELETE 1"), B.complete("COMMIT"), B.complete("DELETE 1"))
+        .server(B.complete("BEGIN"), B.complete("INSERT 0 1")),
+    entries: [
+      ...["BEGIN completed", "DELETE completed", "COMMIT completed", "DELETE completed", "BEGIN completed"],
+      ...["INSERT completed", "SELECT unknown"],
+    ],
+  },
+  {
+    name: "what a block that has ended leaves behind it is not known",
+    play: (s) =>
+      s
+        .client(F.query("BEGIN; ROLLBACK; DELETE FROM t; SELECT 1"))
+        .server(B.complete("BEGIN"), B.complete("ROLLBACK"), B.complete("DELETE 1")),
+    entries: ["BEGIN completed", "ROLLBACK completed", "DELETE completed", "COMMIT unknown", "SELECT unknown"],
+  },
+  {
+    name: "the same of a block that was open when the segment began",
+    play: (s) =>
+      s
+        .client(F.query("BEGIN"))
+        .server(B.complete("BEGIN"), B.ready("T"))
+        .client(F.parse("COMMIT"), F.bind(), F.execute(), F.parse("DELETE FROM t"), F.bind(), F.execute(), F.sync())
+        .server(B.parsed(), B.bound(), B.complete("COMMIT"), B.parsed(), B.bound(), B.complete("DELETE 1")),
+    entries: ["BEGIN completed", "COMMIT completed", "DELETE completed", "COMMIT unknown"],
+  },
+  {
+    name: "nor behind a COMMIT that begins another block",
+    play: (s) =>
+      s
+        .client(F.query("BEGIN; COMMIT AND CHAIN; DELETE FROM t; SELECT 1"))
+        .server(B.complete("BEGIN"), B.complete("COMMIT"), B.complete("DELETE 1")),
+    entries: ["BEGIN completed", "COMMIT completed", "DELETE completed", "SELECT unknown"],
+  },
+  {
     name: "a function call is answered, and its implicit COMMIT fails",
     play: (s) => s.client(F.functionCall(177, "1", "2")).server(B.functionResult("3"), B.error("23503"), B.ready()),
     entries: ["FUNCTION CALL completed", "COMMIT failed 23503"],
