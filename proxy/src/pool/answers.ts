@@ -58,6 +58,8 @@ export type Asked =
   | { readonly kind: "execute"; readonly effects: Effects; readonly sql: string; copied?: true }
   | { readonly kind: "function" }
   | { readonly kind: "sync" }
+  /** The pool's own: when it is answered, so is everything before it. */
+  | { readonly kind: "fence" }
   /** CopyDone or CopyFail sent before the server was seen to enter COPY; it has no answer of its own. */
   | { readonly kind: "copy-end" };
 
@@ -75,7 +77,7 @@ export class Answers {
     this.#items.push(item);
     if (item.kind === "query" || item.kind === "execute") this.#copying = item;
     if (item.kind === "sync" || item.kind === "query" || item.kind === "function") this.#unended = false;
-    else if (item.kind !== "copy-end" && !("way" in item && item.way === "own")) this.#unended = true;
+    else if (isServed(item) && item.kind !== "fence") this.#unended = true;
   }
 
   /** Copy data, or its end, is sent. */
@@ -98,6 +100,11 @@ export class Answers {
 
   get empty(): boolean {
     return this.head === undefined;
+  }
+
+  /** Whether the server has something to answer. */
+  get served(): boolean {
+    return this.#items.slice(this.#at).some(isServed);
   }
 
   get size(): number {
@@ -171,4 +178,9 @@ export class Answers {
     if (count > 0 && this.#items.length === this.#at + 1) this.#unended = false;
     this.#items.splice(this.#at + 1, 0, ...Array.from({ length: count }, () => ({ kind: "sync" as const })));
   }
+}
+
+/** Whether its answer comes from the server. */
+function isServed(item: Asked): boolean {
+  return item.kind !== "copy-end" && !("way" in item && item.way === "own");
 }

@@ -47,6 +47,11 @@ export class Asking {
     return this.#rest.length === 0 && this.#passing === 0;
   }
 
+  /** Whether the server has been sent a part of a message, and waits for the rest of it. */
+  get midway(): boolean {
+    return this.#passing > 0 && !this.#dropping;
+  }
+
   add(chunk: Buffer): void {
     this.#rest = this.#rest.length === 0 ? chunk : Buffer.concat([this.#rest, chunk]);
   }
@@ -81,7 +86,11 @@ export class Asking {
         if (!this.#dropping) this.#lane.send(bytes.subarray(at, at + n));
         at += n;
         this.#passing -= n;
-        if (this.#passing === 0) this.#passed();
+        if (this.#passing > 0) break;
+        this.#passed();
+        // It may not have been possible in the middle of the message.
+        this.#lane.fence();
+        if (this.#lane.waitsForAnswers) break;
         continue;
       }
       if (bytes.length - at < HEADER_BYTES) break;

@@ -45,7 +45,6 @@ export class Replies {
   end(type: number, size: number, head: Buffer): void {
     const lane = this.#lane;
     const { answers } = lane;
-    const asked = answers.head;
     switch (type) {
       case BACKEND.dataRow:
       case BACKEND.copyData:
@@ -57,21 +56,31 @@ export class Replies {
       case BACKEND.noticeResponse:
         if (head.length > 0 && !lane.withholds(head)) lane.tell(head);
         return;
-      case BACKEND.errorResponse:
-        this.#failed(asked, head);
-        return;
       case BACKEND.readyForQuery:
-        this.#ready(asked, head);
+        this.#ready(answers.head, head);
         return;
       default:
-        // A Sync that was not swallowed is answered before anything else is.
-        lane.swallowed = 0;
-        if (asked?.kind === "query") asked.begun = true;
     }
+    if (lane.swallowed > 0 && !lane.copying) {
+      // A Sync that was not swallowed is answered before anything else is: there was none.
+      lane.swallowed = 0;
+      lane.settleOwn();
+    }
+    const asked = answers.head;
+    if (type === BACKEND.errorResponse) {
+      this.#failed(asked, head);
+      return;
+    }
+    if (asked?.kind === "query") asked.begun = true;
     switch (type) {
       case BACKEND.parseComplete:
       case BACKEND.closeComplete: {
         const kind = type === BACKEND.parseComplete ? "parse" : "close";
+        if (asked?.kind === "fence" && kind === "close") {
+          answers.shift();
+          lane.ready(lane.status);
+          return;
+        }
         if (asked?.kind !== kind || asked.way === "own") throw outOfStep(type, asked);
         asked.done?.();
         if (asked.way === "sent") lane.tell(head);
@@ -113,6 +122,8 @@ export class Replies {
       lane.swallowed -= 1;
       lane.skipping = false;
       lane.tell(head);
+      lane.fence();
+      lane.settleOwn();
       lane.ready(parseReady(head));
       return;
     }
@@ -123,6 +134,7 @@ export class Replies {
     if (asked.kind === "query") asked.done();
     lane.answers.shift();
     lane.copyIn = false;
+    lane.fence();
     lane.settleOwn();
     lane.ready(parseReady(head));
   }
@@ -150,6 +162,7 @@ export class Replies {
     const lane = this.#lane;
     lane.copyIn = false;
     lane.copying = false;
+    lane.swallowed = 0;
     if (asked?.kind !== "query" && asked?.kind !== "execute") throw outOfStep(BACKEND.commandComplete, asked);
     if (!isPlain(asked)) {
       if (head.length !== size) throw outOfStep(BACKEND.commandComplete, asked);

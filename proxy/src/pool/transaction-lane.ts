@@ -12,7 +12,7 @@ import { Names } from "./names.ts";
 import { Pieces } from "./pieces.ts";
 import type { Pool } from "./pool.ts";
 import { Replies } from "./replies.ts";
-import { CLOSE_COMPLETE, PARSE_COMPLETE } from "./rewrite.ts";
+import { CLOSE_COMPLETE, FENCE, FLUSH, PARSE_COMPLETE } from "./rewrite.ts";
 import type { Holder, PooledServer } from "./server.ts";
 import type { SessionState } from "./session-state.ts";
 import { Shelf } from "./shelf.ts";
@@ -35,6 +35,9 @@ export interface TransactionLaneOptions {
   /** Decides about reads whose server is lost; left out: none is asked again. */
   readonly reads?: ReadRetry | undefined;
 }
+
+/** What was sent last where nothing is left open behind its answer. */
+const ENDS: ReadonlySet<string> = new Set(["sync", "query", "function", "fence"]);
 
 /**
  * Transaction pooling: the client has a server connection from the first message that needs one up to the end of the
@@ -206,6 +209,7 @@ export class TransactionLane implements Lane, Holder {
 
   flush(): void {
     this.#pieces.flush();
+    this.#sendOut();
     // In COPY FROM STDIN the server answers nothing until it has heard more.
     if (this.#waitsForAnswers && (this.answers.empty || this.copyIn)) {
       this.#waitsForAnswers = false;
@@ -295,6 +299,10 @@ export class TransactionLane implements Lane, Holder {
     this.#waitsForAnswers = true;
   }
 
+  get waitsForAnswers(): boolean {
+    return this.#waitsForAnswers;
+  }
+
   /** A transaction may have come to its end. */
   ready(status: string): void {
     this.status = status;
@@ -309,7 +317,7 @@ export class TransactionLane implements Lane, Holder {
       return;
     }
     if (status !== "I" || this.state.pinned || !this.#asking.empty) return;
-    this.#giveBack(server, this.swallowed > 0 ? "close" : this.mixed ? "rollback" : "clean");
+    this.#giveBack(server, this.mixed ? "rollback" : "clean");
   }
 
   /** The client said Terminate: what it asked before goes first. */
@@ -317,8 +325,18 @@ export class TransactionLane implements Lane, Holder {
     this.#terminated = true;
   }
 
+  /** Where it is not known whether ReadyForQuery comes once more, the server is asked something that it answers behind that. */
+  fence(): void {
+    if (this.swallowed === 0 || this.#server === undefined || this.answers.served || this.#asking.midway) return;
+    this.send(FENCE);
+    this.send(FLUSH);
+    this.answers.push({ kind: "fence" });
+    this.waitForAnswers();
+  }
+
   /** Answers that need no server, once it is their turn. */
   settleOwn(): void {
+    if (this.swallowed > 0) return;
     for (let { head } = this.answers; head?.kind === "parse" || head?.kind === "close"; { head } = this.answers) {
       if (head.way !== "own") return;
       this.tell(head.kind === "parse" ? PARSE_COMPLETE : CLOSE_COMPLETE);
@@ -342,10 +360,7 @@ export class TransactionLane implements Lane, Holder {
     }
     this.#notePins();
     this.#pieces.flush();
-    if (this.#out.length > 0) {
-      const out = this.#out.splice(0);
-      if (this.#server !== undefined) this.#choked = !this.#server.send(out);
-    }
+    this.#sendOut();
     if (this.#terminated) this.#closing = true;
     if (this.#closing) this.#finish();
     this.#tellDone();
@@ -378,6 +393,12 @@ export class TransactionLane implements Lane, Holder {
       this.#pause = undefined;
       this.proceed();
     }, afterMs);
+  }
+
+  #sendOut(): void {
+    if (this.#out.length === 0) return;
+    const out = this.#out.splice(0);
+    if (this.#server !== undefined) this.#choked = !this.#server.send(out);
   }
 
   #endPause(): void {
@@ -466,7 +487,7 @@ export class TransactionLane implements Lane, Holder {
     // Given to somebody else now, what was not ended would be committed with his first statement.
     const open = this.copyIn || this.skipping || unended || !this.#asking.empty;
     if (last === undefined && !open) this.#leave(server);
-    else if (open || (last?.kind !== "sync" && last?.kind !== "query" && last?.kind !== "function")) {
+    else if (open || !ENDS.has(last!.kind)) {
       // PostgreSQL answers what was sent, notices the end, and closes.
       this.#abandoned = true;
       server.endInput();
@@ -477,10 +498,7 @@ export class TransactionLane implements Lane, Holder {
   /** The session ends, and nothing is under way. In a transaction the server would have rolled back. */
   #leave(server: PooledServer): void {
     const { stays, pinned } = this.state;
-    this.#giveBack(
-      server,
-      stays || this.swallowed > 0 ? "close" : this.status === "I" && !pinned && !this.mixed ? "clean" : "rollback",
-    );
+    this.#giveBack(server, stays ? "close" : this.status === "I" && !pinned && !this.mixed ? "clean" : "rollback");
     // The answer that was waited for has come with the bytes that are being read just now.
     this.#pieces.flush();
     this.#options.owner.finished();
