@@ -5,12 +5,12 @@ import { createServer } from "node:net";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import t from "tap";
-import { parseCosignerKey } from "../../../src/formats/key.ts";
-import { run } from "../support/run.ts";
-import { ask, stateFolder, submit, type Teardown } from "./support/start.ts";
-import { TestLog } from "./support/test-log.ts";
+import { parseCosignerKey } from "../../src/formats/key.ts";
+import { run } from "../cli/support/run.ts";
+import { ask, stateFolder, submit, type Teardown } from "../cli/witness/support/start.ts";
+import { TestLog } from "../cli/witness/support/test-log.ts";
 
-const program = fileURLToPath(new URL("../../../../bin/vitrine-verifier.js", import.meta.url));
+const program = fileURLToPath(new URL("../../../bin/vitrine-verifier.js", import.meta.url));
 const log = new TestLog("log.example/command");
 const other = new TestLog("log.example/later");
 

@@ -2,11 +2,11 @@ import { createHash } from "node:crypto";
 import { readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import t from "tap";
-import { testKey } from "./support/keys.ts";
-import { TestLog, vectorLog, vectors } from "./support/log.ts";
-import { run, temporaryFolder } from "./support/run.ts";
-import { type Hook, serve } from "./support/server.ts";
-import { TestSource } from "./support/source.ts";
+import { testKey } from "../cli/support/keys.ts";
+import { TestLog, vectorLog, vectors } from "../cli/support/log.ts";
+import { run, temporaryFolder } from "../cli/support/run.ts";
+import { type Hook, serve } from "../cli/support/server.ts";
+import { TestSource } from "../cli/support/source.ts";
 
 const token = "dG9rZW4.an-auditor~1";
 

@@ -3,9 +3,9 @@ import { appendFileSync, existsSync, readFileSync, writeFileSync } from "node:fs
 import path from "node:path";
 import pg from "pg";
 import t from "tap";
-import { isAlive } from "../src/processes.ts";
-import { vitrine } from "./run.ts";
-import { ANY_PORTS, folder, lockOf, query, Up } from "./up.ts";
+import { isAlive } from "../../src/processes.ts";
+import { vitrine } from "../run.ts";
+import { ANY_PORTS, folder, lockOf, query, Up } from "../up.ts";
 
 t.setTimeout(280_000);
 
