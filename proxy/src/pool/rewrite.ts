@@ -23,7 +23,7 @@ export function closeStatement(name: string): Buffer {
   return frame(FRONTEND.close, Buffer.from(`S${name}\0`, "latin1"));
 }
 
-/** Of a portal that nobody has, which is no error, touches no transaction, and is answered even behind an error's Sync. */
+/** A Close of a portal that nobody has: it is no error, and touches no transaction. */
 export const FENCE: Buffer = frame(FRONTEND.close, Buffer.from("Pvitrine fence\0", "latin1"));
 
 export function describeStatement(name: string): Buffer {
