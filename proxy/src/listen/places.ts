@@ -54,7 +54,9 @@ export class Places {
   }
 
   /** @returns how many nobody uses: they are gone */
-  giveBack(): number {
+  async giveBack(): Promise<number> {
+    // What was granted just before may have come in the same read: first those who wait for it have theirs.
+    await new Promise(setImmediate);
     const spare = Math.max(0, this.#spare);
     this.#held -= spare;
     return spare;

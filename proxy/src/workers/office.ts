@@ -3,7 +3,7 @@ const RETURN_MS = 1_000;
 
 /** Shares the places for clients out to the workers: never more than there are. */
 export class Office<Worker> {
-  limit: number;
+  #limit: number;
   readonly #held = new Map<Worker, number>();
   readonly #recall: (worker: Worker) => void;
   /** Who was asked to give back and has not answered. */
@@ -13,8 +13,14 @@ export class Office<Worker> {
 
   /** @param recall asks a worker for what it does not use; `returned` is told of the answer */
   constructor(limit: number, recall: (worker: Worker) => void) {
-    this.limit = limit;
+    this.#limit = limit;
     this.#recall = recall;
+  }
+
+  /** When it is lower than what is held, what nobody uses comes back. */
+  set limit(limit: number) {
+    this.#limit = limit;
+    this.#last = this.#last.then(() => (this.#free < 0 ? this.#collect() : undefined));
   }
 
   joined(worker: Worker): void {
@@ -49,7 +55,7 @@ export class Office<Worker> {
     return places;
   }
 
-  async #collect(but: Worker): Promise<void> {
+  async #collect(but?: Worker): Promise<void> {
     for (const [worker, held] of this.#held) if (worker !== but && held > 0) this.#recalled.add(worker);
     if (this.#recalled.size === 0) return;
     await new Promise<void>((resolve) => {
@@ -67,7 +73,7 @@ export class Office<Worker> {
   get #free(): number {
     let held = 0;
     for (const places of this.#held.values()) held += places;
-    return this.limit - held;
+    return this.#limit - held;
   }
 
   #settle(worker: Worker): void {

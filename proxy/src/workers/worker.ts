@@ -42,7 +42,7 @@ export function runWorker(): void {
         grants.delete(message.id);
         return;
       case "give-back":
-        tell({ type: "returned", places: places?.giveBack() ?? 0 });
+        void (async () => tell({ type: "returned", places: (await places?.giveBack()) ?? 0 }))();
         return;
       case "cancel":
         void running?.cancel({ pid: message.pid, key: Buffer.from(message.key) });
