@@ -13,7 +13,7 @@ export interface RunningProxy {
    * Reads the configuration again, and the access rules where there are any, and brings the source's next key into force,
    * if there is one. What became of the key is a notice, so that one does not hang on the other. Lines say it as well.
    * @returns a sentence that says what is in force now
-   * @throws ProxyError `bad_config`; everything stays as it was
+   * @throws ProxyError `bad_config`; everything stays as it was. Also the spool's failure, `shutting_down`
    */
   reload(): Promise<string>;
   health(): Promise<Health>;

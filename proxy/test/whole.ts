@@ -50,7 +50,9 @@ export async function whole(t: Teardown, more: string, files: Readonly<Record<st
   const dir = await tempDir(t);
   const keys = newKeys("proxy-1.example");
   const log = await new TestLog(keys.vkey, newKeys("log.example/test").vkey).listen();
+  t.teardown(() => log.close());
   const upstream = await new FakePostgres().listen();
+  t.teardown(() => upstream.close());
   writeFileSync(join(dir, "users"), `secret=${randomBytes(32).toString("base64")}\n"ops" ""\n"eve" ""\n"ann" ""\n`, {
     mode: 0o600,
   });
@@ -79,8 +81,6 @@ ${more}`;
   t.teardown(async () => {
     for (const { socket } of clients) socket.destroy();
     await proxy.close();
-    await upstream.close();
-    await log.close();
   });
   const whole: Whole = {
     folder: dir,

@@ -143,6 +143,15 @@ export class Recorder {
     this.#commit.whenDurable(position, then);
   }
 
+  /**
+   * Waits until what {@link record} wrote at `position` is durable.
+   * @throws ProxyError the failure, when it cannot become that any more
+   */
+  async durable(position: number): Promise<void> {
+    await this.#settled();
+    if (!this.#commit.isDurable(position)) throw this.#condition.failure!;
+  }
+
   isDurable(position: number): boolean {
     return this.#commit.isDurable(position);
   }

@@ -30,7 +30,7 @@ export const RELOADED: readonly string[] = [
 
 /** The configuration that is in force, which is the file's as far as it can change while the proxy runs. */
 export class ConfigInForce {
-  readonly #recorder: Pick<Recorder, "record" | "whenDurable">;
+  readonly #recorder: Pick<Recorder, "record" | "durable">;
   readonly #onChange: (config: ProxyConfig) => void;
   #config: ProxyConfig;
   #last: Promise<unknown> = Promise.resolve();
@@ -39,7 +39,7 @@ export class ConfigInForce {
   /** @param onChange this is in force from here on, and must not fail */
   constructor(
     config: ProxyConfig,
-    recorder: Pick<Recorder, "record" | "whenDurable">,
+    recorder: Pick<Recorder, "record" | "durable">,
     onChange: (config: ProxyConfig) => void,
   ) {
     this.#config = config;
@@ -60,7 +60,7 @@ export class ConfigInForce {
    * Reads the file again. One reload at a time, in the order of asking.
    * @param also what else is read, before anything is changed: when it fails nothing is
    * @returns a sentence that says what changed, and what waits for a restart
-   * @throws ProxyError `bad_config`, `shutting_down`, and what `also` throws
+   * @throws ProxyError `bad_config`, `shutting_down`, the spool's failure, and what `also` throws
    */
   reload(also: () => Promise<void> = async () => undefined): Promise<string> {
     const next = this.#last.then(() => this.#reload(also));
@@ -78,7 +78,7 @@ export class ConfigInForce {
     if (config.digest !== before.digest) {
       const members = `"config":"${config.digest}","previous_config":"${before.digest}"`;
       const position = this.#recorder.record("config.change", members, []);
-      await new Promise<void>((resolve) => this.#recorder.whenDurable(position, resolve));
+      await this.#recorder.durable(position);
       // CRASH: the log has the change, and nothing was decided by it; the next start says what it begins with.
       this.#config = config;
       this.#onChange(config);

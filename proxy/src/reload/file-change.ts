@@ -1,13 +1,14 @@
 import type { Recorder } from "../audit/index.ts";
 
 /** As much of a recorder as announces changes. */
-export type Announcer = Pick<Recorder, "record" | "whenDurable">;
+export type Announcer = Pick<Recorder, "record" | "durable">;
 
 /**
  * Says in the log which file's content decides from here on: an entry `rules.change` or `users.change` (spec/entry.md).
  * @param digest hex SHA-256 of the file
  * @param previous the one before it in this epoch
  * @returns when that is durable
+ * @throws ProxyError the spool's failure
  */
 export function announceFile(
   recorder: Announcer,
@@ -17,5 +18,5 @@ export function announceFile(
 ): Promise<void> {
   const before = previous === undefined ? "" : `,"previous_${what}":"${previous}"`;
   const position = recorder.record(`${what}.change`, `"${what}":"${digest}"${before}`, []);
-  return new Promise((resolve) => recorder.whenDurable(position, resolve));
+  return recorder.durable(position);
 }

@@ -30,7 +30,7 @@ export class RulesInForce {
   /**
    * Reads the file again. One reload at a time, in the order of asking.
    * @returns a line that says what is in force
-   * @throws ProxyError `bad_config`; the rules stay as they were
+   * @throws ProxyError `bad_config`, the spool's failure; the rules stay as they were
    */
   reload(): Promise<string> {
     const next = this.#last.then(

@@ -1,4 +1,6 @@
+import fs from "node:fs";
 import { copyFile, mkdir, readdir, readFile, writeFile } from "node:fs/promises";
+import { syncBuiltinESMExports } from "node:module";
 import { join } from "node:path";
 import { type Disk, openDisk, type SpoolFile } from "../../src/audit/disk.ts";
 
@@ -54,6 +56,22 @@ export class WatchedDisk {
 
 export function systemError(code: string): Error {
   return Object.assign(new Error(`${code}: injected`), { code });
+}
+
+/** For what opens its own disk: no spool of this process takes what has this text in it, and the write fails with EIO. */
+export function refuseToWrite(t: { teardown(f: () => unknown): unknown }, text: string): void {
+  const { write } = fs;
+  const put = (write: unknown): void => {
+    Object.assign(fs, { write });
+    syncBuiltinESMExports();
+  };
+  put((fd: number, bytes: Buffer, ...more: unknown[]) => {
+    if (Buffer.isBuffer(bytes) && bytes.includes(text)) {
+      const told = more.at(-1) as (error: Error) => void;
+      setImmediate(() => told(systemError("EIO")));
+    } else Reflect.apply(write, fs, [fd, bytes, ...more]);
+  });
+  t.teardown(() => put(write));
 }
 
 /** The names of a folder's segments, oldest first. */

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import t from "tap";
 import { CONFIG_KEYS } from "../../src/config/keys.ts";
 import { RELOADED } from "../../src/reload/config.ts";
+import { refuseToWrite } from "../audit/disk.ts";
 import { until } from "../audit/help.ts";
 import { whole } from "../whole.ts";
 
@@ -156,4 +157,20 @@ t.test("what needs a restart and what does not, where one needs the other", asyn
       /needs the file of "users".*the file itself is in order, .*keys of it that only a restart changes \(users\)/,
   });
   t.equal((await all.login("alice")).ended, false, "relayed, as before");
+});
+
+t.test("a change that cannot be recorded is refused, at once and ever after", async (t) => {
+  const all = await whole(t, "rules: rules.yaml\nlimits: { clients: 10 }\n", { "rules.yaml": RULES });
+  refuseToWrite(t, "config.change");
+  all.rewrite((text) => text.replace("clients: 10", "clients: 20"));
+  await t.rejects(all.proxy.reload(), { code: "spool_failed", message: /EIO/ }, "its write failed");
+  await t.rejects(all.proxy.reload(), { code: "spool_failed" }, "nothing is written any more");
+  writeFileSync(join(all.folder, "rules.yaml"), RULES.replace("allow", "deny"));
+  await t.rejects(all.proxy.reload(), { code: "spool_failed" }, "nor that the rules are others");
+  t.equal(all.lines.filter((line) => line.includes('"config.refused"')).length, 3);
+});
+
+t.test("nor is there a start without saying by which rules", async (t) => {
+  refuseToWrite(t, "rules.change");
+  await t.rejects(whole(t, "rules: rules.yaml\n", { "rules.yaml": RULES }), { code: "spool_failed", message: /EIO/ });
 });

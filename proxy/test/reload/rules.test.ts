@@ -17,11 +17,11 @@ class SlowRecorder {
     return this.recorded.length;
   }
 
-  whenDurable(_position: number, then: () => void): void {
-    this.#waiting.push(then);
+  durable(_position: number): Promise<void> {
+    return new Promise((resolve) => this.#waiting.push(resolve));
   }
 
-  durable(): void {
+  sync(): void {
     for (const then of this.#waiting.splice(0)) then();
   }
 }
@@ -48,7 +48,7 @@ t.test("a change decides once it is durable, and changes come one after another"
   const one = access.set.digest;
   const announced = rules.announce();
   t.same(recorder.recorded, [`rules.change "rules":"${one}"`]);
-  recorder.durable();
+  recorder.sync();
   await announced;
 
   writeFileSync(path, text("two"));
@@ -57,7 +57,7 @@ t.test("a change decides once it is durable, and changes come one after another"
   await recorded(recorder, 2);
   t.equal(recorder.recorded.length, 2, "the second reload waits for the first");
   t.equal(access.set.rules[0]?.name, "one", "not durable yet");
-  recorder.durable();
+  recorder.sync();
   t.match(await first, /^access rules [0-9a-f]{16}: 1 in force$/);
   t.equal(access.set.rules[0]?.name, "two");
   await second;
