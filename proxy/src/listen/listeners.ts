@@ -12,9 +12,13 @@ export interface ListenerEvents {
 
 /** The sockets that clients connect to. */
 export class Listeners {
+  /**
+   * Client sockets at a time; more are closed unheard. Not by `maxConnections`: what is above that a cluster worker hands
+   * back, and it is given to the next one, without end once all are full.
+   */
+  maxSockets: number = Infinity;
   readonly #events: ListenerEvents;
   readonly #servers: Server[] = [];
-  #maxSockets = Infinity;
   #open = 0;
 
   constructor(events: ListenerEvents) {
@@ -24,12 +28,6 @@ export class Listeners {
   /** Whether clients can come. */
   get listening(): boolean {
     return this.#servers.some(({ listening }) => listening);
-  }
-
-  /** Client sockets at a time; more are closed unheard. */
-  set maxSockets(count: number) {
-    this.#maxSockets = count;
-    for (const server of this.#servers) server.maxConnections = count;
   }
 
   /** How many client sockets are open; also those whose session has ended, and whose client was slow to notice. */
@@ -55,8 +53,6 @@ export class Listeners {
     // A Unix socket has no delay and needs no keeping alive.
     const options = { allowHalfOpen: true, ...(local ? {} : { noDelay: true, keepAlive: true }) };
     const server = createServer(options, (client) => this.#accept(client, local));
-    server.maxConnections = this.#maxSockets;
-    server.on("drop", () => this.#events.refused(undefined));
     await new Promise<void>((resolve, reject) => {
       server.once("error", reject);
       const listening = (): void => {
@@ -78,7 +74,7 @@ export class Listeners {
   }
 
   #accept(client: Socket, local: boolean): void {
-    if (this.#open >= this.#maxSockets) {
+    if (this.#open >= this.maxSockets) {
       client.resetAndDestroy();
       this.#events.refused(undefined);
       return;
