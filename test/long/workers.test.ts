@@ -167,7 +167,8 @@ t.test("one status address, one reload, and all sources in one audit", async (t)
   const port = await freePort();
   const stack = await started(t, { workers: 2, proxyKeys: { status: `127.0.0.1:${port}` } });
   for (const client of await logins(stack, 4, "counted")) await client.end();
-  const metrics = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text();
+  const scrape = async (): Promise<string> => (await fetch(`http://127.0.0.1:${port}/metrics`)).text();
+  const metrics = await scrape();
   t.match(metrics, /^vitrine_proxy_sessions_total 4$/m);
   t.match(metrics, /^vitrine_proxy_workers 2$/m);
   t.match(metrics, /^vitrine_proxy_connect_seconds_count 4$/m);
@@ -180,6 +181,15 @@ t.test("one status address, one reload, and all sources in one audit", async (t)
     "it was read again",
     async () => stack.proxy.output.match(/config\.changed: configuration [0-9a-f]+: unchanged/g)?.length === 2,
   );
+  for (const [i, pid] of workers(stack).entries()) {
+    process.kill(pid, "SIGKILL");
+    await until("another serves", () => stack.proxy.output.match(/worker \d serves again/g)?.length === i + 1);
+  }
+  for (const client of await logins(stack, 1, "behind them")) await client.end();
+  const later = await scrape();
+  t.match(later, /^vitrine_proxy_sessions_total 5$/m, "none of those who counted the others is left");
+  t.match(later, /^vitrine_proxy_connect_seconds_count 5$/m);
+  t.match(later, /^vitrine_proxy_worker_ends_total 2$/m);
   t.equal(await stack.proxy.end("SIGTERM"), 0);
   await stack.settled((all) => all.filter(({ kind }) => kind === "source.stop").length === 2);
   t.equal(await audited(stack), "");

@@ -4,6 +4,7 @@ import type { BackendKey } from "../backend.ts";
 import { ProxyError, type ProxyErrorCode, SQLSTATE, STARTUP_CODES } from "../errors.ts";
 import type { Answer, FromWorker, Task, Texts, ToWorker, Wanted } from "./messages.ts";
 import { Office } from "./office.ts";
+import type { Figures } from "./sums.ts";
 
 /** So many workers that end within so long are no accident. */
 const MANY_ENDS = 5;
@@ -109,6 +110,19 @@ export class Crew {
       asked.map(async ({ number, worker }) => ({ number, answer: await this.#ask(worker, task, timeoutMs, signal) })),
     );
     return answers.flatMap(({ number, answer }) => (answer === undefined ? [] : [{ number, answer }]));
+  }
+
+  /** What each counts, by a number that its successor does not have; undefined of one that did not answer in time. */
+  async figures(): Promise<Map<number, Figures | undefined>> {
+    const asked = this.#members.filter(({ ready }) => ready !== undefined);
+    return new Map(
+      await Promise.all(
+        asked.map(async ({ worker }) => {
+          const answer = await this.#ask(worker, "metrics", ANSWER_MS);
+          return [worker.id, answer && "metrics" in answer ? answer.metrics : undefined] as const;
+        }),
+      ),
+    );
   }
 
   /** Ends them in order. @returns how many entries were not submitted */

@@ -1,5 +1,5 @@
 import type { Server } from "node:http";
-import { AggregatorRegistry, Counter, Gauge, Registry } from "prom-client";
+import { Counter, Gauge, Registry } from "prom-client";
 import { type ProxyConfig, readProxyConfig } from "../config/config.ts";
 import { ProxyError, type ProxyErrorCode } from "../errors.ts";
 import type { Health } from "../health.ts";
@@ -13,6 +13,7 @@ import { createStatusServer, listenStatus } from "../status.ts";
 import { Crew } from "./crew.ts";
 import { CrewDesk } from "./desk.ts";
 import type { Answer } from "./messages.ts";
+import { Sums } from "./sums.ts";
 
 /**
  * Starts the proxy as its configuration says: in this process, or as several worker processes behind one port.
@@ -56,20 +57,14 @@ async function startWorkers(config: ProxyConfig, hooks: ProxyHooks): Promise<Run
     throw error;
   }
   const own = ownMetrics(crew);
-  const metrics = async (): Promise<readonly unknown[]> => {
-    const all = (await crew.ask("metrics")).map((answer) => ("metrics" in answer ? answer.metrics : []));
-    return [
-      ...(await own.getMetricsAsJSON()),
-      ...(await AggregatorRegistry.aggregate(all as object[]).getMetricsAsJSON()),
-    ];
-  };
+  const sums = new Sums();
+  const all = async (): Promise<readonly Registry[]> => [own, sums.of(await crew.figures())];
+  const metrics = async (): Promise<readonly unknown[]> =>
+    (await Promise.all((await all()).map((one) => one.getMetricsAsJSON()))).flat();
   const health = async (): Promise<Health> => together(await crew.ask("health"), config.workers);
   let status: Server | undefined;
   if (config.status !== undefined) {
-    const text = async (): Promise<string> => {
-      const all = (await crew.ask("metrics")).map((answer) => ("metrics" in answer ? answer.metrics : []));
-      return `${await own.metrics()}\n${await AggregatorRegistry.aggregate(all as object[]).metrics()}`;
-    };
+    const text = async (): Promise<string> => (await Promise.all((await all()).map((one) => one.metrics()))).join("\n");
     status = createStatusServer({ contentType: own.contentType, metrics: text }, health);
     try {
       await listenStatus(status, config.status);
