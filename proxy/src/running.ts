@@ -12,10 +12,11 @@ export interface RunningProxy {
   /**
    * Reads the configuration again, and the access rules where there are any, and brings the source's next key into force,
    * if there is one. What became of the key is a notice, so that one does not hang on the other. Lines say it as well.
+   * @param read the configuration's text, where it was read already
    * @returns a sentence that says what is in force now
    * @throws ProxyError `bad_config`; everything stays as it was. Also the spool's failure, `shutting_down`
    */
-  reload(): Promise<string>;
+  reload(read?: string): Promise<string>;
   health(): Promise<Health>;
   /** What this process shows and does for the console; nothing where it only starts others. */
   readonly share?: Share;

@@ -241,7 +241,7 @@ export async function startProxy(config: ProxyConfig, hooks: ProxyHooks = {}, am
     lines.close();
     return result;
   };
-  const reload = async (): Promise<string> => {
+  const reload = async (read?: string): Promise<string> => {
     await nextKey.takeUp();
     await tls.reload();
     await terminating.reload();
@@ -249,7 +249,7 @@ export async function startProxy(config: ProxyConfig, hooks: ProxyHooks = {}, am
       let ruled = "";
       const changed = await inForce.reload(async () => {
         if (rules !== undefined) ruled = `; ${await rules.reload()}`;
-      });
+      }, read);
       lines.say("config.changed", `${changed}${ruled}`);
       return `${changed}${ruled}`;
     } catch (error) {

@@ -70,6 +70,15 @@ async function sourceOf(client: RawClient): Promise<string> {
   return (JSON.parse(row!.bytes.subarray(11).toString("utf8")) as { source: string }).source;
 }
 
+/** A file with somebody who may use the console. */
+async function operator(): Promise<string> {
+  const verifier = formatVerifier(await makeVerifier(PASSWORD));
+  const lines = [`secret=${Buffer.alloc(32, 1).toString("base64")}`, `"ops" "${verifier}"`, '"raw" ""', ""];
+  const file = join(folder, "users");
+  writeFileSync(file, lines.join("\n"), { mode: 0o600 });
+  return file;
+}
+
 /** The SQLSTATE that a login is refused with, or the client. */
 async function attempt(stack: Stack): Promise<RawClient | string> {
   const client = await RawClient.open(stack.proxyPort);
@@ -196,13 +205,11 @@ t.test("one status address, one reload, and all sources in one audit", async (t)
 });
 
 t.test("the console of any worker is that of all", async (t) => {
-  const verifier = formatVerifier(await makeVerifier(PASSWORD));
-  const users = [`secret=${Buffer.alloc(32, 1).toString("base64")}`, `"ops" "${verifier}"`, '"raw" ""', ""];
-  writeFileSync(join(folder, "users"), users.join("\n"), { mode: 0o600 });
+  const users = await operator();
   const stack = await started(t, {
     workers: 2,
     proxyKeys: {
-      users: join(folder, "users"),
+      users,
       auth: [{ user: RAW, database: DATABASE, method: "trust" }],
       upstream_auth: ["trust"],
       // Each worker has pools of its own, and clients do not come to them in equal numbers.
@@ -354,6 +361,84 @@ t.test("whatever is wrong with files by now, a worker that was killed costs nobo
   const more = await Promise.all(Array.from({ length: 7 - left.length }, (_, i) => login(stack.proxyPort, `new-${i}`)));
   t.equal(more.filter(({ closed }) => closed).length, 0, "all at once, up to the limit");
   t.equal(await attempt(stack), "53300", "it has taken what was in force");
+});
+
+t.test("a worker that is beginning when the configuration is read again takes it too", async (t) => {
+  const stack = await started(t, { workers: 2 });
+  const file = join(stack.folder, "proxy.yaml");
+  const second = workers(stack).find((pid) => hasOpen(pid, ".worker-2/"))!;
+  // One that begins asks the log for its source, and waits some seconds for an answer.
+  process.kill(stack.log.pid!, "SIGSTOP");
+  process.kill(second, "SIGKILL");
+  await until("its successor has begun with the configuration that was", () =>
+    workers(stack).some((pid) => pid !== second && hasOpen(pid, ".worker-2/")),
+  );
+  writeFileSync(file, `${readFileSync(file, "utf8")}limits: { clients: 7 }\n`);
+  process.kill(stack.proxy.pid!, "SIGHUP");
+  const taken = (): number => stack.proxy.output.match(/ config\.changed: .*changed limits\.clients/g)?.length ?? 0;
+  await until("the other one has taken it", () => taken() >= 1);
+  process.kill(stack.log.pid!, "SIGCONT");
+  await until("it serves", () => /worker 2 serves again/.test(stack.proxy.output));
+  await until("both have taken it", () => taken() === 2);
+});
+
+t.test("no worker is left: the proxy stays, and tries again until they can begin", async (t) => {
+  const stack = await started(t, { workers: 2 });
+  const file = join(stack.folder, "proxy.yaml");
+  writeFileSync(file, readFileSync(file, "utf8").replace(/^log:\n/m, "log:\n  format: json\n"));
+  process.kill(stack.proxy.pid!, "SIGHUP");
+  await until("each has taken it", () => stack.proxy.output.match(/changed log\.format/g)?.length === 2);
+  const before = stack.proxy.output.length;
+  const keys = ["source.key", "source.key.worker-2"].map((name) => join(stack.folder, name));
+  for (const key of keys) renameSync(key, `${key}.away`);
+  for (const pid of workers(stack)) process.kill(pid, "SIGKILL");
+  const said = (what: RegExp): boolean => what.test(stack.proxy.output);
+  await until(
+    "neither could begin",
+    () => said(/worker 1 could not start again/) && said(/worker 2 could not start again/),
+  );
+  for (const key of keys) renameSync(`${key}.away`, key);
+  await until("both serve", () => said(/worker 1 serves again/) && said(/worker 2 serves again/));
+  await (await login(stack.proxyPort, "later")).end();
+  for (const line of stack.proxy.output.slice(before).trim().split("\n")) {
+    if (!line.startsWith("vitrine: ")) t.type(JSON.parse(line), Object);
+  }
+  t.equal(await stack.proxy.end("SIGTERM"), 0);
+});
+
+t.test("a worker that ends while the proxy waits for its last clients is not followed, nor waited for", async (t) => {
+  const users = await operator();
+  const stack = await started(t, {
+    workers: 2,
+    proxyKeys: {
+      users,
+      auth: [{ user: RAW, database: DATABASE, method: "trust" }],
+      upstream_auth: ["trust"],
+      console: { users: ["ops"] },
+    },
+  });
+  const clients = await logins(stack, 2, "last");
+  const sources = await Promise.all(clients.map(sourceOf));
+  t.equal(new Set(sources).size, 2, "one at each");
+  const at = { host: "127.0.0.1", port: stack.proxyPort, user: "ops", password: PASSWORD, database: "vitrine" };
+  const desk = new pg.Client(at);
+  await desk.connect();
+  desk.on("error", () => undefined);
+  await desk.query("SHUTDOWN WAIT_FOR_CLIENTS");
+  await desk.end().catch(() => undefined);
+  const [one, two] = workers(stack);
+  process.kill(one!, "SIGKILL");
+  await until("its client is cut", () => clients.some(({ closed }) => closed));
+  const [other] = clients.filter(({ closed }) => !closed);
+  other!.write(send.query("SELECT 1"));
+  t.ok(
+    (await other!.ready()).some(({ type }) => type === "Z"),
+    "the other one is served",
+  );
+  t.same(workers(stack), [two]);
+  t.match(stack.proxy.output, /worker \d ended by itself: killed by SIGKILL; the next start records what it had begun/);
+  await other!.end();
+  t.same(await stack.proxy.ended(30_000), { code: 0, signal: null });
 });
 
 t.test("workers that end again and again end the proxy, which says so", async (t) => {

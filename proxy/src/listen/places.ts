@@ -11,30 +11,33 @@ export interface Counts {
   readonly sessions: number;
 }
 
+/** Where places come from. */
+export interface Office {
+  /** @returns how many more there are, 0 for none */
+  ask(wanted: number): Promise<number>;
+  /** Takes places without having asked for them, before anybody is asked. */
+  give(places: number): void;
+}
+
 /**
  * How many clients may be logged in at this worker: its part of `limits.clients`, which holds for all of them together.
  * It asks for more when it needs them, and gives back what nobody uses when others do.
  */
 export class Places {
   readonly #counts: () => Counts;
-  readonly #ask: (wanted: number) => Promise<number>;
+  readonly #office: Office;
   readonly #now: () => number;
   #held = 0;
+  /** More is held, by all together, than there is. */
+  #tight = false;
   #asking: Promise<number> | undefined;
   /** When each login began that is under way, oldest first. One that fails counts until it is late. */
   #logins: number[] = [];
 
-  /**
-   * @param ask resolves with how many more there are, 0 for none
-   * @param now a monotonic clock, in milliseconds
-   */
-  constructor(
-    counts: () => Counts,
-    ask: (wanted: number) => Promise<number>,
-    now: () => number = () => performance.now(),
-  ) {
+  /** @param now a monotonic clock, in milliseconds */
+  constructor(counts: () => Counts, office: Office, now: () => number = () => performance.now()) {
     this.#counts = counts;
-    this.#ask = ask;
+    this.#office = office;
     this.#now = now;
   }
 
@@ -46,6 +49,7 @@ export class Places {
 
   /** A client wants to log in. @throws ProxyError `too_many_connections` when there is no place for it anywhere */
   async prepare(): Promise<void> {
+    if (this.#tight) this.#office.give(this.#takeSpare());
     while (this.#spare < 1) {
       this.#asking ??= this.#more();
       if ((await this.#asking) === 0 && this.#spare < 1) throw full();
@@ -53,10 +57,18 @@ export class Places {
     this.#logins.push(this.#now());
   }
 
-  /** @returns how many nobody uses: they are gone */
-  async giveBack(): Promise<number> {
+  /**
+   * @param tight whether more is held, by all together, than there is
+   * @returns how many nobody uses: they are gone
+   */
+  async giveBack(tight: boolean): Promise<number> {
     // What was granted just before may have come in the same read: first those who wait for it have theirs.
     await new Promise(setImmediate);
+    this.#tight = tight;
+    return this.#takeSpare();
+  }
+
+  #takeSpare(): number {
     const spare = Math.max(0, this.#spare);
     this.#held -= spare;
     return spare;
@@ -71,8 +83,9 @@ export class Places {
 
   async #more(): Promise<number> {
     try {
-      const more = await this.#ask(1 - Math.min(0, this.#spare) + AHEAD);
+      const more = await this.#office.ask(1 - Math.min(0, this.#spare) + AHEAD);
       this.#held += more;
+      if (more > 0) this.#tight = false;
       return more;
     } finally {
       this.#asking = undefined;

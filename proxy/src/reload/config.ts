@@ -1,6 +1,6 @@
 import { stat } from "node:fs/promises";
 import type { Recorder } from "../audit/index.ts";
-import { mergeConfig, type ProxyConfig, readProxyConfig } from "../config/config.ts";
+import { mergeConfig, type ProxyConfig, parseProxyConfig, readProxyConfig } from "../config/config.ts";
 import { ProxyError } from "../errors.ts";
 import type { Lines } from "../lines/index.ts";
 import { POOL_KEYS } from "../pool/index.ts";
@@ -58,20 +58,21 @@ export class ConfigInForce {
 
   /**
    * Reads the file again. One reload at a time, in the order of asking.
+   * @param read what was read already, for this process and for others
    * @param also what else is read, before anything is changed: when it fails nothing is
    * @returns a sentence that says what changed, and what waits for a restart
    * @throws ProxyError `bad_config`, `shutting_down`, the spool's failure, and what `also` throws
    */
-  reload(also: () => Promise<void> = async () => undefined): Promise<string> {
-    const next = this.#last.then(() => this.#reload(also));
+  reload(also: () => Promise<void> = async () => undefined, read?: string): Promise<string> {
+    const next = this.#last.then(() => this.#reload(also, read));
     this.#last = next.catch(() => undefined);
     return next;
   }
 
-  async #reload(also: () => Promise<void>): Promise<string> {
+  async #reload(also: () => Promise<void>, read: string | undefined): Promise<string> {
     const before = this.#config;
-    await checkIsFile(before.file);
-    const file = await readProxyConfig(before.file);
+    if (read === undefined) await checkIsFile(before.file);
+    const file = await (read === undefined ? readProxyConfig(before.file) : parseProxyConfig(read, before.file));
     const { config, changed, waiting } = await mergeConfig(before, file, RELOADED);
     await also();
     if (this.#closed) throw new ProxyError("shutting_down", "the proxy is being stopped");

@@ -18,6 +18,8 @@ const ANSWER_MS = 5_000;
 interface Member {
   readonly number: number;
   worker: Worker;
+  /** The configuration that it was given, as far as a reload changed it. */
+  given: string | undefined;
   ready: { readonly host: string; readonly port: number; readonly source: string; readonly epoch: number } | undefined;
 }
 
@@ -54,15 +56,18 @@ export class Crew {
   readonly #wanted = new Map<string, AbortController>();
   /** Those that have nobody left; undefined while none was asked to wait for that. */
   readonly #empty = new Set<Worker>();
+  /** Those that are to be followed after a pause. */
+  readonly #pauses = new Set<NodeJS.Timeout>();
   #asked = 0;
   #ends: number[] = [];
   #stopping = false;
+  #leaving = false;
 
   /** @param begun the configuration that each worker begins with */
   constructor({ file, text }: Pick<Texts, "file" | "text">, clients: number, hooks: CrewHooks) {
     this.#begun = { file, text };
     this.#hooks = hooks;
-    this.office = new Office(clients, ({ worker }) => send(worker, { type: "give-back" }));
+    this.office = new Office(clients, ({ worker }, tight) => send(worker, { type: "give-back", tight }));
   }
 
   /** How many serve. */
@@ -77,7 +82,7 @@ export class Crew {
       args: [],
       serialization: "advanced",
     });
-    const all = await Promise.allSettled(Array.from({ length: count }, (_, i) => this.#begin(i + 1)));
+    const all = await Promise.allSettled(Array.from({ length: count }, (_, i) => this.#bring(i + 1)));
     const refused = all.find((one) => one.status === "rejected");
     if (refused !== undefined) {
       await this.close();
@@ -125,9 +130,16 @@ export class Crew {
     );
   }
 
+  /** Nobody comes any more: one that ends from here on is not followed, and what it had begun is its next start's. */
+  leave(): void {
+    this.#leaving = true;
+    this.#endUnready();
+  }
+
   /** Ends them in order. @returns how many entries were not submitted */
   async close(): Promise<number> {
     this.#stopping = true;
+    for (const pause of this.#pauses) clearTimeout(pause);
     const gone = this.#members.map(
       ({ worker }) =>
         new Promise<void>((resolve) => {
@@ -135,22 +147,38 @@ export class Crew {
           else worker.once("exit", () => resolve());
         }),
     );
-    // One that is not ready has nothing to end; its spool knows.
-    for (const { worker, ready } of this.#members) if (ready === undefined) worker.process.kill("SIGKILL");
+    this.#endUnready();
     const answers = await this.ask("close", Number.POSITIVE_INFINITY);
     await Promise.all(gone);
     return answers.reduce((sum, answer) => sum + ("unsubmitted" in answer ? answer.unsubmitted : 0), 0);
   }
 
+  /** One that is not ready has nothing to end; its spool knows. */
+  #endUnready(): void {
+    for (const { worker, ready } of this.#members) if (ready === undefined) worker.process.kill("SIGKILL");
+  }
+
+  /** Begins one, and brings it to where the others are: what they were told meanwhile nobody told it. */
+  async #bring(number: number): Promise<Member> {
+    const member = await this.#begin(number);
+    while (this.reloaded !== undefined && member.given !== this.reloaded && !this.#stopping) {
+      member.given = this.reloaded;
+      await this.#ask(member.worker, { reload: this.reloaded }, Number.POSITIVE_INFINITY);
+    }
+    this.#hooks.followed(number);
+    return member;
+  }
+
   #begin(number: number): Promise<Member> {
     return new Promise((resolve, reject) => {
       const worker = cluster.fork();
-      const member: Member = { number, worker, ready: undefined };
+      const member: Member = { number, worker, given: undefined, ready: undefined };
       this.#members.push(member);
       this.office.joined(member);
       let failure: ProxyError | undefined;
       worker.on("message", (message: FromWorker) => {
         if (message.type === "here") {
+          member.given = this.reloaded;
           send(worker, { type: "start", number, ...this.#begun, reloaded: this.reloaded });
         } else if (message.type === "ready") {
           member.ready = message;
@@ -185,8 +213,10 @@ export class Crew {
       this.#fail(many(number, how));
       return;
     }
-    this.#hooks.tell("worker.ended", `worker ${number} ended by itself: ${how}; another one takes its place`);
-    this.#follow(number);
+    const next = this.#leaving ? "the next start records what it had begun" : "another one takes its place";
+    this.#hooks.tell("worker.ended", `worker ${number} ended by itself: ${how}; ${next}`);
+    if (this.#leaving) this.#lookEmpty();
+    else this.#follow(number);
   }
 
   /** Counts an end. */
@@ -197,13 +227,14 @@ export class Crew {
   }
 
   #follow(number: number, pauseMs: number = AGAIN_MS): void {
-    this.#begin(number).then(
-      () => {
-        this.#hooks.tell("worker.serves", `worker ${number} serves again`);
-        this.#hooks.followed(number);
-      },
+    this.#bring(number).then(
+      () => this.#hooks.tell("worker.serves", `worker ${number} serves again`),
       (error: ProxyError) => {
         if (this.#stopping) return;
+        if (this.#leaving) {
+          this.#lookEmpty();
+          return;
+        }
         this.#hooks.tell("worker.ended", `worker ${number} could not start again: ${error.message}`);
         const ended = error.code === "worker_failed";
         // What it says is wrong can be put right, and no client of the others is cut for it.
@@ -212,7 +243,11 @@ export class Crew {
           return;
         }
         const next = Math.min(MOST_AGAIN_MS, 2 * pauseMs);
-        setTimeout(() => !this.#stopping && this.#follow(number, next), pauseMs).unref();
+        const pause = setTimeout(() => {
+          this.#pauses.delete(pause);
+          if (!this.#leaving) this.#follow(number, next);
+        }, pauseMs);
+        this.#pauses.add(pause);
       },
     );
   }
@@ -239,6 +274,9 @@ export class Crew {
         void this.office.grant(member, wanted).then((places) => send(member.worker, { type: "granted", id, places }));
         return;
       }
+      case "given":
+        this.office.given(member, message.places);
+        return;
       case "returned":
         this.office.returned(member, message.places);
         return;
@@ -257,13 +295,17 @@ export class Crew {
         return;
       case "empty":
         this.#empty.add(member.worker);
-        if (this.#members.every(({ worker }) => this.#empty.has(worker))) this.#hooks.empty();
+        this.#lookEmpty();
         return;
       case "cancel":
         this.#cancel(message, member);
         return;
       default:
     }
+  }
+
+  #lookEmpty(): void {
+    if (!this.#stopping && this.#members.every(({ worker }) => this.#empty.has(worker))) this.#hooks.empty();
   }
 
   /** The one whose session it is knows it; the others have nothing under this key. */

@@ -9,14 +9,12 @@ const SHOW_MS = 5_000;
 
 /** What somebody asks at the console of one worker, asked of all of them. */
 export class CrewDesk {
-  readonly #crew: Pick<Crew, "askEach" | "serving">;
+  readonly #crew: Pick<Crew, "askEach" | "leave">;
   readonly #say: (act: Act, user: string) => void;
   readonly #reload: () => Promise<unknown>;
   readonly #stop: () => void;
   /** Paused databases; undefined: all of them. */
   readonly #paused = new Set<string | undefined>();
-  /** Nobody else is taken in, and the end is when all have left. */
-  #leaving: Act | undefined;
 
   /**
    * @param say told what is to be done before it is
@@ -24,7 +22,7 @@ export class CrewDesk {
    * @param stop the whole proxy is to stop in order
    */
   constructor(
-    crew: Pick<Crew, "askEach" | "serving">,
+    crew: Pick<Crew, "askEach" | "leave">,
     say: (act: Act, user: string) => void,
     reload: () => Promise<unknown>,
     stop: () => void,
@@ -50,10 +48,8 @@ export class CrewDesk {
 
   /** A worker that has just begun is brought to where the others are. */
   async followed(number: number): Promise<void> {
-    for (const database of this.#paused) {
-      await this.#crew.askEach({ act: { kind: "pause", database } }, { only: number });
-    }
-    if (this.#leaving !== undefined) await this.#crew.askEach({ act: this.#leaving }, { only: number });
+    const pauses = [...this.#paused].map((database) => ({ act: { kind: "pause", database } }) as const);
+    await Promise.all(pauses.map((pause) => this.#crew.askEach(pause, { only: number })));
   }
 
   async #show(what: Shown): Promise<readonly Row[]> {
@@ -78,7 +74,7 @@ export class CrewDesk {
         // The one who asked is still to be answered.
         if (act.wait === "none") setImmediate(this.#stop);
         else {
-          this.#leaving = act;
+          this.#crew.leave();
           await this.#all(act, signal);
         }
         return;

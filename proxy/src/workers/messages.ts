@@ -1,8 +1,17 @@
 import type { Act, Row, Shown } from "../console/index.ts";
 import type { Health } from "../health.ts";
 
-/** What a worker is asked to do; it answers each with `answer`. */
-export type Task = "reload" | "health" | "metrics" | "close" | { readonly show: Shown } | { readonly act: Act };
+/**
+ * What a worker is asked to do; it answers each with `answer`. The configuration to take comes with `reload`: the file
+ * may be another by the time each of them would read it.
+ */
+export type Task =
+  | "health"
+  | "metrics"
+  | "close"
+  | { readonly reload: string }
+  | { readonly show: Shown }
+  | { readonly act: Act };
 
 /** What is to be asked of all of them. */
 export type Wanted = { readonly show: Shown } | { readonly act: Act; readonly user: string };
@@ -27,7 +36,7 @@ export type ToWorker =
   /** So many more clients may be logged in there. */
   | { readonly type: "granted"; readonly id: number; readonly places: number }
   /** Others need places: those that nobody uses are to come back, as `returned`. */
-  | { readonly type: "give-back" }
+  | { readonly type: "give-back"; readonly tight: boolean }
   | { readonly type: "cancel"; readonly pid: number; readonly key: Uint8Array };
 
 /** What a worker tells the one that started it. */
@@ -47,6 +56,8 @@ export type FromWorker =
   | { readonly type: "answer"; readonly id: number; readonly value: Answer }
   | { readonly type: "places"; readonly id: number; readonly wanted: number }
   | { readonly type: "returned"; readonly places: number }
+  /** The same, unasked. */
+  | { readonly type: "given"; readonly places: number }
   /** What is to be asked of all of them; told when it is `done`. */
   | { readonly type: "wanted"; readonly id: number; readonly wanted: Wanted }
   /** That is not waited for any more. */

@@ -1,18 +1,21 @@
 /** How long a worker may take to give back what it does not use. */
-const RETURN_MS = 1_000;
+const RETURN_MS = 3_000;
 
 /** Shares the places for clients out to the workers: never more than there are. */
 export class Office<Worker> {
   #limit: number;
   readonly #held = new Map<Worker, number>();
-  readonly #recall: (worker: Worker) => void;
+  readonly #recall: (worker: Worker, tight: boolean) => void;
   /** Who was asked to give back and has not answered. */
   readonly #recalled = new Set<Worker>();
   #answered: (() => void) | undefined;
   #last: Promise<unknown> = Promise.resolve();
 
-  /** @param recall asks a worker for what it does not use; `returned` is told of the answer */
-  constructor(limit: number, recall: (worker: Worker) => void) {
+  /**
+   * @param recall asks a worker for what it does not use; `returned` is told of the answer. `tight` when more is held than
+   * there is: the worker keeps no place then that a client leaves
+   */
+  constructor(limit: number, recall: (worker: Worker, tight: boolean) => void) {
     this.#limit = limit;
     this.#recall = recall;
   }
@@ -33,9 +36,15 @@ export class Office<Worker> {
     this.#settle(worker);
   }
 
-  returned(worker: Worker, places: number): void {
+  /** Places that it was not asked for. */
+  given(worker: Worker, places: number): void {
     const held = this.#held.get(worker);
     if (held !== undefined) this.#held.set(worker, Math.max(0, held - places));
+  }
+
+  /** What it was asked for. */
+  returned(worker: Worker, places: number): void {
+    this.given(worker, places);
     this.#settle(worker);
   }
 
@@ -64,7 +73,7 @@ export class Office<Worker> {
         clearTimeout(timer);
         resolve();
       };
-      for (const worker of this.#recalled) this.#recall(worker);
+      for (const worker of this.#recalled) this.#recall(worker, this.#free < 0);
     });
     this.#recalled.clear();
     this.#answered = undefined;

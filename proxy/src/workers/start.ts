@@ -44,7 +44,7 @@ async function startWorkers(config: ProxyConfig, hooks: ProxyHooks): Promise<Run
   const desk = new CrewDesk(
     crew,
     (act, user) => sayCommand(lines, act, user),
-    () => reload(),
+    () => reloadInTurn(),
     () => hooks.stop?.(),
   );
   // One claim for all: the workers listen on one socket.
@@ -75,20 +75,29 @@ async function startWorkers(config: ProxyConfig, hooks: ProxyHooks): Promise<Run
     }
   }
   async function reload(): Promise<string> {
-    const { limits, text } = await readAgain(config.file, lines);
+    const next = await readAgain(config.file, lines);
     const before = crew.reloaded;
-    // One that begins meanwhile begins with it.
-    crew.reloaded = text;
-    const [one, ...more] = await crew.ask("reload", Number.POSITIVE_INFINITY);
-    for (const answer of [one, ...more]) {
-      if (answer !== undefined && "error" in answer) {
-        crew.reloaded = before;
-        throw new ProxyError(answer.error.code as ProxyErrorCode, answer.error.message);
-      }
+    // One that begins meanwhile is given it.
+    crew.reloaded = next.text;
+    const answers = await crew.ask({ reload: next.text }, Number.POSITIVE_INFINITY);
+    const taken = answers.flatMap((answer) => ("sentence" in answer ? [answer.sentence] : []));
+    const refused = answers.flatMap((answer) => ("error" in answer ? [answer.error] : []))[0];
+    // What one has taken is in force: whoever refused it has said so, and takes it when it begins anew.
+    if (refused !== undefined && taken.length === 0) crew.reloaded = before;
+    else {
+      crew.office.limit = next.limits.clients;
+      lines.options = next.lines;
     }
-    crew.office.limit = limits.clients;
-    return one !== undefined && "sentence" in one ? `${1 + more.length} workers: ${one.sentence}` : "no worker serves";
+    if (refused !== undefined) throw new ProxyError(refused.code as ProxyErrorCode, refused.message);
+    return taken.length === 0 ? "no worker serves" : `${taken.length} workers: ${taken[0]}`;
   }
+  /** One at a time, in the order of asking. */
+  let reloads: Promise<unknown> = Promise.resolve();
+  const reloadInTurn = (): Promise<string> => {
+    const mine = reloads.then(reload);
+    reloads = mine.catch(() => undefined);
+    return mine;
+  };
   let closing: Promise<{ unsubmitted: number }> | undefined;
   return {
     address: { host: first.host, port: first.port },
@@ -99,7 +108,7 @@ async function startWorkers(config: ProxyConfig, hooks: ProxyHooks): Promise<Run
     metrics,
     // Each worker knows its own.
     cancel: async () => undefined,
-    reload,
+    reload: reloadInTurn,
     close: () => {
       closing ??= (async () => {
         const unsubmitted = await crew.close();

@@ -42,7 +42,7 @@ export function runWorker(): void {
         grants.delete(message.id);
         return;
       case "give-back":
-        void (async () => tell({ type: "returned", places: (await places?.giveBack()) ?? 0 }))();
+        void (async () => tell({ type: "returned", places: (await places?.giveBack(message.tight)) ?? 0 }))();
         return;
       case "cancel":
         void running?.cancel({ pid: message.pid, key: Buffer.from(message.key) });
@@ -79,13 +79,16 @@ export function runWorker(): void {
       },
       {
         places: (counts) => {
-          places = new Places(counts, (wanted) => {
-            asked += 1;
-            const id = asked;
-            return new Promise((resolve) => {
-              grants.set(id, resolve);
-              tell({ type: "places", id, wanted });
-            });
+          places = new Places(counts, {
+            ask: (wanted) => {
+              asked += 1;
+              const id = asked;
+              return new Promise((resolve) => {
+                grants.set(id, resolve);
+                tell({ type: "places", id, wanted });
+              });
+            },
+            give: (count) => tell({ type: "given", places: count }),
           });
           return places;
         },
@@ -128,13 +131,12 @@ async function answer(proxy: RunningProxy, id: number, task: Task, under: Map<nu
 
 async function perform(proxy: RunningProxy, task: Task, signal: AbortSignal): Promise<Answer> {
   if (typeof task === "object") {
+    if ("reload" in task) return { sentence: await proxy.reload(task.reload) };
     if ("show" in task) return { rows: (await proxy.share?.show(task.show)) ?? [] };
     await proxy.share?.perform(task.act, signal);
     return { done: true };
   }
   switch (task) {
-    case "reload":
-      return { sentence: await proxy.reload() };
     case "health":
       return { health: await proxy.health() };
     case "metrics":

@@ -18,14 +18,19 @@ function send(desk: Desk, message: () => void): void {
   });
 }
 
+/** Time for what was sent to be read, and answered. */
+async function turns(count: number): Promise<void> {
+  for (let i = 0; i < count; i += 1) await new Promise(setImmediate);
+}
+
 /** Workers that share so many places, without processes between them. */
 function house(
   limit: number,
   count: number,
   clock: { now: number } = { now: 0 },
 ): { office: Office<Desk>; desks: Desk[] } {
-  const office: Office<Desk> = new Office<Desk>(limit, (desk) => {
-    send(desk, () => void desk.places.giveBack().then((places) => office.returned(desk, places)));
+  const office = new Office<Desk>(limit, (desk, tight) => {
+    send(desk, () => void desk.places.giveBack(tight).then((places) => office.returned(desk, places)));
   });
   const desks = Array.from({ length: count }, () => {
     const desk: Desk = {
@@ -33,10 +38,13 @@ function house(
       box: [],
       places: new Places(
         () => desk,
-        (wanted) =>
-          new Promise((resolve) => {
-            void office.grant(desk, wanted).then((places) => send(desk, () => resolve(places)));
-          }),
+        {
+          ask: (wanted) =>
+            new Promise((resolve) => {
+              void office.grant(desk, wanted).then((places) => send(desk, () => resolve(places)));
+            }),
+          give: (places) => office.given(desk, places),
+        },
         () => clock.now,
       ),
     };
@@ -106,22 +114,42 @@ t.test("a lower limit holds at once, for what a worker had before too", async (t
   t.equal(await login(one), true);
   t.equal(await login(two), true);
   office.limit = 3;
-  await new Promise((resolve) => setTimeout(resolve, 20));
+  await turns(10);
   t.equal(await login(one), true);
   t.equal(await login(one), false);
   t.equal(await login(two), false);
 });
 
+t.test("more clients than a lower limit allows: who leaves is followed by nobody until they are fewer", async (t) => {
+  const { office, desks } = house(20, 2);
+  for (let i = 0; i < 8; i += 1) await login(desks[i % 2]!);
+  office.limit = 5;
+  await turns(10);
+  const inside = (): number => desks.reduce((sum, { sessions }) => sum + sessions, 0);
+  for (let i = 0; i < 8; i += 1) {
+    const desk = desks[i % 2]!;
+    desk.sessions -= 1;
+    await login(desk);
+  }
+  t.equal(inside(), 5);
+  office.limit = 20;
+  for (let i = 0; i < 8; i += 1) await login(desks[i % 2]!);
+  t.equal(inside(), 13);
+});
+
 t.test("as many as there are places get in, however they come between each other", async () => {
-  const turns = async (count: number): Promise<void> => {
-    for (let i = 0; i < count; i += 1) await new Promise(setImmediate);
-  };
   await fc.assert(
     fc.asyncProperty(
       fc.array(fc.tuple(fc.nat(2), fc.nat(6)), { minLength: 1, maxLength: 20 }),
       fc.nat(3),
-      async (comers, more) => {
-        const { desks } = house(comers.length + more, 3);
+      fc.boolean(),
+      async (comers, more, lowered) => {
+        const { office, desks } = house(100, 3);
+        // Each holds more than there will be, and knows it.
+        if (lowered) for (const desk of desks) await login(desk);
+        const already = desks.reduce((sum, { sessions }) => sum + sessions, 0);
+        office.limit = already + comers.length + more;
+        await turns(5);
         const inside = await Promise.all(comers.map(([at, after]) => turns(after).then(() => login(desks[at]!))));
         return inside.every(Boolean);
       },
