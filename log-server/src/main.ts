@@ -29,11 +29,12 @@ try {
     throw new LogServerError("bad_config", "usage: main.js <configuration file>");
   }
   const log = await startLogServer(await readLogServerConfig(path));
-  process.stdout.write(`${log.origin} serves at ${log.url}, key ${log.vkey}\n`);
   process.on("SIGHUP", () => void reload(log, path));
   const stopped = new Promise<undefined>((resolve) => {
     for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => resolve(undefined));
   });
+  // Last: whoever reads it may send a signal at once.
+  process.stdout.write(`${log.origin} serves at ${log.url}, key ${log.vkey}\n`);
   const failure = await Promise.race([log.failed, stopped]);
   await log.close();
   // The failure itself was reported when it happened.

@@ -1,4 +1,4 @@
-import { cp } from "node:fs/promises";
+import { cp, rm } from "node:fs/promises";
 import { join } from "node:path";
 import t, { type Test } from "tap";
 import type { LogServerConfig } from "../src/config/config.ts";
@@ -17,6 +17,19 @@ interface Crash {
   readonly status: number;
 }
 
+/** A store compacts itself while it is copied, and a file may go: then once more. */
+async function copied(from: string, to: string): Promise<void> {
+  for (;;) {
+    try {
+      await cp(from, to, { recursive: true });
+      return;
+    } catch (error) {
+      if ((error as { code?: string }).code !== "ENOENT") throw error;
+      await rm(to, { recursive: true, force: true });
+    }
+  }
+}
+
 /** Runs a log until it reaches `point` for the `nth` time after its start, and leaves its files as they were then. */
 async function crashAt(
   t: Test,
@@ -33,7 +46,7 @@ async function crashAt(
     at: async (reached) => {
       if (!armed || reached !== point) return;
       armed = false;
-      await cp(config.store, join(copy, "store"), { recursive: true });
+      await copied(config.store, join(copy, "store"));
       await cp(join(folder.path, "guard"), join(copy, "guard"), { recursive: true });
       throw new Error(`dies at ${point}`);
     },

@@ -178,7 +178,7 @@ export async function rig(
     },
     stop: async () => {
       stopped = true;
-      await recorder.stop("shutdown", 5000);
+      await recorder.stop("shutdown", 60_000);
       return bench.log.entries.map(({ json }) => json.kind);
     },
   };

@@ -42,6 +42,11 @@ class Writers {
     this.#done = Promise.all(
       Array.from({ length: clients }, async () => {
         const client = await stack.client("proxied");
+        // Who hears it between two statements is told by the next one only that it has ended.
+        let heard: Error | undefined;
+        client.on("error", (error) => {
+          heard ??= error;
+        });
         try {
           while (!this.#stopping) {
             const n = this.#next++;
@@ -49,7 +54,8 @@ class Writers {
             this.acknowledged.push(n);
           }
         } catch (error) {
-          this.told.push((error as pg.DatabaseError).code ?? (error as Error).message);
+          const told = heard ?? (error as Error);
+          this.told.push((told as pg.DatabaseError).code ?? told.message);
         } finally {
           await client.end().catch(() => undefined);
         }

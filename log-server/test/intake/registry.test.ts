@@ -169,7 +169,7 @@ t.test(
     const blocker = submit(url, source.submission(ORIGIN, 5, 6));
     await waiting(1);
     const retiring = post(url, "/api/v1/sources/s/retire", { reason: "x" });
-    await new Promise((resolve) => setTimeout(resolve, 50));
+    await new Promise((resolve) => setTimeout(resolve, 500));
     const late = submit(url, source.submission(ORIGIN, 6, 7));
     await waiting(2);
     hold!();
@@ -202,7 +202,7 @@ t.test("a change of key that becomes durable together with the source's retireme
   const rotated = submit(url, source.submission(ORIGIN, 1));
   while (!(await get(url, "/metrics")).body.includes("vitrine_log_waiting_submissions 2\n"));
   const retiring = post(url, "/api/v1/sources/s/retire", { reason: "x" });
-  await new Promise((resolve) => setTimeout(resolve, 50));
+  await new Promise((resolve) => setTimeout(resolve, 500));
   hold!();
   t.same([(await first).status, (await rotated).status, (await retiring).status], [200, 200, 200]);
   const { log } = await acting.restart();

@@ -129,7 +129,7 @@ t.test("one that is down is done without, and two are degraded; a quorum that is
 
 t.test("a witness that hangs delays one checkpoint, and what it says late is added", async (t) => {
   const { source, fakes, start, lines } = await scene(t);
-  const log = await start({ witnessTimeoutMs: 500 });
+  const log = await start({ witnessTimeoutMs: 3000 });
   const held: (() => void)[] = [];
   fakes[2]!.behaviour = (asked, response, request) => {
     held.push(() => fakes[2]!.honest(asked, response, request));

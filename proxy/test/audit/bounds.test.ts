@@ -61,7 +61,7 @@ t.test("an outage: open, restricted, closed, and open again when the log is back
   await bench.log.listen();
   await until("all is submitted", () => recorder.stats().unsubmitted === 0 && recorder.state === "open");
   await run(recorder, "after");
-  t.same(await recorder.stop("shutdown", 5000), { unsubmitted: 0 });
+  t.same(await recorder.stop("shutdown", 60_000), { unsubmitted: 0 });
   t.same(bench.log.violations, []);
   t.same(
     bench.states.map(({ state }) => state),
@@ -84,7 +84,7 @@ t.test("an outage that is too long closes the spool, also across a restart", asy
   t.throws(() => recorder.intend("statement", '"x":1', []), { code: "spool_full" });
   await bench.log.listen();
   await until("it drains", () => recorder.state === "open");
-  t.same(await recorder.stop("shutdown", 5000), { unsubmitted: 0 });
+  t.same(await recorder.stop("shutdown", 60_000), { unsubmitted: 0 });
   t.same(bench.log.violations, []);
 });
 
@@ -104,7 +104,7 @@ t.test("open intents reserve the room that their entries will need", async (t) =
   await until("all is written", () => recorder.stats().openIntents === 0);
   t.ok(recorder.stats().bytes <= 1_000_000, `${recorder.stats().bytes} bytes with all of them completed`);
   await bench.log.listen();
-  t.same(await recorder.stop("shutdown", 10_000), { unsubmitted: 0 });
+  t.same(await recorder.stop("shutdown", 60_000), { unsubmitted: 0 });
   t.equal(bench.log.ofKind("statement").length, intents.length);
   t.same(bench.log.violations, []);
 });
@@ -122,5 +122,5 @@ t.test("not even within one turn does a spool take more intents than it has room
   t.ok(count > 50 && count < 100, `${count} had room`);
   t.ok(recorder.stats().bytes < 1_020_000);
   await until("the state follows", () => recorder.state === "closed");
-  await recorder.stop("shutdown", 5000);
+  await recorder.stop("shutdown", 60_000);
 });

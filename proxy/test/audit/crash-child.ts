@@ -66,7 +66,7 @@ const session = async (number: number): Promise<void> => {
 };
 /** As soon as there was no change under way any more, by this run or the one before it. */
 const rotate = async (): Promise<void> => {
-  const limit = Date.now() + 2000;
+  const limit = Date.now() + 60_000;
   for (;;) {
     try {
       if (!existsSync(`${key}.next`)) await makeNextKey(key);
@@ -78,7 +78,7 @@ const rotate = async (): Promise<void> => {
   }
 };
 await Promise.all([session(0), session(1), session(2), rotate()]);
-const end = Date.now() + 2000;
+const end = Date.now() + 60_000;
 while (recorder.stats().unsubmitted > 0 && Date.now() < end) await new Promise((resolve) => setTimeout(resolve, 5));
-const { unsubmitted } = await recorder.stop("shutdown", 5000);
+const { unsubmitted } = await recorder.stop("shutdown", 60_000);
 say(`stopped ${unsubmitted}`);

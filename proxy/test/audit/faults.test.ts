@@ -46,7 +46,7 @@ for (const [errno, code] of [
     t.equal(attempts, 1);
 
     const next = await bench.open();
-    t.same(await next.stop("shutdown", 5000), { unsubmitted: 0 });
+    t.same(await next.stop("shutdown", 60_000), { unsubmitted: 0 });
     t.same(bench.log.violations, []);
     t.same(
       bench.log.ofKind("statement").map(({ json }) => [json.name, json.outcome]),
@@ -60,7 +60,7 @@ for (const [errno, code] of [
 
 t.test("a start on a disk that fails says so and holds nothing", async (t) => {
   const bench = await setUp(t);
-  await (await bench.open()).stop("shutdown", 5000);
+  await (await bench.open()).stop("shutdown", 60_000);
   for (const act of ["list", "open", "write", "rename", "syncNames", "truncate", "read"] satisfies Act[]) {
     const disk = new WatchedDisk();
     disk.fault = (what) => {
@@ -75,7 +75,7 @@ t.test("a start on a disk that fails says so and holds nothing", async (t) => {
   const spool = { ...bench.options().spool, segmentBytes: 100 * 1024 };
   await t.rejects(bench.open({ spool, disk: full.open }), { code: "disk_full" });
   const recorder = await bench.open();
-  t.same(await recorder.stop("shutdown", 5000), { unsubmitted: 0 });
+  t.same(await recorder.stop("shutdown", 60_000), { unsubmitted: 0 });
   t.same(bench.log.violations, []);
 });
 
@@ -100,7 +100,7 @@ t.test("no room for the next segment fails when it is needed, not before", async
   await recorder.stop("shutdown", 0);
   await bench.log.listen();
   const next = await bench.open({ spool });
-  t.same(await next.stop("shutdown", 5000), { unsubmitted: 0 });
+  t.same(await next.stop("shutdown", 60_000), { unsubmitted: 0 });
   t.same(bench.log.violations, []);
   t.equal(bench.log.ofKind("statement").length, runs);
 });
@@ -124,6 +124,10 @@ t.test("while one batch is on its way, the next gathers", async (t) => {
   const bench = await setUp(t);
   const disk = new WatchedDisk();
   const recorder = await bench.open({ disk: disk.open });
+  // Nothing else is on its way: neither its start, nor that the log has it.
+  await run(recorder, "before");
+  await until("the log has all", () => recorder.stats().unsubmitted === 0);
+  await run(recorder, "after");
   let release: () => void = () => undefined;
   disk.hold = new Promise((resolve) => {
     release = resolve;
@@ -142,5 +146,5 @@ t.test("while one batch is on its way, the next gathers", async (t) => {
   await until("all are durable", () => order.length === 4);
   t.same(order, ["first", "first again", "second", "third"]);
   t.equal(disk.writes.length, written + 2);
-  await recorder.stop("shutdown", 5000);
+  await recorder.stop("shutdown", 60_000);
 });

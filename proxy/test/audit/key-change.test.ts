@@ -30,7 +30,7 @@ async function keyed(t: Test): Promise<Keyed> {
 
 /** The log has no complaint and all entries, the record has them once, and there is one key file. */
 async function settled(t: Test, { bench, file }: Keyed, recorder: Recorder): Promise<void> {
-  t.same(await recorder.stop("shutdown", 5000), { unsubmitted: 0 });
+  t.same(await recorder.stop("shutdown", 60_000), { unsubmitted: 0 });
   t.same(bench.log.violations, []);
   const ranges = readRecord(bench.dir).flat();
   t.same(gaps(ranges), []);
@@ -68,7 +68,7 @@ t.test("the old key signs up to the entry, the new one behind it, in this epoch 
   await until("the old key is gone", () => all.lines.length === 1);
   t.equal(all.bench.log.sourceKey, vkey);
   t.equal(await first.changeKey(), undefined);
-  await first.stop("shutdown", 5000);
+  await first.stop("shutdown", 60_000);
   const second = await all.open();
   await run(second, "later");
   await settled(t, all, second);
@@ -145,7 +145,7 @@ t.test("a lost spool: the key that the log knows is in force, whatever the names
   await until("the log knows it", () => all.lines.length === 1);
   t.equal(bench.log.sourceKey, vkey);
   t.equal(bench.log.ofKind("source.start")[1]!.json.vkey, bench.keys.vkey);
-  t.same(await second.stop("shutdown", 5000), { unsubmitted: 0 });
+  t.same(await second.stop("shutdown", 60_000), { unsubmitted: 0 });
   t.same(bench.log.violations, []);
   t.notOk(existsSync(`${file}.previous`));
   // The log has the entry, and the files were not switched.
@@ -154,7 +154,7 @@ t.test("a lost spool: the key that the log knows is in force, whatever the names
   await emptied(all);
   const third = await all.open();
   await until("it goes on", () => third.stats().unsubmitted === 0);
-  t.same(await third.stop("shutdown", 5000), { unsubmitted: 0 });
+  t.same(await third.stop("shutdown", 60_000), { unsubmitted: 0 });
   t.same(bench.log.violations, []);
   t.equal(bench.log.ofKind("source.start")[2]!.json.vkey, vkey);
   t.notOk(existsSync(`${file}.next`) || existsSync(`${file}.previous`));

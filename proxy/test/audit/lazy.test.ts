@@ -19,7 +19,7 @@ t.test("a quick statement under relaxed durability never writes its intent", asy
     else recorder.complete(intent, '"outcome":"completed"', []);
   }
   t.equal(recorder.stats().openIntents, 0);
-  await recorder.stop("shutdown", 5000);
+  await recorder.stop("shutdown", 60_000);
   const written = Buffer.concat(disk.writes.map(({ bytes }) => bytes)).toString("latin1");
   t.equal(written.split('"name":"quick"').length - 1, 99, "once each");
   t.equal(bench.log.ofKind("statement").length, 99);
@@ -38,7 +38,7 @@ t.test("a slow one is written within the window, and found after a crash", async
   const copy = join(await tempDir(t), "copy");
   await copySpool(bench.dir, copy);
   recorder.complete(intent, '"outcome":"completed"', []);
-  await recorder.stop("shutdown", 5000);
+  await recorder.stop("shutdown", 60_000);
   t.match(
     bench.log.ofKind("statement").map(({ json }) => json),
     [{ outcome: "completed" }],
@@ -51,7 +51,7 @@ t.test("a slow one is written within the window, and found after a crash", async
     spool: { ...bench.options().spool, dir: copy },
     log: { url: log.url, vkey: log.vkey },
   });
-  await next.stop("shutdown", 5000);
+  await next.stop("shutdown", 60_000);
   await log.close();
   t.match(
     log.ofKind("statement").map(({ json }) => json),

@@ -11,9 +11,9 @@ t.test("one process at a time uses a spool", async (t) => {
   await t.rejects(bench.open({ spool: { ...bench.options().spool, dir: join(bench.dir, ".") } }), {
     code: "spool_locked",
   });
-  await recorder.stop("shutdown", 5000);
+  await recorder.stop("shutdown", 60_000);
   const next = await bench.open();
-  await next.stop("shutdown", 5000);
+  await next.stop("shutdown", 60_000);
 });
 
 t.test("a folder with a long path can be locked as well", async (t) => {

@@ -2,9 +2,9 @@
  * A log for tests: takes submissions over HTTP and checks everything that a source must keep to, with code of its own
  * (written from spec/submission.md and spec/entry.md, sharing nothing with the recorder).
  */
-import { createHash, createPublicKey, verify } from "node:crypto";
+import { createHash, createPublicKey, randomInt, verify } from "node:crypto";
+import { once } from "node:events";
 import { createServer, type IncomingMessage, type Server } from "node:http";
-import type { AddressInfo } from "node:net";
 
 export interface LoggedEntry {
   readonly text: string;
@@ -68,9 +68,18 @@ export class TestLog {
       }
       response.writeHead(reply.status, reply.headers).end(JSON.stringify(reply.body ?? {}));
     });
-    await new Promise<void>((resolve) => this.#server!.listen(this.#port, "127.0.0.1", resolve));
-    this.#port = (this.#server.address() as AddressInfo).port;
-    return this;
+    // Not one that the system gives to others: it is listened on again after a while.
+    for (;;) {
+      const port = this.#port === 0 ? randomInt(10_000, 32_000) : this.#port;
+      try {
+        this.#server.listen(port, "127.0.0.1");
+        await once(this.#server, "listening");
+        this.#port = port;
+        return this;
+      } catch (error) {
+        if ((error as { code?: string }).code !== "EADDRINUSE" || this.#port !== 0) throw error;
+      }
+    }
   }
 
   /** Can listen again afterwards, at the same address. */

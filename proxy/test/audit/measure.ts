@@ -90,7 +90,7 @@ async function measure(sessions: number, seconds: number, lazy: boolean): Promis
       `mean ${(commitMs / commits).toFixed(3)} ms, slowest ${slowestCommitMs.toFixed(1)} ms; ` +
       `${Math.round(bytes / 1024)} KiB, ${unsubmitted} entries behind`,
   );
-  await recorder.stop("shutdown", 10_000);
+  await recorder.stop("shutdown", 60_000);
   await worker.terminate();
   await rm(dir, { recursive: true });
 }

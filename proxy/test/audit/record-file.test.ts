@@ -139,7 +139,7 @@ t.test("what the log acknowledged is in the record, over runs, batches and answe
     bench.log.dropAnswers = 2;
     bench.log.maxBody = epoch === 2 ? 4000 : 64 * 1024 * 1024;
     for (let i = 30; i < 60; i++) await run(recorder, `s${i}`);
-    t.same(await recorder.stop("shutdown", 5000), { unsubmitted: 0 });
+    t.same(await recorder.stop("shutdown", 60_000), { unsubmitted: 0 });
     // What is left to the next run is submitted by it.
     bench.log.intercept = () => ({ status: 503 });
     const cut = await bench.open({ record });
@@ -148,7 +148,7 @@ t.test("what the log acknowledged is in the record, over runs, batches and answe
     bench.log.intercept = undefined;
   }
   const last = await bench.open({ record });
-  t.same(await last.stop("shutdown", 5000), { unsubmitted: 0 });
+  t.same(await last.stop("shutdown", 60_000), { unsubmitted: 0 });
   t.equal(readRecord(bench.dir).length, 1);
   t.same(gaps(readRecord(bench.dir).flat()), []);
   complete(t, bench);
@@ -164,7 +164,7 @@ t.test("entries of others stand between: ranges end where the indexes do", async
     const theirs = { kind: "another's", epoch: 0, seq: 0 };
     if (i % 2 === 0) bench.log.entries.push({ text: JSON.stringify(theirs), json: theirs, disclosures: [] });
   }
-  t.same(await recorder.stop("shutdown", 5000), { unsubmitted: 0 });
+  t.same(await recorder.stop("shutdown", 60_000), { unsubmitted: 0 });
   t.ok(readRecord(bench.dir).flat().length > 10);
   complete(t, bench);
 });
@@ -174,7 +174,7 @@ t.test("a record that is lost, older or of before begins anew, and is told apart
   const go = async (): Promise<void> => {
     const recorder = await bench.open({ record });
     for (let i = 0; i < 5; i++) await run(recorder, `s${i}`);
-    t.same(await recorder.stop("shutdown", 5000), { unsubmitted: 0 });
+    t.same(await recorder.stop("shutdown", 60_000), { unsubmitted: 0 });
   };
   await go();
   const { path } = record;
@@ -230,7 +230,7 @@ t.test("a record that cannot be written stops everything, and nothing is forgott
   t.ok((await recorder.stop("shutdown", 100)).unsubmitted > 0);
   failing = false;
   const next = await bench.open({ record: { path }, disk });
-  t.same(await next.stop("shutdown", 5000), { unsubmitted: 0 });
+  t.same(await next.stop("shutdown", 60_000), { unsubmitted: 0 });
   const files = readRecord(join(bench.dir, "elsewhere"));
   t.same(gaps(files.flat()), []);
   t.equal(
@@ -245,7 +245,7 @@ t.test("a crash right behind putting a file away does not tell anything twice", 
   const go = async (): Promise<void> => {
     const recorder = await bench.open({ record });
     for (let i = 0; i < 5; i++) await run(recorder, `s${i}`);
-    t.same(await recorder.stop("shutdown", 5000), { unsubmitted: 0 });
+    t.same(await recorder.stop("shutdown", 60_000), { unsubmitted: 0 });
   };
   await go();
   renameSync(record.path, `${record.path}.000001`);
@@ -259,7 +259,7 @@ t.test("a folder that is not there is made; one that cannot be says so at the st
   const { bench } = await recorded(t);
   const path = join(bench.dir, "a", "b", "submitted");
   const recorder = await bench.open({ record: { path } });
-  await recorder.stop("shutdown", 5000);
+  await recorder.stop("shutdown", 60_000);
   t.ok(existsSync(path));
   renameSync(join(bench.dir, "a"), join(bench.dir, "c"));
   writeFileSync(join(bench.dir, "a"), "");

@@ -12,7 +12,7 @@ t.test("entries reach the log in sequence, chained, sealed and with their disclo
   for (let i = 0; i < 50; i++) await run(recorder, `statement ${i}`);
   recorder.record("access.refused", '"by":"server"', []);
   recorder.record("session.end", '"session":"1.1"', []);
-  t.same(await recorder.stop("shutdown", 5000), { unsubmitted: 0 });
+  t.same(await recorder.stop("shutdown", 60_000), { unsubmitted: 0 });
   t.same(bench.log.violations, []);
   t.equal(bench.log.entries.length, 1 + 1 + 50 + 2 + 1);
   t.same(
@@ -37,11 +37,11 @@ t.test("the next epoch names the end of the one before", async (t) => {
   const bench = await setUp(t);
   const first = await bench.open();
   await run(first, "a");
-  await first.stop("shutdown", 5000);
+  await first.stop("shutdown", 60_000);
   const chain = bench.log.chain.toString("base64");
   const second = await bench.open();
   t.equal(second.epoch, 2);
-  await second.stop("shutdown", 5000);
+  await second.stop("shutdown", 60_000);
   t.same(bench.log.ofKind("source.start")[1]!.json.previous, { epoch: 1, next: 3, chain, clean: true, spool: "kept" });
   t.same(bench.log.violations, []);
 });
@@ -74,7 +74,7 @@ t.test("a callback comes when its record is durable, in the order of the positio
   t.ok(called, "at once when it already is");
   for (const intent of intents) recorder.drop(intent);
   t.throws(() => recorder.drop(intents[0]!), /ended twice/);
-  await recorder.stop("shutdown", 5000);
+  await recorder.stop("shutdown", 60_000);
   t.equal(bench.log.ofKind("statement").length, 0, "what was dropped has no entry");
 });
 
@@ -92,7 +92,7 @@ t.test("group commit: intents of one turn share one write", async (t) => {
   for (const intent of intents) recorder.complete(intent, '"outcome":"completed"', []);
   await until("all is submitted", () => recorder.stats().unsubmitted === 0);
   t.equal(recorder.stats().submitter.lastIndex, bench.log.entries.length - 1);
-  await recorder.stop("shutdown", 5000);
+  await recorder.stop("shutdown", 60_000);
 });
 
 t.test("records for which nobody waits get on their way", async (t) => {
@@ -101,7 +101,7 @@ t.test("records for which nobody waits get on their way", async (t) => {
   recorder.record("session.end", '"session":"1.9"', []);
   await until("the log has it", () => bench.log.ofKind("session.end").length === 1);
   t.same(bench.log.violations, []);
-  await recorder.stop("shutdown", 5000);
+  await recorder.stop("shutdown", 60_000);
 });
 
 t.test("a session whose callback throws does not hold up the others", async (t) => {
@@ -123,14 +123,14 @@ t.test("a session whose callback throws does not hold up the others", async (t) 
   await durable(recorder, b.position);
   t.equal(await surfaced, "a bug");
   for (const intent of [a, b]) recorder.drop(intent);
-  await recorder.stop("shutdown", 5000);
+  await recorder.stop("shutdown", 60_000);
 });
 
 t.test("seals: after so many entries, so long after an entry, and when idle", async (t) => {
   const bench = await setUp(t);
   const recorder = await bench.open({ seals: { everyEntries: 10, everyMs: 3_600_000, idleMs: 3_600_000 } });
   for (let i = 0; i < 35; i++) recorder.record("session.start", `"n":${i}`, []);
-  await recorder.stop("shutdown", 5000);
+  await recorder.stop("shutdown", 60_000);
   t.same(
     bench.log.ofKind("source.seal").map(({ json }) => json.seq),
     [10, 21, 32],
@@ -140,10 +140,10 @@ t.test("seals: after so many entries, so long after an entry, and when idle", as
   await until("source.start is sealed", () => second.stats().seals === 1);
   second.record("session.start", '"n":1', []);
   await until("the entry is sealed", () => second.stats().seals === 2);
-  await second.stop("shutdown", 5000);
+  await second.stop("shutdown", 60_000);
   const third = await bench.open({ seals: { everyEntries: 1000, everyMs: 10, idleMs: 30 } });
   await until("seals follow on seals", () => third.stats().seals >= 3);
-  await third.stop("shutdown", 5000);
+  await third.stop("shutdown", 60_000);
   t.same(bench.log.violations, []);
 });
 
@@ -157,7 +157,7 @@ t.test("what is too large is refused before it is begun", async (t) => {
   const wide = recorder.intend("statement", `"x":"${"é".repeat(30_000)}"`, []);
   recorder.complete(wide, '"outcome":"completed"', []);
   t.throws(() => recorder.record("session.start", `"x":"${"y".repeat(65_535)}"`, []), /at most 65535/);
-  await recorder.stop("shutdown", 5000);
+  await recorder.stop("shutdown", 60_000);
   t.throws(() => recorder.intend("statement", '"x":1', []), { code: "shutting_down" });
   t.throws(() => recorder.record("session.start", '"x":1', []), /after the recorder was stopped/);
   t.same(bench.log.violations, []);
@@ -170,7 +170,7 @@ t.test("disclosures larger than a submission travel alone", async (t) => {
   await run(recorder, "small");
   await run(recorder, "large", 3 * 1024 * 1024);
   await run(recorder, "small again");
-  t.same(await recorder.stop("shutdown", 5000), { unsubmitted: 0 });
+  t.same(await recorder.stop("shutdown", 60_000), { unsubmitted: 0 });
   t.same(bench.log.violations, []);
   t.equal(JSON.parse(bench.log.ofKind("statement")[1]!.disclosures[0]!)[2].length, 3 * 1024 * 1024 + 14);
 });
@@ -182,12 +182,12 @@ t.test("what is still open at the end is recorded as unknown by the next start",
     const { members, disclosures } = statement(name);
     return first.intend("statement", members, disclosures, name === "b");
   });
-  await first.stop("shutdown", 5000);
+  await first.stop("shutdown", 60_000);
   // Too late: the epoch has ended.
   first.complete(a!, '"outcome":"completed"', []);
   first.drop(b!);
   const second = await bench.open();
-  await second.stop("shutdown", 5000);
+  await second.stop("shutdown", 60_000);
   t.match(
     bench.log.ofKind("statement").map(({ json }) => json),
     ["a", "b"].map((name) => ({ name, epoch: 2, outcome: "unknown", recovered: { epoch: 1 } })),

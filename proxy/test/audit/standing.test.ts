@@ -8,19 +8,19 @@ t.test("a lost spool: the new epoch follows on what the log has, and says so", a
   const bench = await setUp(t);
   const first = await bench.open();
   await run(first, "a");
-  await first.stop("shutdown", 5000);
+  await first.stop("shutdown", 60_000);
   const chain = bench.log.chain.toString("base64");
   await rm(bench.dir, { recursive: true });
   const second = await bench.open();
   t.equal(second.epoch, 2);
-  t.same(await second.stop("shutdown", 5000), { unsubmitted: 0 });
+  t.same(await second.stop("shutdown", 60_000), { unsubmitted: 0 });
   t.same(bench.log.violations, []);
   t.same(bench.log.ofKind("source.start")[1]!.json.previous, { epoch: 1, next: 3, chain, clean: false, spool: "lost" });
 });
 
 t.test("a lost spool is also declared when the first start after it crashed before source.start", async (t) => {
   const bench = await setUp(t);
-  await (await bench.open()).stop("shutdown", 5000);
+  await (await bench.open()).stop("shutdown", 60_000);
   await rm(bench.dir, { recursive: true });
   const copy = join(await tempDir(t), "copy");
   let copied: Promise<void> | undefined;
@@ -33,13 +33,13 @@ t.test("a lost spool is also declared when the first start after it crashed befo
   });
   await copied;
   await until("the log has it", () => second.stats().unsubmitted === 0);
-  await second.stop("shutdown", 5000);
+  await second.stop("shutdown", 60_000);
   bench.log.entries = bench.log.entries.filter(({ json }) => json.epoch === 1);
   bench.log.epoch = 1;
   bench.log.rollBack(2);
   // The copy may hold source.start already; then it was the crash after it.
   const third = await bench.open({ spool: { ...bench.options().spool, dir: copy } });
-  t.same(await third.stop("shutdown", 5000), { unsubmitted: 0 });
+  t.same(await third.stop("shutdown", 60_000), { unsubmitted: 0 });
   t.same(bench.log.violations, []);
   t.match(bench.log.ofKind("source.start")[1]!.json.previous, { epoch: 1, next: 2, clean: false, spool: "lost" });
 });
@@ -61,7 +61,7 @@ t.test("a new spool needs the log", async (t) => {
   bench.log.interceptSources = undefined;
   const recorder = await bench.open();
   t.equal(recorder.epoch, 1, "and what failed before left nothing behind");
-  await recorder.stop("shutdown", 5000);
+  await recorder.stop("shutdown", 60_000);
   t.same(bench.log.violations, []);
 });
 
@@ -99,14 +99,14 @@ t.test(
 
 t.test("a log that does not answer is told once, and that it takes entries again", async (t) => {
   const bench = await setUp(t);
-  await (await bench.open()).stop("shutdown", 5000);
+  await (await bench.open()).stop("shutdown", 60_000);
   await bench.log.close();
   const told: (string | undefined)[] = [];
   const recorder = await bench.open({ onTrouble: (why) => told.push(why) });
   await until("it is told", () => told.length > 0);
   await bench.log.listen();
   await until("it has all", () => recorder.stats().unsubmitted === 0);
-  await recorder.stop("shutdown", 5000);
+  await recorder.stop("shutdown", 60_000);
   t.match(told, [/ECONNREFUSED/, undefined]);
   t.equal(told.length, 2);
   t.same(bench.log.violations, []);
@@ -116,7 +116,7 @@ t.test("a log with less than it acknowledged was rolled back", async (t) => {
   const bench = await setUp(t);
   const first = await bench.open();
   for (let i = 0; i < 5; i++) await run(first, `s${i}`);
-  await first.stop("shutdown", 5000);
+  await first.stop("shutdown", 60_000);
   bench.log.rollBack(4);
   await t.rejects(bench.open(), { code: "log_rolled_back", message: /next 4, but .* next 7/ });
 });
@@ -129,7 +129,7 @@ t.test("a spool restored from an older copy is behind its log", async (t) => {
   const copy = join(await tempDir(t), "copy");
   await copySpool(bench.dir, copy);
   await run(first, "b");
-  await first.stop("shutdown", 5000);
+  await first.stop("shutdown", 60_000);
   const spool = { ...bench.options().spool, dir: copy };
   await t.rejects(bench.open({ spool }), { code: "spool_behind", message: /epoch 1, next 4/ });
 
@@ -146,14 +146,14 @@ t.test(
     const bench = await setUp(t);
     const first = await bench.open();
     for (let i = 0; i < 5; i++) await run(first, `s${i}`);
-    await first.stop("shutdown", 5000);
+    await first.stop("shutdown", 60_000);
     await bench.log.close();
     const second = await bench.open();
     t.equal(second.epoch, 2);
     await run(second, "while the log was away");
     await bench.log.listen();
     await until("the log has all", () => second.stats().unsubmitted === 0);
-    await second.stop("shutdown", 5000);
+    await second.stop("shutdown", 60_000);
     t.same(bench.log.violations, []);
 
     await bench.log.close();

@@ -31,7 +31,7 @@ t.test("answers that may change are waited out, and nothing is lost or doubled",
   t.equal(recorder.stats().submitter.trouble, undefined);
   bench.log.dropAnswers = 2;
   for (let i = 20; i < 40; i++) await run(recorder, `s${i}`);
-  t.same(await recorder.stop("shutdown", 5000), { unsubmitted: 0 });
+  t.same(await recorder.stop("shutdown", 60_000), { unsubmitted: 0 });
   t.equal(bench.log.dropAnswers, 0, "the log got entries twice, and knew them again");
   t.same(bench.log.violations, []);
   t.equal(bench.log.ofKind("statement").length, 40);
@@ -49,7 +49,7 @@ t.test("Retry-After is kept", async (t) => {
   await run(recorder, "a");
   await until("the log has all", () => recorder.stats().unsubmitted === 0);
   t.ok(at[1]! - at[0]! >= 990, `${at[1]! - at[0]!} ms`);
-  await recorder.stop("shutdown", 5000);
+  await recorder.stop("shutdown", 60_000);
 });
 
 for (const [status, code] of [
@@ -72,7 +72,7 @@ for (const [status, code] of [
     t.equal(bench.log.requests, requests + 1, "it does not ask again");
     bench.log.intercept = undefined;
     const next = await bench.open();
-    t.same(await next.stop("shutdown", 5000), { unsubmitted: 0 });
+    t.same(await next.stop("shutdown", 60_000), { unsubmitted: 0 });
     t.same(bench.log.violations, []);
     t.equal(bench.log.ofKind("statement").length, 1);
   });
@@ -106,7 +106,7 @@ t.test(
     t.ok(recorder.stats().segments > 5);
     bench.log.batches = [];
     await bench.log.listen();
-    t.same(await recorder.stop("shutdown", 10_000), { unsubmitted: 0 });
+    t.same(await recorder.stop("shutdown", 60_000), { unsubmitted: 0 });
     t.same(bench.log.violations, []);
     t.equal(Math.max(...bench.log.batches), 4096);
     t.ok(bench.log.batches.filter((count) => count <= 10).length >= 5, "ten of the large ones fill one");

@@ -91,7 +91,7 @@ function login(
     credential: options.credential ?? { password: "pencil" },
     accepted: options.accepted ?? ["scram-sha-256-plus", "scram-sha-256"],
     tls: options.tls,
-    timeoutMs: options.timeoutMs ?? 2000,
+    timeoutMs: options.timeoutMs ?? 20_000,
   });
 }
 

@@ -243,7 +243,7 @@ t.test("a client that is not read at the moment when the server goes away", asyn
 });
 
 t.test("a half packet, silence, and a login that takes too long", async (t) => {
-  const all = await rig(t, { login: 500 });
+  const all = await rig(t, { login: 1000 });
   const silent = await all.client();
   const half = await all.client();
   half.socket.write(startup({ user: "alice" }).subarray(0, 9));
@@ -261,7 +261,7 @@ t.test("a half packet, silence, and a login that takes too long", async (t) => {
 
 t.test("a server that hangs in a login holds nobody: neither who waits too long nor who leaves", async (t) => {
   for (const how of ["waits", "ends", "resets"]) {
-    const all = await rig(t, { login: 500 });
+    const all = await rig(t, { login: 1000 });
     all.upstream.onStartup = (backend) => {
       backend.busy = true;
       backend.send(B.auth(3));
@@ -427,15 +427,20 @@ t.test("a client that does not read is stopped all the same, and what the server
   await until("the read is forwarded", () => backend.received.length > 0);
   client.socket.pause();
   const row = B.row("x".repeat(60_000));
-  for (let i = 0; i < 400; i += 1) backend.send(row);
-  await until("the server is stopped", () => backend.socket.writableLength > 1_000_000);
+  let rows = 0;
+  await until("the server is stopped", () => {
+    if (backend.socket.writableLength > 1_000_000) return true;
+    backend.send(row);
+    rows += 1;
+    return false;
+  });
   const closing = all.proxy.close(50);
   await until("a cancel arrives", () => all.upstream.backends.length === 2);
   backend.send(B.error("57014"));
   backend.socket.end();
   await closing;
   await all.stop();
-  t.match(all.bench.log.ofKind("statement")[0]!.json, { outcome: "cancelled", rows: 400 });
+  t.match(all.bench.log.ofKind("statement")[0]!.json, { outcome: "cancelled", rows });
 });
 
 t.test("a spool that fails: what is held stays unsaid, the client is told", async (t) => {

@@ -57,7 +57,7 @@ t.test("comments that say nothing", async (t) => {
   const large = Buffer.alloc(1 << 20, "/*user='x'");
   const before = process.cpuUsage();
   t.equal(readComment(large).size, 0);
-  t.ok(process.cpuUsage(before).user < 100_000, "a megabyte is not searched");
+  t.ok(process.cpuUsage(before).user < 500_000, "a megabyte is not searched");
 });
 
 t.test("any bytes: never throws, and says only what has the form", async () => {

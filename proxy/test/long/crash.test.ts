@@ -59,7 +59,7 @@ async function check(t: Test, bench: Bench, said: readonly string[], kills: numb
     record: { path: join(bench.dir, "submitted"), maxBytes: 1500 },
   });
   await run(recorder, "after");
-  t.same(await recorder.stop("shutdown", 5000), { unsubmitted: 0 });
+  t.same(await recorder.stop("shutdown", 60_000), { unsubmitted: 0 });
   t.same(bench.log.violations, []);
   t.equal(bench.log.epoch, recorder.epoch);
   const key = readFileSync(keyFile(bench), "utf8").trim();

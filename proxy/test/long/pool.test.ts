@@ -4,7 +4,18 @@ import type { Socket } from "node:net";
 import t from "tap";
 import { cancelRequest } from "../../src/wire/write.ts";
 import { until } from "../audit/help.ts";
-import { ask, type Message, type Postgres, poolRig, postgres, Q, rowsOf, value, type Wire } from "../pool/help.ts";
+import {
+  ask,
+  keptBytes,
+  type Message,
+  type Postgres,
+  poolRig,
+  postgres,
+  Q,
+  rowsOf,
+  value,
+  type Wire,
+} from "../pool/help.ts";
 import { F } from "../session/stage.ts";
 
 const started = await postgres();
@@ -38,8 +49,15 @@ t.test("two hundred clients on five servers", async (t) => {
     }),
   );
   t.equal(right, 600);
-  t.ok(pids.size <= 5 && pids.size > 1, `${pids.size} servers`);
-  t.equal(rig.pools.stats()[0]?.servers.idle, pids.size, "all are given back");
+  t.ok(pids.size <= 5, `${pids.size} servers`);
+  // One that was opened as well may have come too late to serve anybody.
+  const { idle, active, testing, cancelling } = rig.pools.stats()[0]!.servers;
+  t.same([active, testing, cancelling], [0, 0, 0], "all are given back");
+  t.ok(idle >= pids.size && idle <= 5, `${idle} idle`);
+  const [one, other] = clients as [Wire, Wire];
+  await Promise.all([ask(one, "BEGIN"), ask(other, "BEGIN")]);
+  t.not(await pid(one), await pid(other), "two that are needed at the same time");
+  await Promise.all([ask(one, "COMMIT"), ask(other, "COMMIT")]);
 });
 
 t.test("every pin keeps the connection, says why, and nothing of it is left for the next", async (t) => {
@@ -467,10 +485,10 @@ t.test("a Bind of many megabytes, and a client that never reads, pass by in piec
   t.same(rowsOf(await client.ready()), [[String(big.length)]]);
   const deaf = await rig.client();
   deaf.socket.pause();
-  const before = process.memoryUsage().arrayBuffers;
+  const before = await keptBytes();
   deaf.socket.write(Q("SELECT repeat('x', 1000) FROM generate_series(1, 200000)"));
   await new Promise((resolve) => setTimeout(resolve, 500));
-  t.ok(process.memoryUsage().arrayBuffers - before < 24 << 20);
+  t.ok((await keptBytes()) - before < 24 << 20);
   deaf.socket.destroy();
   t.same(await ask(client, "SELECT 1"), [["1"]]);
 });

@@ -52,10 +52,11 @@ async function set(t: { teardown(f: () => unknown): unknown }): Promise<Cut> {
 
 /** The process that executes this for the client, once it does. */
 async function busy(admin: Wire, like: string): Promise<string> {
-  for (let tries = 0; tries < 1000; tries += 1) {
+  for (const end = Date.now() + 30_000; Date.now() < end; ) {
     const others = "state = 'active' AND pid <> pg_backend_pid()";
     const pid = await value(admin, `SELECT max(pid) FROM pg_stat_activity WHERE ${others} AND query LIKE '${like}%'`);
     if (pid !== null) return pid;
+    await new Promise((resolve) => setTimeout(resolve, 5));
   }
   throw new Error(`${like} does not run`);
 }

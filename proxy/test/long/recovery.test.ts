@@ -94,7 +94,7 @@ for (const [what, segmentBytes] of [
         spool: { dir, maxBytes: 1e9, maxAgeMs: 1e9, segmentBytes },
         log: { url: log.url, vkey: log.vkey },
       });
-      const { unsubmitted } = await recorder.stop("shutdown", 5000);
+      const { unsubmitted } = await recorder.stop("shutdown", 60_000);
       await log.close();
       const names = log.ofKind("statement").map(({ json }) => [json.name, json.outcome, json.recovered]);
       t.same(
@@ -205,14 +205,14 @@ t.test("a long statement does not hold on to old segments", async (t) => {
   t.notMatch(names[0], /0001$/);
   const copy = `${await tempDir(t)}/copy`;
   await copySpool(bench.dir, copy);
-  await recorder.stop("shutdown", 5000);
+  await recorder.stop("shutdown", 60_000);
 
   const log = await new TestLog(bench.keys.vkey, bench.log.vkey).listen();
   const kept = bench.log.entries.filter(({ json }) => json.kind !== "source.stop");
   Object.assign(log, { entries: kept, epoch: 1, next: kept.length });
   log.rollBack(kept.length);
   const next = await bench.open({ spool: { ...spool, dir: copy }, log: { url: log.url, vkey: log.vkey } });
-  t.same(await next.stop("shutdown", 5000), { unsubmitted: 0 });
+  t.same(await next.stop("shutdown", 60_000), { unsubmitted: 0 });
   await log.close();
   t.same(log.violations, []);
   const long = log.ofKind("statement").filter(({ json }) => json.name === "long");
@@ -225,13 +225,13 @@ t.test("a long statement does not hold on to old segments", async (t) => {
 
 t.test("a restart during an outage does not take a whole segment each time", async (t) => {
   const bench = await setUp(t);
-  await (await bench.open()).stop("shutdown", 5000);
+  await (await bench.open()).stop("shutdown", 60_000);
   await bench.log.close();
   for (let i = 0; i < 5; i++) await (await bench.open()).stop("shutdown", 0);
   await bench.log.listen();
   const recorder = await bench.open();
   t.equal(recorder.epoch, 7);
-  t.same(await recorder.stop("shutdown", 5000), { unsubmitted: 0 });
+  t.same(await recorder.stop("shutdown", 60_000), { unsubmitted: 0 });
   t.same(bench.log.violations, []);
   t.equal(bench.log.ofKind("source.start").length, 7);
   t.ok((await segments(bench.dir)).length <= 2, "and what was acknowledged is removed");
@@ -271,7 +271,7 @@ t.test("a power cut may undo a change of names that was not synced", async (t) =
     recorder.complete(intent, '"outcome":"completed"', []);
     await until("the log has all", () => recorder.stats().unsubmitted === 0);
   }
-  await recorder.stop("shutdown", 5000);
+  await recorder.stop("shutdown", 60_000);
   t.ok(kept.length >= 20);
   t.ok(undone > 5);
   // The very first copy is of a spool without any segment: a new one.
@@ -280,7 +280,7 @@ t.test("a power cut may undo a change of names that was not synced", async (t) =
     Object.assign(log, { entries: [...bench.log.entries], epoch: 1 });
     log.rollBack(acknowledged);
     const next = await bench.open({ spool: { ...spool, dir }, log: { url: log.url, vkey: log.vkey } });
-    const { unsubmitted } = await next.stop("shutdown", 5000);
+    const { unsubmitted } = await next.stop("shutdown", 60_000);
     await log.close();
     const names = log.ofKind("statement").map(({ json }) => json.name);
     t.same(

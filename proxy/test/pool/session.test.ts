@@ -1,10 +1,8 @@
 // Session pooling, with a real PostgreSQL: who gets which connection, and what is left on it.
-import { setFlagsFromString } from "node:v8";
-import { runInNewContext } from "node:vm";
 import t from "tap";
 import { cancelRequest } from "../../src/wire/write.ts";
 import { until } from "../audit/help.ts";
-import { ask, type Postgres, poolRig, postgres, Q, value } from "./help.ts";
+import { ask, keptBytes, type Postgres, poolRig, postgres, Q, value } from "./help.ts";
 
 const started = await postgres();
 if (typeof started === "string") {
@@ -125,14 +123,3 @@ t.test("a cancel request reaches the statement that the client has under way", a
 });
 
 t.end();
-
-/** What of buffers is in use: collected twice, for the memory of those that are not is given back behind the collector. */
-async function keptBytes(): Promise<number> {
-  setFlagsFromString("--expose-gc");
-  const gc = runInNewContext("gc") as () => void;
-  for (let i = 0; i < 2; i++) {
-    gc();
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
-  return process.memoryUsage().arrayBuffers;
-}

@@ -137,7 +137,7 @@ async function measure(name: string, reads: Durability, others: Durability, seco
     `${name}: ${costs[costs.length >> 1]!.toFixed(1)} µs a statement, at least ${costs[0]!.toFixed(1)}; ` +
       `${(entries / commits).toFixed(1)} entries a commit`,
   );
-  await recorder.stop("shutdown", 10_000);
+  await recorder.stop("shutdown", 60_000);
   log.kill();
   await rm(dir, { recursive: true });
 }

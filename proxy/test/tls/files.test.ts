@@ -80,8 +80,9 @@ t.test("a changed file is noticed; one of a pair changes nothing until the other
   await tls.reload();
   t.match(lines, [/TLS with clients stays as it was: bad_certificate: .*the key is not the certificate's/]);
   make.issue("pair", { commonName: "later" });
-  await until("it is noticed without being asked", () => lines.length > 1);
-  t.match(lines[1], /TLS for clients \(prefer\): "CN=later", valid until /);
+  const later = /TLS for clients \(prefer\): "CN=later", valid until /;
+  await until("it is noticed without being asked", () => lines.some((line) => later.test(line)));
+  const said = lines.length;
   await tls.reload();
-  t.equal(lines.length, 2, "nothing is said when nothing changes");
+  t.equal(lines.length, said, "nothing is said when nothing changes");
 });

@@ -79,7 +79,7 @@ async function open({ port }: Inside, parameters: Record<string, string>): Promi
   const wrong = (wanted: string): Error => new Error(wanted);
   const tls = await ServerTls.load(serverTlsSettings(new Map(Object.entries(parameters)), "/", wrong));
   const dial = async (): Promise<Socket> => connectPlain({ host: "127.0.0.1", port, noDelay: true });
-  const socket = (await tls.open(dial, "db.example", 2000)) as TLSSocket;
+  const socket = (await tls.open(dial, "db.example", 20_000)) as TLSSocket;
   return socket.on("error", () => undefined);
 }
 

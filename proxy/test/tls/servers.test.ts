@@ -193,7 +193,7 @@ t.test("what the server is told: its name but not an address, ALPN, our certific
     const seen: Seen = {};
     upstream.onConnection = answering("S", good, seen);
     const dial = async (): Promise<Socket> => connect({ host: "127.0.0.1", port: upstream.port });
-    const socket = await (await load({ ...parameters, ...more })).open(dial, host, 1000);
+    const socket = await (await load({ ...parameters, ...more })).open(dial, host, 10_000);
     await until("the server has seen it", () => seen.alpn !== undefined);
     t.same(seen, { ...(servername === undefined ? {} : { servername }), alpn: "postgresql", certificate: mine.digest });
     socket.destroy();
@@ -232,13 +232,13 @@ t.test("other files count for new connections; bad ones change nothing", async (
   t.teardown(() => upstream.close());
   upstream.onConnection = answering("S");
   const dial = async (): Promise<Socket> => connect({ host: "127.0.0.1", port: upstream.port });
-  await t.rejects(tls.open(dial, "db.example", 1000), { code: "upstream_unreachable" });
+  await t.rejects(tls.open(dial, "db.example", 10_000), { code: "upstream_unreachable" });
   t.notOk(await tls.reload());
   writeFileSync(root, "no certificate");
   await t.rejects(tls.reload(), { code: "bad_certificate", message: /"sslrootcert" names .*holds no certificate/ });
   writeFileSync(root, authority.cert);
   t.ok(await tls.reload());
-  (await tls.open(dial, "db.example", 1000)).destroy();
+  (await tls.open(dial, "db.example", 10_000)).destroy();
 });
 
 t.test("settings are libpq's, and what would be taken for a protection and is none is refused", async (t) => {

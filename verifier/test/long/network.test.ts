@@ -143,9 +143,9 @@ t.test("a log that sends a byte at a time is given up as well", async (t) => {
     response.on("close", () => clearInterval(timer));
     return true;
   };
-  const result = await audit(t, drip, "--timeout", "0.5");
+  const result = await audit(t, drip, "--timeout", "1");
   t.equal(result.status, 69);
-  t.match(result.json, { error: { message: /not complete after 5 s/ } });
+  t.match(result.json, { error: { message: /not complete after 10 s/ } });
 });
 
 t.test("an answer that breaks off is no answer", async (t) => {

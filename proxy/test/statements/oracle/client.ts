@@ -33,7 +33,14 @@ export class Client {
   static async connect(path: string, user: string): Promise<Client> {
     for (let attempt = 0; ; attempt++) {
       const socket = connect(path);
-      await once(socket, "connect");
+      try {
+        await once(socket, "connect");
+      } catch (error) {
+        // The file is there a little before anybody listens.
+        if ((error as { code?: string }).code !== "ECONNREFUSED" || attempt > 200) throw error;
+        await new Promise((resolve) => setTimeout(resolve, 50));
+        continue;
+      }
       const client = new Client(socket);
       const body = Buffer.from(`\0\x03\0\0user\0${user}\0database\0postgres\0\0`, "latin1");
       const length = Buffer.alloc(4);
