@@ -22,8 +22,8 @@ export interface RunningProxy {
   readonly share?: Share;
   /** prom-client's, as JSON. */
   metrics(): Promise<readonly unknown[]>;
-  /** Cancels what runs under this key here, if it is one of a session here. */
-  cancel(key: BackendKey): Promise<void>;
+  /** Cancels what runs under this key here, if it is one of a session here. @returns whether it is */
+  cancel(key: BackendKey): Promise<boolean>;
   /** Fulfilled with the error when it cannot go on; one that only cannot record stays, to tell its clients so. */
   readonly failed?: Promise<Error>;
 }
@@ -39,8 +39,8 @@ export interface Share {
 export interface Among extends Desk {
   /** How many clients may be logged in here, given how many there are. */
   places(counts: () => Counts): Places;
-  /** A cancel request for a key that is not known here. */
-  cancel(key: BackendKey): void;
+  /** A cancel request for a key that is not known here. Resolves when it is delivered, or cannot be. */
+  cancel(key: BackendKey): Promise<void>;
 }
 
 export interface ProxyHooks {

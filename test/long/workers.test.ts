@@ -79,6 +79,40 @@ async function operator(): Promise<string> {
   return file;
 }
 
+interface Keyed {
+  readonly client: RawClient;
+  /** What a cancel request for it names: the process and the secret. */
+  readonly key: Buffer;
+}
+
+async function keyed(stack: Stack): Promise<Keyed> {
+  const client = await RawClient.open(stack.proxyPort);
+  client.write(startupPacket({ user: RAW, database: DATABASE }));
+  const messages = await client.until((seen) => seen.some(({ type }) => type === "Z"));
+  return { client, key: messages.find(({ type }) => type === "K")!.bytes.subarray(5) };
+}
+
+/** Asks, by a connection of its own, that what runs there be cancelled. */
+async function canceller(stack: Stack, { key }: Keyed): Promise<RawClient> {
+  const client = await RawClient.open(stack.proxyPort);
+  const head = Buffer.alloc(8);
+  head.writeInt32BE(8 + key.length);
+  head.writeInt32BE(80877102, 4);
+  client.write(head, key);
+  return client;
+}
+
+/** Does it while a worker does nothing. */
+async function without(pid: number, work: () => Promise<void>): Promise<void> {
+  process.kill(pid, "SIGSTOP");
+  try {
+    await until("it stands still", () => readFileSync(`/proc/${pid}/stat`, "latin1").includes(") T "));
+    await work();
+  } finally {
+    process.kill(pid, "SIGCONT");
+  }
+}
+
 /** The SQLSTATE that a login is refused with, or the client. */
 async function attempt(stack: Stack): Promise<RawClient | string> {
   const client = await RawClient.open(stack.proxyPort);
@@ -124,16 +158,10 @@ t.test("one is killed under load: the others notice nothing, and what it had beg
 
 t.test("a request to cancel reaches the session whichever worker it comes to", async (t) => {
   const stack = await started(t, { workers: 2 });
-  const clients = await Promise.all(
-    Array.from({ length: 6 }, async () => {
-      const client = await RawClient.open(stack.proxyPort);
-      client.write(startupPacket({ user: RAW, database: DATABASE }));
-      const messages = await client.until((seen) => seen.some(({ type }) => type === "Z"));
-      return { client, key: messages.find(({ type }) => type === "K")!.bytes.subarray(5) };
-    }),
-  );
+  const clients = await Promise.all(Array.from({ length: 6 }, () => keyed(stack)));
   for (const { client } of clients) client.write(send.query("SELECT pg_sleep(20)"));
-  for (const { client, key } of clients) {
+  for (const one of clients) {
+    const { client } = one;
     // Again until it is heard: a request may come before the statement.
     const answer = client.ready();
     let heard = false;
@@ -141,12 +169,8 @@ t.test("a request to cancel reaches the session whichever worker it comes to", a
       heard = true;
     });
     await until("it is cancelled", async () => {
-      const canceller = await RawClient.open(stack.proxyPort);
-      const head = Buffer.alloc(8);
-      head.writeInt32BE(8 + key.length);
-      head.writeInt32BE(80877102, 4);
-      canceller.write(head, key);
-      await canceller.until(() => canceller.closed);
+      const asked = await canceller(stack, one);
+      await asked.until(() => asked.closed);
       return heard;
     });
     const error = (await answer).find(({ type }) => type === "E");
@@ -156,6 +180,52 @@ t.test("a request to cancel reaches the session whichever worker it comes to", a
   stranger.write(Buffer.from([0, 0, 0, 16, 4, 210, 22, 46, 0, 0, 0, 1, 0, 0, 0, 2]));
   await stranger.until(() => stranger.closed);
   for (const { client } of clients) await client.end();
+});
+
+t.test("a request to cancel is over when it was delivered, whichever worker it comes to", async (t) => {
+  const LIMIT_MS = 5_000;
+  const stack = await started(t, { workers: 3 });
+  const session = await keyed(stack);
+  const number = Number(/worker-(\d)$/.exec(await sourceOf(session.client))?.[1] ?? 1);
+  const numberOf = (pid: number): number => [2, 3].find((n) => hasOpen(pid, `.worker-${n}/`)) ?? 1;
+  const its = workers(stack).find((pid) => numberOf(pid) === number)!;
+  const other = workers(stack).find((pid) => pid !== its)!;
+  const ask = async (count: number): Promise<RawClient[]> => {
+    const asked: RawClient[] = [];
+    while (asked.length < count) asked.push(await canceller(stack, session));
+    return asked;
+  };
+  const over = (asked: readonly RawClient[]): number => asked.filter(({ closed }) => closed).length;
+
+  // A worker that does nothing is given one connection, and no other before it has taken that.
+  const first: RawClient[] = [];
+  await without(other, () =>
+    until("a worker that has nothing to do with it is not waited for", async () => {
+      const begun = performance.now();
+      const asked = await ask(6);
+      first.push(...asked);
+      await until("they are over", () => over(asked) >= 5);
+      return performance.now() - begun < LIMIT_MS;
+    }),
+  );
+  // The one that it was given would hit what comes next.
+  await until("all are over", () => over(first) === first.length);
+
+  const gate = await Gate.closed(database);
+  session.client.write(send.query(`SELECT ${Gate.WAIT}`));
+  await gate.held(1);
+  await without(its, async () => {
+    const begun = performance.now();
+    const asked = await ask(6);
+    // The workers that they come to have read what they sent when they have served those that come behind.
+    await logins(stack, 4, "behind");
+    const early = over(asked);
+    t.ok(early === 0 || performance.now() - begun >= LIMIT_MS, `${early} were over before they were delivered`);
+    await until("it is not waited for without end", () => over(asked) >= 5);
+  });
+  const error = (await session.client.ready()).find(({ type }) => type === "E");
+  t.equal(errorField(error!, "C"), "57014");
+  await gate.open();
 });
 
 t.test("one limit of clients, wherever they are", async (t) => {

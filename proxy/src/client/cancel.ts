@@ -6,10 +6,10 @@ import type { Backend, BackendKey } from "../backend.ts";
  */
 export class CancelKeys {
   readonly #backends = new Map<string, Backend>();
-  readonly #elsewhere: ((key: BackendKey) => void) | undefined;
+  readonly #elsewhere: ((key: BackendKey) => Promise<void>) | undefined;
 
-  /** @param elsewhere told of a key that is none of these */
-  constructor(elsewhere?: (key: BackendKey) => void) {
+  /** @param elsewhere does it for a key that is none of these */
+  constructor(elsewhere?: (key: BackendKey) => Promise<void>) {
     this.#elsewhere = elsewhere;
   }
 
@@ -21,19 +21,23 @@ export class CancelKeys {
     this.#backends.delete(nameOf(key));
   }
 
-  /** A client asks. Like the server, says nothing about whether the key was good or the request arrived. */
+  /**
+   * A client asks. Like the server, says nothing about whether the key was good or the request arrived; but it resolves
+   * when nothing is on its way any more: the client takes the end for that, and sends what must not be hit.
+   */
   async request(key: BackendKey): Promise<void> {
-    if (this.#backends.has(nameOf(key))) await this.cancel(key);
-    else this.#elsewhere?.(key);
+    if (!(await this.cancel(key))) await this.#elsewhere?.(key);
   }
 
-  /** Does it, where the key is one of these. */
-  async cancel(key: BackendKey): Promise<void> {
+  /** Does it, where the key is one of these. @returns whether it is */
+  async cancel(key: BackendKey): Promise<boolean> {
+    const backend = this.#backends.get(nameOf(key));
     try {
-      await this.#backends.get(nameOf(key))?.cancel(key);
+      await backend?.cancel(key);
     } catch {
       // The server cannot be reached: there is nobody to tell.
     }
+    return backend !== undefined;
   }
 }
 

@@ -1,8 +1,7 @@
 import cluster, { type Worker } from "node:cluster";
 import { fileURLToPath } from "node:url";
-import type { BackendKey } from "../backend.ts";
 import { ProxyError, type ProxyErrorCode, SQLSTATE, STARTUP_CODES } from "../errors.ts";
-import type { Answer, FromWorker, Task, Texts, ToWorker, Wanted } from "./messages.ts";
+import type { Answer, Cancel, FromWorker, Task, Texts, ToWorker, Wanted } from "./messages.ts";
 import { Office } from "./office.ts";
 import type { Figures } from "./sums.ts";
 
@@ -12,7 +11,7 @@ const ENDS_WITHIN_MS = 60_000;
 /** A worker whose successor ended at once is not followed at once; each time it waits for twice as long, up to the most. */
 const AGAIN_MS = 500;
 const MOST_AGAIN_MS = 30_000;
-/** How long a worker may take to say how it is. */
+/** How long a worker may take to say how it is, and to cancel what is to be cancelled. */
 const ANSWER_MS = 5_000;
 
 interface Member {
@@ -134,6 +133,17 @@ export class Crew {
   leave(): void {
     this.#leaving = true;
     this.#endUnready();
+  }
+
+  /** Resolves when the one whose session it is has done it: the others have nothing under this key, and may be slower. */
+  cancel(cancel: Cancel): Promise<void> {
+    return new Promise((resolve) => {
+      const asked = this.#members.map(async ({ worker, ready }) => {
+        const answer = ready && (await this.#ask(worker, cancel, ANSWER_MS));
+        if (answer !== undefined && "done" in answer && answer.done) resolve();
+      });
+      void Promise.all(asked).then(() => resolve());
+    });
   }
 
   /** Ends them in order. @returns how many entries were not submitted */
@@ -297,22 +307,12 @@ export class Crew {
         this.#empty.add(member.worker);
         this.#lookEmpty();
         return;
-      case "cancel":
-        this.#cancel(message, member);
-        return;
       default:
     }
   }
 
   #lookEmpty(): void {
     if (!this.#stopping && this.#members.every(({ worker }) => this.#empty.has(worker))) this.#hooks.empty();
-  }
-
-  /** The one whose session it is knows it; the others have nothing under this key. */
-  #cancel({ pid, key }: { readonly pid: number; readonly key: Uint8Array } | BackendKey, from: Member): void {
-    for (const member of this.#members) {
-      if (member !== from) send(member.worker, { type: "cancel", pid, key });
-    }
   }
 
   #ask(worker: Worker, task: Task, timeoutMs: number, signal?: AbortSignal): Promise<Answer | undefined> {

@@ -7,9 +7,9 @@ import type { Answer, Wanted } from "./messages.ts";
 /** How long a worker may take to show what it has; one that takes longer is left out. */
 const SHOW_MS = 5_000;
 
-/** What somebody asks at the console of one worker, asked of all of them. */
+/** What somebody asks of one worker, at its console most of it, asked of all of them. */
 export class CrewDesk {
-  readonly #crew: Pick<Crew, "askEach" | "leave">;
+  readonly #crew: Pick<Crew, "askEach" | "cancel" | "leave">;
   readonly #say: (act: Act, user: string) => void;
   readonly #reload: () => Promise<unknown>;
   readonly #stop: () => void;
@@ -22,7 +22,7 @@ export class CrewDesk {
    * @param stop the whole proxy is to stop in order
    */
   constructor(
-    crew: Pick<Crew, "askEach" | "leave">,
+    crew: Pick<Crew, "askEach" | "cancel" | "leave">,
     say: (act: Act, user: string) => void,
     reload: () => Promise<unknown>,
     stop: () => void,
@@ -37,6 +37,10 @@ export class CrewDesk {
   async answer(wanted: Wanted, signal: AbortSignal): Promise<Answer> {
     try {
       if ("show" in wanted) return { rows: await this.#show(wanted.show) };
+      if ("cancel" in wanted) {
+        await this.#crew.cancel(wanted);
+        return { done: true };
+      }
       this.#say(wanted.act, wanted.user);
       await this.#act(wanted.act, signal);
       return { done: true };

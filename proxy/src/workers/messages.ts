@@ -1,6 +1,11 @@
 import type { Act, Row, Shown } from "../console/index.ts";
 import type { Health } from "../health.ts";
 
+/** What runs under a key is to be cancelled. */
+export interface Cancel {
+  readonly cancel: { readonly pid: number; readonly key: Uint8Array };
+}
+
 /**
  * What a worker is asked to do; it answers each with `answer`. The configuration to take comes with `reload`: the file
  * may be another by the time each of them would read it.
@@ -11,10 +16,11 @@ export type Task =
   | "close"
   | { readonly reload: string }
   | { readonly show: Shown }
-  | { readonly act: Act };
+  | { readonly act: Act }
+  | Cancel;
 
 /** What is to be asked of all of them. */
-export type Wanted = { readonly show: Shown } | { readonly act: Act; readonly user: string };
+export type Wanted = { readonly show: Shown } | { readonly act: Act; readonly user: string } | Cancel;
 
 /** The configuration that is in force, whatever its file says by now. */
 export interface Texts {
@@ -36,8 +42,7 @@ export type ToWorker =
   /** So many more clients may be logged in there. */
   | { readonly type: "granted"; readonly id: number; readonly places: number }
   /** Others need places: those that nobody uses are to come back, as `returned`. */
-  | { readonly type: "give-back"; readonly tight: boolean }
-  | { readonly type: "cancel"; readonly pid: number; readonly key: Uint8Array };
+  | { readonly type: "give-back"; readonly tight: boolean };
 
 /** What a worker tells the one that started it. */
 export type FromWorker =
@@ -63,16 +68,17 @@ export type FromWorker =
   /** That is not waited for any more. */
   | { readonly type: "left"; readonly id: number }
   /** Nobody is left there, as it was asked to wait for. */
-  | { readonly type: "empty" }
-  /** A key that is none of this worker's. */
-  | { readonly type: "cancel"; readonly pid: number; readonly key: Uint8Array };
+  | { readonly type: "empty" };
 
-/** By task: a sentence, the health, prom-client's metrics as JSON, the number of entries that were not submitted. */
+/**
+ * By task: a sentence, the health, prom-client's metrics as JSON, the number of entries that were not submitted; of a
+ * cancel, whether the key is one of a session there.
+ */
 export type Answer =
   | { readonly sentence: string }
   | { readonly health: Health }
   | { readonly metrics: readonly unknown[] }
   | { readonly unsubmitted: number }
   | { readonly rows: readonly Row[] }
-  | { readonly done: true }
+  | { readonly done: boolean }
   | { readonly error: { readonly code: string; readonly message: string } };

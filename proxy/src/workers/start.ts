@@ -107,7 +107,7 @@ async function startWorkers(config: ProxyConfig, hooks: ProxyHooks): Promise<Run
     health,
     metrics,
     // Each worker knows its own.
-    cancel: async () => undefined,
+    cancel: async () => false,
     reload: reloadInTurn,
     close: () => {
       closing ??= (async () => {

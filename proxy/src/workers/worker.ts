@@ -43,9 +43,6 @@ export function runWorker(): void {
         return;
       case "give-back":
         void (async () => tell({ type: "returned", places: (await places?.giveBack(message.tight)) ?? 0 }))();
-        return;
-      case "cancel":
-        void running?.cancel({ pid: message.pid, key: Buffer.from(message.key) });
     }
   });
   // A signal that a terminal sends to all: the one that started this says what to do.
@@ -92,7 +89,9 @@ export function runWorker(): void {
           });
           return places;
         },
-        cancel: ({ pid, key }) => tell({ type: "cancel", pid, key }),
+        cancel: async (key) => {
+          await want({ cancel: key });
+        },
         show: async (what) => {
           const answer = await want({ show: what });
           return "rows" in answer ? answer.rows : [];
@@ -133,6 +132,7 @@ async function perform(proxy: RunningProxy, task: Task, signal: AbortSignal): Pr
   if (typeof task === "object") {
     if ("reload" in task) return { sentence: await proxy.reload(task.reload) };
     if ("show" in task) return { rows: (await proxy.share?.show(task.show)) ?? [] };
+    if ("cancel" in task) return { done: await proxy.cancel({ ...task.cancel, key: Buffer.from(task.cancel.key) }) };
     await proxy.share?.perform(task.act, signal);
     return { done: true };
   }

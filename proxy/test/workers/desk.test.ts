@@ -4,17 +4,18 @@ import type { Answer, Task } from "../../src/workers/messages.ts";
 
 t.test("a worker that takes another's place is told what all were told", async (t) => {
   const asked: (readonly [Task, number | undefined])[] = [];
+  const fail = async (): Promise<never> => t.fail("not asked for") as never;
   let left = 0;
   const crew = {
     leave: () => {
       left += 1;
     },
+    cancel: fail,
     askEach: async (task: Task, { only }: { readonly only?: number | undefined } = {}) => {
       asked.push([task, only]);
       return [{ number: only ?? 1, answer: { done: true } satisfies Answer }];
     },
   };
-  const fail = async (): Promise<never> => t.fail("not asked for") as never;
   const desk = new CrewDesk(crew, () => undefined, fail, fail);
   const { signal } = new AbortController();
   await desk.followed(2);
