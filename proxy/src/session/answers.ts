@@ -220,6 +220,8 @@ export class Answers {
 
   #entersCopy(): void {
     const exchange = this.#exchange;
+    const execution = exchange.current();
+    if (execution !== undefined) execution.bytesIn += exchange.queue.entersCopy();
     const { syncs, ended } = exchange.queue.swallowSyncs();
     exchange.copyIn = !ended;
     exchange.copying = true;

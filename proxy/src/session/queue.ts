@@ -16,8 +16,11 @@ export type Pending =
       failed: boolean;
       /** It was answered, if only that the text is empty. */
       begun?: true;
-      /** Copy data, or its end, was sent behind it. */
-      copied?: true;
+      /**
+       * Copy data, or its end, was sent behind it. Bytes of what came before the server was seen to enter COPY, one number
+       * for each COPY of the text.
+       */
+      copied?: number[];
       readonly wait: number;
       readonly unsettles: boolean;
       readonly denial?: Decision;
@@ -45,7 +48,7 @@ export type Pending =
       /** It was announced by the Bind, and is the portal's until this is answered. */
       readonly announced?: Announced | undefined;
       resolved: boolean;
-      copied?: true;
+      copied?: number[];
       readonly size: number;
       readonly wait: number;
       readonly unsettles: boolean;
@@ -82,9 +85,29 @@ export class Queue {
     if (item.kind === "query" || item.kind === "execute") this.#copying = item;
   }
 
-  /** Copy data, or its end, is sent. */
-  copied(): void {
-    if (this.#copying?.kind === "query" || this.#copying?.kind === "execute") this.#copying.copied = true;
+  /** Copy data is sent. @param ahead bytes of it that the server was not seen to ask for yet */
+  copied(ahead: number): void {
+    if (this.#copying?.kind !== "query" && this.#copying?.kind !== "execute") return;
+    this.#copying.copied ??= [];
+    const { copied } = this.#copying;
+    if (ahead > 0) copied.push((copied.pop() ?? 0) + ahead);
+  }
+
+  /** The end of copy data is sent. @param ahead the server was not seen to ask for it yet: what follows is another COPY's */
+  copyEnded(ahead: boolean): void {
+    this.copied(0);
+    if (!ahead || this.empty) return;
+    this.push({ kind: "copy-end" });
+    if (this.#copying?.kind !== "query" && this.#copying?.kind !== "execute") return;
+    const { copied } = this.#copying;
+    if (copied?.length === 0) copied.push(0);
+    copied?.push(0);
+  }
+
+  /** @returns how many bytes of copy data were sent ahead of the COPY that the head enters */
+  entersCopy(): number {
+    const { head } = this;
+    return head?.kind === "query" || head?.kind === "execute" ? (head.copied?.shift() ?? 0) : 0;
   }
 
   /** How many messages that execute something are unanswered. */

@@ -275,17 +275,16 @@ export class Requests {
   }
 
   copyData(size: number): void {
-    this.#exchange.queue.copied();
     const current = this.#exchange.copyIn ? this.#exchange.current() : undefined;
+    this.#exchange.queue.copied(current === undefined ? size : 0);
     if (current !== undefined) current.bytesIn += size;
   }
 
   /** CopyDone or CopyFail. */
   copyEnd(): void {
     const exchange = this.#exchange;
-    exchange.queue.copied();
-    if (exchange.copyIn) exchange.copyIn = false;
-    else if (!exchange.queue.empty) exchange.queue.push({ kind: "copy-end" });
+    exchange.queue.copyEnded(!exchange.copyIn);
+    exchange.copyIn = false;
   }
 
   // --- inside ------------------------------------------------------------------------------------------------------

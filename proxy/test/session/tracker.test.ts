@@ -567,3 +567,54 @@ t.test("a second answer to what has ended is not taken", async (t) => {
   t.throws(() => failed.server(B.complete("SELECT 1")), { code: "protocol_violation" });
   t.same(failed.end(), ["SELECT failed 22012"]);
 });
+
+t.test("the bytes of a COPY are its own, whatever the client sent before it was asked for it", (t) => {
+  const text = F.query("COPY t FROM STDIN; COPY u FROM STDIN");
+  const data = (size: number): Buffer => F.copyData("x".repeat(size - 5));
+  const answers = [B.copyIn(), B.complete("COPY 1"), B.copyIn(), B.complete("COPY 1"), B.ready()] as const;
+  const plays: Record<string, (stage: Stage) => void> = {
+    "all ahead": (s) => s.client(text, data(10), data(20), F.copyDone(), data(300), F.copyDone()).server(...answers),
+    "each when asked": (s) =>
+      s
+        .client(text)
+        .server(B.copyIn())
+        .client(data(30), F.copyDone())
+        .server(B.complete("COPY 1"), B.copyIn())
+        .client(data(300), F.copyDone())
+        .server(B.complete("COPY 1"), B.ready()),
+    "the first when asked, the second ahead": (s) =>
+      s
+        .client(text)
+        .server(B.copyIn())
+        .client(data(30), F.copyDone(), data(300), F.copyDone())
+        .server(...answers.slice(1)),
+    "some of each ahead": (s) =>
+      s
+        .client(text, data(10))
+        .server(B.copyIn())
+        .client(data(20), F.copyDone(), data(100))
+        .server(B.complete("COPY 1"), B.copyIn())
+        .client(data(200), F.copyDone())
+        .server(B.complete("COPY 1"), B.ready()),
+  };
+  for (const [name, play] of Object.entries(plays)) {
+    const stage = new Stage();
+    play(stage);
+    t.same(stage.end(), ["COPY completed", "COPY completed"], name);
+    const bytes = stage.spool.statements().map((entry) => (entry as unknown as { bytes_in: number }).bytes_in);
+    t.equal(bytes[1], 300, name);
+    t.equal(bytes[0], text.length + 30, name);
+  }
+  const empty = new Stage();
+  empty.client(text, F.copyDone(), data(300), F.copyDone()).server(...answers);
+  empty.end();
+  t.match(empty.spool.statements(), [{ bytes_in: text.length }, { bytes_in: 300 }], "nothing for the first");
+  const extended = new Stage();
+  const asked = [F.parse("COPY t FROM STDIN"), F.bind(), F.execute()];
+  extended.client(...asked, data(50), F.copyDone(), F.sync());
+  extended.server(B.parsed(), B.bound(), B.copyIn(), B.complete("COPY 1"), B.ready());
+  extended.end();
+  const [entry] = extended.spool.statements() as unknown as { bytes_in?: number }[];
+  t.ok(entry!.bytes_in! >= 50 + asked[2]!.length, `${entry!.bytes_in}`);
+  t.end();
+});
