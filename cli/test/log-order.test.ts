@@ -35,7 +35,8 @@ t.test("sources and erasures, at a log that runs", async (t) => {
   const erased = await vitrine(["log", "erase", ...who, "--login", "alice"]);
   t.match(erased, {
     status: 0,
-    stdout: /^The erasure is ordered by entry 4,.*\nErased: 0 sealed values, of 0 entries\.\n$/,
+    // A seal by the clock may stand before it.
+    stdout: /^The erasure is ordered by entry \d+,.*\nErased: 0 sealed values, of 0 entries\.\n$/,
   });
   const auditor = ["--log", log.url, "--token-file", file("ada", "ada"), "--reason", "test"];
   t.match(await vitrine(["log", "erase", ...auditor, "--index", "0"]), { status: 1, stderr: /403, forbidden/ });

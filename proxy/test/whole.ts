@@ -18,7 +18,7 @@ interface Teardown {
 /** A port that nobody listens on, below those that the system gives to tests beside this one. */
 async function freePort(): Promise<number> {
   for (;;) {
-    const port = randomInt(10_000, 32_000);
+    const port = randomInt(10_081, 32_000); // fetch refuses 10080
     const server = createServer();
     const isFree = await new Promise<boolean>((resolve) => {
       server.once("error", () => resolve(false));

@@ -12,7 +12,7 @@ let database: Postgres;
 let stack: Stack;
 /** Another proxy before the same database, with narrow limits. */
 let narrow: Stack;
-const DRAIN_MS = 3000;
+const DRAIN_MS = 8000;
 /** Sockets of a proxy without clients: the one that listens, its connection to the log, and its output. */
 let atRest = 0;
 
@@ -22,10 +22,10 @@ t.before(async () => {
   const owner = await database.connect(DATABASE);
   await owner.query("CREATE TABLE kept (a int); GRANT ALL ON kept TO raw");
   await owner.end();
-  stack = await (await Stack.create(database)).start();
+  stack = await (await Stack.create(database, { limits: { connect_timeout_ms: 60_000 } })).start();
   await stack.settled((entries) => entries.length > 0);
   atRest = openSockets(stack.proxy.pid!);
-  const limits = { clients: 5, login_timeout_ms: 3000, drain_timeout_ms: DRAIN_MS, statement_bytes: 65536 };
+  const limits = { clients: 5, login_timeout_ms: 12_000, drain_timeout_ms: DRAIN_MS, statement_bytes: 65536 };
   narrow = await (await Stack.create(database, { limits })).start();
 });
 

@@ -174,8 +174,9 @@ t.test("COPY of 200 MB in, and out again", async (t) => {
   const line = `${"z".repeat(999)}\n`;
   const piece = send.copyData(line.repeat(100));
   await flat(t, 60, "COPY in", async () => {
+    const asked = client.bytes;
     client.socket.write(send.query("COPY sink FROM STDIN"));
-    await pause(100);
+    while (client.bytes === asked) await pause(5);
     await client.pour(piece, 2000);
     client.socket.write(send.copyDone());
     await client.ready();

@@ -135,7 +135,7 @@ t.test("statements past the proxy, though nobody is there any more", async (t) =
   // The same as through the proxy, once more.
   await direct.query("UPDATE public.orders SET note = 'y' WHERE id = 2");
   await direct.end();
-  const answer = await reconcile("--wait", "1");
+  const answer = await reconcile("--wait", "5");
   t.equal(answer.status, 1);
   t.match(
     answer.findings.filter(({ code }) => code === "statement_unlogged").map(({ count, sql }) => [count, sql]),
@@ -203,7 +203,7 @@ t.test("what counts more often than it was executed is no accusation", async (t)
   await client.query("INSERT INTO public.ruled VALUES (1)");
   await client.query("INSERT INTO public.once VALUES (1)");
   await t.rejects(client.query("INSERT INTO public.once VALUES (1)"), { code: "23505" });
-  const answer = await reconcile("--wait", "1");
+  const answer = await reconcile("--wait", "5");
   t.same(
     answer.findings.map(({ code, count, sql }) => [code, count, sql?.slice(0, 24)]).sort(),
     [

@@ -64,9 +64,9 @@ const firstOf = (row: Buffer | undefined): string | undefined => row?.toString("
 const value = (messages: readonly Message[]): string | undefined =>
   firstOf(messages.find(({ type }) => type === "D")?.bytes);
 
-async function ask(client: RawClient, sql: string): Promise<string | undefined> {
+async function ask(client: RawClient, sql: string, withinMs?: number): Promise<string | undefined> {
   client.write(send.query(sql));
-  return value(await client.ready());
+  return value(await client.ready(1, withinMs));
 }
 
 /** The port of the server that a statement runs on. */
@@ -213,7 +213,7 @@ for (const [what, failover] of Object.entries(FAILOVERS))
       const reader = await login(stack.proxyPort, "reader");
       const holder = stopped ? await primary.connect(DATABASE) : undefined;
       await holder?.query("BEGIN; LOCK TABLE held");
-      const read = ask(reader, reading);
+      const read = ask(reader, reading, 240_000);
       await underWay(primary, reading);
       await failover(servers);
       const gone = Date.now();

@@ -119,9 +119,17 @@ t.test("Tessera's hammer writes and reads, and its fsck finds the log in order",
   })();
   const load = ["-max_read_ops=400", "-num_readers_random=8", "-num_readers_full=8", "-dup_chance=0.1"];
   const writers = ["-max_write_ops=5000", "-num_writers=200", "-leaf_min_size=100", `-leaf_write_goal=${GOAL}`];
-  const args = ["-log_url", log.url, "-log_public_key", log.vkey, "-show_ui=false", "-max_runtime=90s", "-logtostderr"];
+  const args = [
+    "-log_url",
+    log.url,
+    "-log_public_key",
+    log.vkey,
+    "-show_ui=false",
+    "-max_runtime=300s",
+    "-logtostderr",
+  ];
   const started = Date.now();
-  const hammer = await run(bin("hammer"), [...args, ...load, ...writers], folder, 120_000);
+  const hammer = await run(bin("hammer"), [...args, ...load, ...writers], folder, 330_000);
   t.comment(`hammer: ${GOAL} leaves in ${((Date.now() - started) / 1000).toFixed(1)} s`);
   await submitting;
   t.equal(hammer.code, 0, hammer.stderr.slice(-2000));

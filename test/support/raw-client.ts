@@ -102,8 +102,8 @@ export class RawClient {
   }
 
   /** Waits until the messages so far are as wanted, or the server has closed. */
-  async until(wanted: (messages: readonly Message[]) => boolean): Promise<Message[]> {
-    const deadline = Date.now() + 30_000;
+  async until(wanted: (messages: readonly Message[]) => boolean, withinMs = 30_000): Promise<Message[]> {
+    const deadline = Date.now() + withinMs;
     while (!wanted(this.messages) && !this.closed) {
       const left = deadline - Date.now();
       if (left <= 0) throw new Error(`waited in vain; got ${this.types()}`);
@@ -119,8 +119,8 @@ export class RawClient {
   }
 
   /** Waits for so many ReadyForQuery. */
-  ready(count = 1): Promise<Message[]> {
-    return this.until((messages) => messages.filter(({ type }) => type === "Z").length >= count);
+  ready(count = 1, withinMs?: number): Promise<Message[]> {
+    return this.until((messages) => messages.filter(({ type }) => type === "Z").length >= count, withinMs);
   }
 
   types(): string {

@@ -70,9 +70,9 @@ export function openSockets(pid: number): number {
   }).length;
 }
 
-/** Resolves when the condition holds; rejects after thirty seconds, saying what was waited for. */
+/** Resolves when the condition holds; rejects after ninety seconds, saying what was waited for. */
 export async function until(what: string, condition: () => boolean | Promise<boolean>): Promise<void> {
-  const deadline = Date.now() + 30_000;
+  const deadline = Date.now() + 90_000;
   while (!(await condition())) {
     if (Date.now() > deadline) throw new Error(`waited in vain until ${what}`);
     await new Promise((resolve) => setTimeout(resolve, 20));

@@ -54,7 +54,7 @@ export function temporaryFolder(name: string): string {
  */
 export async function freePort(): Promise<number> {
   for (;;) {
-    const port = randomInt(10_000, 32_000);
+    const port = randomInt(10_081, 32_000); // fetch refuses 10080
     const server = createServer();
     const isFree = await new Promise<boolean>((resolve) => {
       server.once("error", () => resolve(false));
@@ -379,10 +379,13 @@ export class Stack {
 
   /** Waits until the log has everything that the proxy recorded so far, and a checkpoint covers it. */
   async settled(until: (entries: readonly Entry[]) => boolean): Promise<Entry[]> {
-    const deadline = Date.now() + 60_000;
-    for (;;) {
+    let deadline = Date.now() + 60_000;
+    for (let before = -1; ; ) {
       const entries = await this.entries();
       if (until(entries)) return entries;
+      // Only standing still counts.
+      if (entries.length !== before) deadline = Date.now() + 60_000;
+      before = entries.length;
       if (Date.now() > deadline) throw new Error(`the log has ${entries.length} entries, and not the awaited ones`);
       await new Promise((resolve) => setTimeout(resolve, 50));
     }

@@ -70,7 +70,7 @@ export class TestLog {
     });
     // Not one that the system gives to others: it is listened on again after a while.
     for (;;) {
-      const port = this.#port === 0 ? randomInt(10_000, 32_000) : this.#port;
+      const port = this.#port === 0 ? randomInt(10_081, 32_000) : this.#port;
       try {
         this.#server.listen(port, "127.0.0.1");
         await once(this.#server, "listening");
