@@ -36,7 +36,9 @@ function establishedByAudit(head: HeadReport, audit: AuditReport): string {
     const where = audit.firstBadIndex === undefined ? "" : `, the first at entry ${audit.firstBadIndex}`;
     return `The log does not hold what it promises: the findings contradict it${where}.`;
   }
-  const span = audit.from === 0 ? `all ${audit.size}` : `${audit.size - audit.from} new`;
+  // More may have come since, which were read for the seals of these.
+  const all = audit.read > audit.size ? "the first" : "all";
+  const span = audit.from === 0 ? `${all} ${audit.size}` : `${audit.size - audit.from} new`;
   if (audit.verdict === "NOT PROVEN") {
     const read = audit.read < audit.size ? `${audit.read - audit.from} of ${audit.size - audit.from}` : span;
     return `Nothing contradicts the log as far as it was read (${read} entries), and the findings say what is not proven.`;
@@ -55,6 +57,9 @@ function limits(head: HeadReport, audit?: AuditReport): string {
   if (audit !== undefined && audit.from > 0) {
     list.push(`the entries 0 to ${audit.from - 1} were verified by an earlier audit and not read again`);
   }
+  const came = audit?.checks.includes("E") ? audit.read - audit.size : 0;
+  if (came > 0)
+    list.push(`whether the ${came === 1 ? "one that came meanwhile is" : `${came} that came meanwhile are`} sealed`);
   if (audit !== undefined && !audit.checks.includes("E")) {
     list.push(
       "the entries may be of any bytes: nothing was checked in them, and nothing of sources, seals and sessions",

@@ -66,6 +66,10 @@ t.test("waits until the entries that were there are sealed", async (t) => {
   t.same(left, [10000, 9000, 8000]);
   t.equal(report.keep?.audit?.size, 10);
   t.equal(report.checkpoint?.size, 10, "the last checkpoint that was verified is kept");
+  t.match(
+    report.conclusion,
+    /^Established: the first 3 entries are .* Not established: .*whether the 7 that came meanwhile are sealed/,
+  );
 });
 
 t.test("waits no longer than it is told to", async (t) => {
