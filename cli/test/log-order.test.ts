@@ -6,6 +6,18 @@ import t from "tap";
 import { readCommandLine } from "../src/args/command-line.ts";
 import { vitrine } from "./run.ts";
 
+/** An entry, once a checkpoint covers it. */
+async function entryAt(url: string, index: number): Promise<unknown> {
+  for (;;) {
+    const answer = await fetch(`${url}/ct/v1/get-entries?start=${index}&end=${index}`);
+    if (answer.status === 200) {
+      const { entries } = (await answer.json()) as { entries: { leaf_input: string }[] };
+      return JSON.parse(Buffer.from(entries[0]!.leaf_input, "base64").toString("utf8"));
+    }
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}
+
 t.test("sources and erasures, at a log that runs", async (t) => {
   const dir = t.testdir({});
   const file = (name: string, text: string): string => {
@@ -35,9 +47,12 @@ t.test("sources and erasures, at a log that runs", async (t) => {
   const erased = await vitrine(["log", "erase", ...who, "--login", "alice"]);
   t.match(erased, {
     status: 0,
-    // A seal by the clock may stand before it.
     stdout: /^The erasure is ordered by entry \d+,.*\nErased: 0 sealed values, of 0 entries\.\n$/,
   });
+  // The fourth after the log's own start, but that a seal by the clock may stand before it.
+  const index = Number(/entry (\d+),/.exec(erased.stdout)?.[1]);
+  t.ok(index >= 4);
+  t.match(await entryAt(log.url, index), { kind: "erasure.ordered", scope: { login: "alice" } });
   const auditor = ["--log", log.url, "--token-file", file("ada", "ada"), "--reason", "test"];
   t.match(await vitrine(["log", "erase", ...auditor, "--index", "0"]), { status: 1, stderr: /403, forbidden/ });
   t.equal(readFileSync(path.join(dir, "acts.key"), "utf8").startsWith("PRIVATE+KEY+log.example/orders/acts+"), true);

@@ -113,6 +113,21 @@ async function without(pid: number, work: () => Promise<void>): Promise<void> {
   }
 }
 
+/** The operator, at the console of whichever worker. */
+async function seat(stack: Stack): Promise<pg.Client> {
+  const at = new pg.Client({
+    host: "127.0.0.1",
+    port: stack.proxyPort,
+    user: "ops",
+    password: PASSWORD,
+    database: "vitrine",
+  });
+  await at.connect();
+  // The end is what they are told last.
+  at.on("error", () => undefined);
+  return at;
+}
+
 /** The SQLSTATE that a login is refused with, or the client. */
 async function attempt(stack: Stack): Promise<RawClient | string> {
   const client = await RawClient.open(stack.proxyPort);
@@ -292,20 +307,7 @@ t.test("the console of any worker is that of all", async (t) => {
     client.write(send.query("BEGIN"));
     await client.ready();
   }
-  const seat = async (): Promise<pg.Client> => {
-    const at = new pg.Client({
-      host: "127.0.0.1",
-      port: stack.proxyPort,
-      user: "ops",
-      password: PASSWORD,
-      database: "vitrine",
-    });
-    await at.connect();
-    // The end is what they are told last.
-    at.on("error", () => undefined);
-    return at;
-  };
-  const consoles = [await seat(), await seat()];
+  const consoles = [await seat(stack), await seat(stack)];
   const show = async (at: pg.Client, what: string): Promise<Record<string, unknown>[]> =>
     (await at.query(`SHOW ${what}`)).rows;
   for (const at of consoles) {
@@ -373,7 +375,7 @@ t.test("the console of any worker is that of all", async (t) => {
   const [killed] = workers(stack);
   process.kill(killed!, "SIGKILL");
   await until("another one serves", async () => /worker \d serves again/.test(stack.proxy.output));
-  const desk = await seat();
+  const desk = await seat(stack);
   await until("it is paused everywhere", async () => (await show(desk, "STATE"))[1]?.value === "yes");
   const late = await Promise.all(
     Array.from({ length: 4 }, async () => {
@@ -492,10 +494,7 @@ t.test("a worker that ends while the proxy waits for its last clients is not fol
   const clients = await logins(stack, 2, "last");
   const sources = await Promise.all(clients.map(sourceOf));
   t.equal(new Set(sources).size, 2, "one at each");
-  const at = { host: "127.0.0.1", port: stack.proxyPort, user: "ops", password: PASSWORD, database: "vitrine" };
-  const desk = new pg.Client(at);
-  await desk.connect();
-  desk.on("error", () => undefined);
+  const desk = await seat(stack);
   await desk.query("SHUTDOWN WAIT_FOR_CLIENTS");
   await desk.end().catch(() => undefined);
   const [one, two] = workers(stack);

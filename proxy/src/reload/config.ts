@@ -58,8 +58,8 @@ export class ConfigInForce {
 
   /**
    * Reads the file again. One reload at a time, in the order of asking.
-   * @param read what was read already, for this process and for others
    * @param also what else is read, before anything is changed: when it fails nothing is
+   * @param read what was read already, for this process and for others
    * @returns a sentence that says what changed, and what waits for a restart
    * @throws ProxyError `bad_config`, `shutting_down`, the spool's failure, and what `also` throws
    */

@@ -2,6 +2,7 @@ import { once } from "node:events";
 import { connect, type Socket } from "node:net";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
+import type { Test } from "tap";
 import { formatTimestamp, type Recorder } from "../../src/audit/index.ts";
 import { CancelKeys } from "../../src/client/cancel.ts";
 import { Metrics } from "../../src/metrics/metrics.ts";
@@ -347,4 +348,22 @@ export async function keptBytes(): Promise<number> {
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
   return process.memoryUsage().arrayBuffers;
+}
+
+/** Holds of a pool of so many servers, which had `used` of them so far: all are back, and two at the same time are two. */
+export async function givenBack(
+  t: Test,
+  rig: PoolRig,
+  clients: readonly Wire[],
+  { used, size }: { readonly used: number; readonly size: number },
+): Promise<void> {
+  const { idle, active, testing, cancelling } = rig.pools.stats()[0]!.servers;
+  t.same([active, testing, cancelling], [0, 0, 0], "all are given back");
+  // One that was opened as well may have come too late to serve anybody.
+  t.ok(idle >= used && idle <= size, `${idle} idle`);
+  const two = clients.slice(0, 2);
+  await Promise.all(two.map((client) => ask(client, "BEGIN")));
+  const pids = await Promise.all(two.map((client) => value(client, "SELECT pg_backend_pid()")));
+  t.equal(new Set(pids).size, 2, "two that are needed at the same time");
+  await Promise.all(two.map((client) => ask(client, "COMMIT")));
 }
